@@ -1,0 +1,88 @@
+# drainmon: `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
+# Running: libbpf1. Testing and the demo: nginx-light, iproute2, bpftool, curl, gcc, clang-format.
+PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv python3-dev gcc libc6-dev \
+	nginx-light iproute2 util-linux bpftool curl clang-format
+
+BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
+CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
+	-ffunction-sections -fdata-sections -Wl,--gc-sections -s
+
+BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
+CLIENT_SOURCES := $(sort $(wildcard client/*.c))
+BIN := .venv/bin
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(BIN)/drainmon drainmon/kernel/drainmon.bpf.o build/drainmon-wait ## the daemon, its kernel programs, the client
+
+.PHONY: demo
+demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx)
+	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX))
+
+.PHONY: test
+test: build ## every test (those that need root or BPF skip elsewhere, with the reason)
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: build ## formats, types, import rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	clang-format --dry-run --Werror bpf/*.[ch] client/*.[ch]
+
+.PHONY: format
+format: build ## put every file into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	clang-format -i bpf/*.[ch] client/*.[ch]
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build .venv drainmon/kernel/drainmon.bpf.o *.egg-info
+
+# dpkg is asked each time that nothing is known: a machine may have them all already.
+build/.packages: Makefile
+	@mkdir -p build
+	@missing=$$(for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; \
+	done); \
+	if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "cannot install" $$missing ": not root" >&2; exit 1; }; \
+		echo "installing Debian packages:" $$missing; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq >build/apt.log 2>&1 && \
+		apt-get install -y -qq --no-install-recommends $$missing >>build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
+	fi
+	@touch $@
+
+# The system's Python and its packages: bcc comes from Debian alone.
+$(BIN)/drainmon: pyproject.toml build/.packages
+	@echo "installing Python packages into .venv: those of pyproject.toml"
+	@/usr/bin/python3 -m venv --system-site-packages .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+build/drainmon.bpf.o: $(BPF_SOURCES) build/.packages
+	@echo "building $@"
+	@clang $(BPF_CFLAGS) -c bpf/conntrack.bpf.c -o $@
+	@llvm-strip -g $@
+
+# Beside the module that loads it, so that it is found in a checkout as in a wheel.
+drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
+	@cp $< $@
+
+build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.packages
+	@echo "building $@"
+	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@

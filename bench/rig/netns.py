@@ -1,0 +1,98 @@
+"""Network namespaces of one run, links between them, and sockets opened inside them."""
+
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from drainmon.kernel import netns
+
+T = TypeVar("T")
+
+NAMES = Path("/run/netns")
+
+
+def ip(*arguments: str) -> None:
+    """Run ip(8); CalledProcessError carries what it said."""
+    # A session of its own: Ctrl-C must not kill the cleanup's own commands.
+    subprocess.run(
+        ["ip", *arguments], check=True, capture_output=True, text=True, start_new_session=True
+    )
+
+
+class Netns:
+    """A named network namespace with its loopback up."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = NAMES / name
+        ip("netns", "add", name)
+        ip("-n", name, "link", "set", "lo", "up")
+
+    @property
+    def inode(self) -> int:
+        return self.path.stat().st_ino
+
+    def call(self, function: Callable[[], T]) -> T:
+        """The result of `function`, run by a thread inside the namespace."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return netns.call_in(fd, function)
+        finally:
+            os.close(fd)
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket that lives in the namespace, whichever thread uses it later."""
+        return self.call(lambda: socket.socket(family, kind))
+
+    def command(self, argv: list[str]) -> list[str]:
+        """`argv` wrapped to run inside the namespace, mounts untouched."""
+        return ["nsenter", f"--net={self.path}", "--", *argv]
+
+    def delete(self) -> None:
+        delete_netns(self.name)
+
+
+def delete_netns(name: str) -> None:
+    """Remove the namespace of this name, if there is one; its links go with it."""
+    if (NAMES / name).exists():
+        ip("netns", "del", name)
+
+
+@contextmanager
+def fresh_netns(prefix: str = "drainmon-test") -> Iterator[Netns]:
+    """A namespace with a name of its own, gone at the end."""
+    name = f"{prefix}-{secrets.token_hex(3)}"
+    try:
+        yield Netns(name)
+    finally:
+        delete_netns(name)  # by name: Ctrl-C may have cut its creation short
+
+
+def link(
+    left: Netns, left_address: str, right: Netns, right_address: str, name: str | None = None
+) -> tuple[str, str]:
+    """Join two namespaces by a veth pair; addresses with prefix, e.g. 10.77.0.1/24, fd77::1/64.
+
+    Returns the names of both devices: `name` (at most 14 characters) and l, r.
+    """
+    name = name or f"dm{secrets.token_hex(4)}"
+    devices = (f"{name}l", f"{name}r")
+    ip("link", "add", devices[0], "netns", left.name, "type", "veth",
+       "peer", "name", devices[1], "netns", right.name)  # fmt: skip
+    for namespace, device, address in zip(
+        (left, right), devices, (left_address, right_address), strict=True
+    ):
+        ip("-n", namespace.name, "link", "set", device, "up")
+        add_address(namespace, device, address)
+    return devices
+
+
+def add_address(namespace: Netns, device: str, address: str) -> None:
+    """Give a device one more address, with its prefix; IPv6 without duplicate detection."""
+    family = ["nodad"] if ":" in address else []
+    ip("-n", namespace.name, "address", "add", address, "dev", device, *family)

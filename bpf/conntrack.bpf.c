@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * TCP state of every listening port of the node: counters kept by the
+ * tracepoint, exact lists by the iterator.
+ */
+#include "kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "account.h"
+#include "conntrack.h"
+#include "maps.h"
+
+#include "counters.h"
+#include "snapshot.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* The shared types that no map names, kept in BTF for the test of user space's mirror. */
+const volatile struct {
+	struct event event;
+	struct socket_record record;
+	enum event_kind kind;
+	enum lost_place place;
+	enum record_flags flags;
+	enum tcp_state state;
+} wire_types;
+
+/*
+ * The current task means nothing here (softirq runs under whoever it
+ * interrupted), and the socket still has its old state.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int newstate)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock((void *)sk);
+	struct port_counters *counters;
+	struct connection *connection;
+	struct port_key key = {};
+	struct change change;
+
+	if (!tcp)
+		return 0;
+
+	connection = bpf_sk_storage_get(&connections, tcp, 0, 0);
+	if (connection) {
+		key.netns = connection->netns;
+		key.port = connection->port;
+		counters = find_port(&key);
+		change = account(connection->state, newstate);
+	} else if (account_is_passive(oldstate, newstate)) {
+		key = port_of(&sk->__sk_common);
+		/* SYN_RECV is left by simultaneous active opens, too. */
+		counters = oldstate == TCP_LISTEN ? enter_port(&key) : find_port(&key);
+		if (!counters)
+			return 0;
+		change = account(0, newstate);
+	} else {
+		if (newstate == TCP_LISTEN && sk->__sk_common.skc_num) {
+			key = port_of(&sk->__sk_common);
+			enter_port(&key);
+			send_event(&key, EVENT_LISTENER);
+			wake(&key);
+		} else if (oldstate == TCP_LISTEN) {
+			key = port_of(&sk->__sk_common);
+			wake(&key);
+		}
+		return 0;
+	}
+
+	if (!change.enter) {
+		if (connection)
+			bpf_sk_storage_delete(&connections, tcp);
+	} else if (connection) {
+		connection->state = newstate;
+	} else {
+		struct connection new = {
+			.opened_ns = bpf_ktime_get_ns(),
+			.netns = key.netns,
+			.port = key.port,
+			.state = newstate,
+		};
+
+		if (!bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE)) {
+			/* It could never leave its state again: count the open only. */
+			count_lost(LOST_CONNECTION);
+			change.enter = 0;
+		}
+	}
+	if (counters)
+		apply(counters, change);
+	wake(&key);
+	return 0;
+}
+
+/* Lists the sockets of the namespace that the reader's thread is in; LISTEN comes first. */
+SEC("iter/tcp")
+int snapshot(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *sk = ctx->sk_common;
+	struct socket_record record = {};
+	struct port_counters *counters;
+	struct port_key key;
+
+	if (!sk)
+		return 0;
+
+	key = port_of(sk);
+	counters = sk->skc_state == TCP_LISTEN ? enter_port(&key) : find_port(&key);
+	if (!counters)
+		return 0;
+	describe(sk, &record);
+	if (!record.flags || record.flags == RECORD_IPV6)
+		describe_full(sk, &key, counters, &record);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}

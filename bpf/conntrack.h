@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the kernel programs and user space share: map keys, map values, ring
+ * buffer records, iterator records. drainmon/kernel/wire.py mirrors it, and a
+ * test compares the two through BTF. Padding is explicit; times are those of
+ * CLOCK_MONOTONIC in nanoseconds.
+ */
+#ifndef DRAINMON_CONNTRACK_H
+#define DRAINMON_CONNTRACK_H
+
+/* net/tcp_states.h */
+enum tcp_state {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT,
+	TCP_SYN_RECV,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_TIME_WAIT,
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_LAST_ACK,
+	TCP_LISTEN,
+	TCP_CLOSING,
+	TCP_NEW_SYN_RECV,
+};
+
+#define STATE_SLOTS 16 /* a power of two: the verifier follows a mask, not a comparison */
+
+/* A local port that has listened, or listens, in a network namespace. */
+struct port_key {
+	__u32 netns; /* inode of the namespace */
+	__u16 port;  /* host byte order */
+	__u16 pad;
+};
+
+struct port_counters {
+	__u64 accepted;       /* passive opens ever */
+	__u64 last_accept_ns; /* 0: none yet */
+	__s64 by_state[STATE_SLOTS];
+};
+
+/* User space asks to be woken for a port; set to 0 again before it looks. */
+struct watch {
+	__u32 woken;
+};
+
+/* One accepted connection, as long as its socket is not closed. */
+struct connection {
+	__u64 opened_ns; /* 0: older than the programs */
+	__u32 netns;
+	__u16 port;
+	__u8 state; /* the one it is counted under */
+	__u8 pad;
+};
+
+enum event_kind {
+	EVENT_LISTENER = 1, /* a port began to listen */
+	EVENT_CHANGE = 2,   /* a watched port changed since user space last looked */
+};
+
+struct event {
+	__u64 time_ns;
+	struct port_key key;
+	__u32 kind;
+	__u32 pad;
+};
+
+/* Where something was lost; the index of the map `lost`. */
+enum lost_place {
+	LOST_PORT,       /* map `ports` is full */
+	LOST_CONNECTION, /* no memory for a socket's own entry */
+	LOST_EVENT,      /* the ring buffer is full */
+	LOST_PLACES,
+};
+
+enum record_flags {
+	RECORD_IPV6 = 1,
+	RECORD_TIMEWAIT = 2, /* a time-wait minisocket: peer has acknowledged all */
+	RECORD_REQUEST = 4,  /* a handshake in progress */
+};
+
+/* One socket of a snapshot. Addresses are IPv6, IPv4 ones mapped (::ffff:a.b.c.d). */
+struct socket_record {
+	__u8 local[16];
+	__u8 remote[16];
+	__u64 bytes_received;
+	__u64 opened_ns;  /* 0: not known */
+	__u32 unsent;     /* bytes not yet acknowledged; LISTEN: limit of the accept queue */
+	__u32 unaccepted; /* LISTEN: connections in the accept queue */
+	__u32 idle_in_ms; /* since the last byte in, or since it opened */
+	__u32 idle_out_ms;
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 state;
+	__u8 flags;
+	__u16 pad;
+};
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Every map of the programs: who fills it, who empties it, who reads it. */
+#ifndef DRAINMON_MAPS_H
+#define DRAINMON_MAPS_H
+
+/*
+ * Counters of every port that ever listened.
+ * Inserted by: a port that begins to listen (tracepoint), or is found
+ * listening (iterator). Deleted by: user space, when the namespace is gone.
+ * Read by: user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct port_key);
+	__type(value, struct port_counters);
+} ports SEC(".maps");
+
+/*
+ * Ports for whose changes user space wants to be woken.
+ * Inserted, deleted and set back by: user space. Read by: the tracepoint.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct port_key);
+	__type(value, struct watch);
+} watches SEC(".maps");
+
+/*
+ * The entry of each accepted connection, kept in the socket itself: it cannot
+ * outlive the socket nor be mistaken for another's.
+ * Inserted by: tracepoint and iterator. Deleted by: CLOSE, or with the socket.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/* struct event. Filled by: the tracepoint. Read by: user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+/* What could not be recorded, by enum lost_place. Read by: user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LOST_PLACES);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
+
+#endif

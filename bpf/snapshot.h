@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One socket of a snapshot: its record for user space, and its entry in the
+ * counters if it has none or a wrong one (older than the programs, or an event
+ * was missed). The iterator holds the socket's lock, so its state stands still.
+ */
+#ifndef DRAINMON_SNAPSHOT_H
+#define DRAINMON_SNAPSHOT_H
+
+const volatile __u64 tick_ns = 4000000; /* a jiffy; user space sets it before loading */
+
+static __always_inline __u32 since_ms(__u32 jiffies)
+{
+	__u32 ticks = (__u32)bpf_jiffies64() - jiffies;
+
+	/* A stamp from just now may be ahead of this CPU's reading. */
+	return (__s32)ticks < 0 ? 0 : ticks * tick_ns / 1000000;
+}
+
+static __always_inline void map_ipv4(__u8 *address, __be32 ipv4)
+{
+	address[10] = 0xff;
+	address[11] = 0xff;
+	__builtin_memcpy(address + 12, &ipv4, sizeof(ipv4));
+}
+
+/* What every kind of socket has. */
+static __always_inline void describe(struct sock_common *sk, struct socket_record *record)
+{
+	record->local_port = sk->skc_num;
+	record->remote_port = bpf_ntohs(sk->skc_dport);
+	record->state = sk->skc_state;
+	if (sk->skc_family == AF_INET6 && bpf_core_field_exists(sk->skc_v6_daddr)) {
+		record->flags |= RECORD_IPV6;
+		BPF_CORE_READ_INTO(&record->local, sk, skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&record->remote, sk, skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		map_ipv4(record->local, sk->skc_rcv_saddr);
+		map_ipv4(record->remote, sk->skc_daddr);
+	}
+	if (record->state == TCP_TIME_WAIT) {
+		struct tcp_timewait_sock *minisocket = bpf_skc_to_tcp_timewait_sock(sk);
+
+		record->flags |= RECORD_TIMEWAIT;
+		if (minisocket)
+			record->state = minisocket->tw_sk.tw_substate;
+	} else if (record->state == TCP_NEW_SYN_RECV) {
+		record->flags |= RECORD_REQUEST;
+		record->state = TCP_SYN_RECV;
+	}
+}
+
+static __always_inline struct connection *enter(struct tcp_sock *tcp, const struct port_key *key,
+						struct port_counters *counters, __u8 state)
+{
+	struct connection *connection = bpf_sk_storage_get(&connections, tcp, 0, 0);
+	struct change change = {.enter = state};
+
+	if (connection) {
+		if (connection->state == state)
+			return connection;
+		change.leave = connection->state;
+		connection->state = state;
+	} else {
+		struct connection new = {.netns = key->netns, .port = key->port, .state = state};
+
+		connection =
+			bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!connection) {
+			count_lost(LOST_CONNECTION);
+			return 0;
+		}
+	}
+	apply(counters, change);
+	return connection;
+}
+
+static __always_inline void describe_full(struct sock_common *sk, const struct port_key *key,
+					  struct port_counters *counters,
+					  struct socket_record *record)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct connection *connection;
+
+	if (!tcp)
+		return;
+	if (record->state == TCP_LISTEN) {
+		record->unaccepted = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+		record->unsent = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+		return;
+	}
+	record->bytes_received = tcp->bytes_received;
+	record->unsent = tcp->write_seq - tcp->snd_una;
+	record->idle_in_ms = since_ms(tcp->inet_conn.icsk_ack.lrcvtime);
+	record->idle_out_ms = since_ms(tcp->lsndtime);
+	connection = enter(tcp, key, counters, record->state);
+	if (connection)
+		record->opened_ns = connection->opened_ns;
+}
+
+#endif

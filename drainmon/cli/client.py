@@ -1,0 +1,37 @@
+"""GET on the daemon's unix socket."""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 10.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("drainmon", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def get(path: Path, resource: str) -> Any:
+    """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why"."""
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", resource)
+        response = connection.getresponse()
+        answer = json.load(response)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise OSError(f"cannot ask the daemon at {path}: {why}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise OSError(f"cannot ask the daemon at {path}: {answer.get('error', response.reason)}")
+    return answer

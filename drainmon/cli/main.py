@@ -1,0 +1,102 @@
+"""The command `drainmon`. Every flag is also an environment variable: --socket is
+DRAINMON_SOCKET; a repeatable one takes a comma-separated list."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from drainmon import __version__
+from drainmon.cli import logs, status
+
+DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drainmon",
+        description="Drains nginx pods with nothing lost: counts their connections in the kernel"
+        " and holds the preStop hook until none is left.",
+        epilog="Every flag is also an environment variable: --socket is DRAINMON_SOCKET.",
+    )
+    parser.add_argument("--version", action="version", version=f"drainmon {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--socket",
+        type=Path,
+        metavar="PATH",
+        default=Path(environment.get("DRAINMON_SOCKET", DEFAULT_SOCKET)),
+        help=f"the daemon's unix socket (default {DEFAULT_SOCKET})",
+    )
+    daemon = commands.add_parser(
+        "daemon",
+        parents=[common],
+        help="run the node's daemon",
+        description="Counts the connections of every nginx on this node and serves drains.",
+    )
+    daemon.add_argument(
+        "--process",
+        action="append",
+        metavar="NAME",
+        help="process name of nginx, repeatable (default nginx)",
+    )
+    daemon.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default=environment.get("DRAINMON_LOG_LEVEL", "info"),
+        help="log from this level on (default info)",
+    )
+    commands.add_parser(
+        "status",
+        parents=[common],
+        help="show the node's pods and latest drains",
+        description="Shows the pods of this node with their connections, and the latest drains.",
+    )
+    return parser
+
+
+def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    # The daemon's libraries are imported for the daemon alone.
+    from drainmon.daemon.main import Options, serve  # noqa: PLC0415
+
+    if arguments.log_level not in LEVELS:
+        raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
+    logs.set_up(arguments.log_level)
+    names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
+    asyncio.run(serve(Options(arguments.socket, tuple(names))))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage."""
+    arguments = make_parser(os.environ).parse_args(argv)
+    try:
+        if arguments.command == "daemon":
+            _run_daemon(arguments, os.environ)
+        else:
+            sys.stdout.write(status.show(arguments.socket) + "\n")
+    except OSError as error:
+        sys.stderr.write(f"drainmon: {error.strerror or error}\n")
+        return 1
+    except BaseExceptionGroup as group:
+        failures, others = group.split(OSError)
+        if others or failures is None:
+            raise
+        for failure in _leaves(failures):
+            sys.stderr.write(f"drainmon: {failure.strerror or failure}\n")
+        return 1
+    return 0
+
+
+def _leaves(group: BaseExceptionGroup[OSError]) -> list[OSError]:
+    flat: list[OSError] = []
+    for error in group.exceptions:
+        flat += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return flat
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""One running drain: the state machine's wishes, carried out on a real pod."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from dataclasses import asdict
+from typing import Any
+
+from drainmon.daemon.node import Node, Spawn
+from drainmon.daemon.roll import roll
+from drainmon.drain.machine import ENDED, Action, Drain, Phase
+from drainmon.drain.report import DrainRecord, progress
+from drainmon.pods.pod import Pod
+
+log = logging.getLogger(__name__)
+
+
+class DrainRun:
+    """Drains one pod; any number of callers may follow it. Owns netns_fd, which keeps the pod's
+    namespace in reach when its processes have ended."""
+
+    def __init__(self, node: Node, pod: Pod, drain: Drain, netns_fd: int) -> None:
+        self._node = node
+        self._pod = pod
+        self._netns_fd = netns_fd
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._accepted_before = node.counts(pod).accepted
+        self.drain = drain
+        self.record = DrainRecord(
+            pod.label, pod.netns, started=time.time() - (time.monotonic() - drain.started)
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self.record.result is not None
+
+    async def changed(self, within: float) -> None:
+        """Return when the drain has moved on, or after `within` seconds."""
+        changed = self._changed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await changed.wait()
+
+    def progress(self) -> dict[str, Any]:
+        """The line for the callers."""
+        return progress(self.drain, time.monotonic())
+
+    def begin(self, spawn: Spawn) -> None:
+        """Start draining."""
+        self._task = spawn(self._run())
+
+    def abandon(self) -> None:
+        """Stop draining if it has not ended: the last caller has left."""
+        if self._task:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        self._node.registry.hold(self._pod.netns)
+        try:
+            while self.drain.phase not in ENDED:
+                await self._act()
+                self._publish()
+            self.record.result = self.drain.phase.value
+        except asyncio.CancelledError:
+            self.record.result = "abandoned"
+            raise
+        except Exception:
+            self.record.result = "failed"
+            log.exception("drain failed", extra={"pod": self._pod.label})
+        finally:
+            self._node.unwatch(self._pod)
+            self._node.registry.release(self._pod.netns)
+            os.close(self._netns_fd)
+            self._publish()
+            log.info("drain ended", extra={"drain": asdict(self.record)})
+
+    async def _act(self) -> None:
+        step = self.drain.step(time.monotonic())
+        match step.action:
+            case Action.LOOK:
+                await self._look()
+            case Action.ROLL:
+                await self._roll()
+            case Action.SLEEP:
+                await self._sleep(step.until)
+            case Action.DONE:
+                pass
+
+    async def _look(self) -> None:
+        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        # Watch first: a change during the snapshot must wake again.
+        self._wake.clear()
+        self._node.watch(self._pod, self._on_change)
+        snapshot = await self._node.snapshot(self._pod, self._netns_fd)
+        self._count_arrivals()
+        self.drain.saw(snapshot)
+
+    def _count_arrivals(self) -> None:
+        counts = self._node.counts(self._pod)
+        self.record.arrivals = counts.accepted - self._accepted_before
+        self.drain.arrived(counts.last_accept)
+
+    def _on_change(self) -> None:
+        self.drain.woke(self._node.counts(self._pod).in_flight)
+        self._wake.set()
+
+    async def _roll(self) -> None:
+        self._publish()
+        began = time.monotonic()
+        await self._node.scan()
+        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        self.drain.rolled(began, await roll(self._pod, self._rescan))
+
+    async def _rescan(self) -> Pod | None:
+        await self._node.scan()
+        return self._node.registry.get(self._pod.netns)
+
+    async def _sleep(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                # While settling only time and the last arrival count: no use in waking up.
+                if self.drain.phase is Phase.SETTLING:
+                    await asyncio.Event().wait()
+                await self._wake.wait()
+        self._wake.clear()
+        self._count_arrivals()
+
+    def _publish(self) -> None:
+        self.record.update(self.drain, time.monotonic())
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,91 @@
+"""The node's drains: at most one a pod, followed by any number of callers."""
+
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from drainmon.daemon.drain_run import DrainRun
+from drainmon.daemon.node import Node, Spawn
+from drainmon.drain.machine import Drain, Phase
+from drainmon.drain.policy import Policy
+from drainmon.drain.report import DrainRecord, remaining
+from drainmon.pods.pod import Pod
+from drainmon.procfs import process
+
+RECORDS_KEPT = 1000
+
+HEARTBEAT = 1.0
+"""Seconds after which a caller gets a line although nothing has changed."""
+
+LINE_PAUSE = 0.2
+"""Seconds between two lines to a caller at the least, unless the phase has changed."""
+
+DEADLINE_GRACE = 0.03
+"""Seconds that a drain gets to say itself that its time is over, before its caller is told."""
+
+
+class Drains:
+    """Begins drains, lets callers follow them, ends those that nobody follows."""
+
+    def __init__(self, node: Node, spawn: Spawn) -> None:
+        self._node = node
+        self._spawn = spawn
+        self._runs: dict[int, DrainRun] = {}
+        self._followers: Counter[DrainRun] = Counter()
+        self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
+
+    def records(self) -> list[DrainRecord]:
+        """Drains that run or have ended, the latest first."""
+        return [*reversed(self._records)]
+
+    async def drain(
+        self, pod: Pod, pid: int, policy: Policy, elapsed: float
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Drain a pod, reached through the namespace of one of its processes; of the timeout
+        `elapsed` seconds are spent already. A drain that runs is joined, with a deadline of the
+        caller's own. Yields lines of progress, the last one with `result`; none has it when the
+        drain failed. Raises OSError when the process is gone.
+        """
+        started = time.monotonic() - elapsed
+        run = self._runs.get(pod.netns)
+        if run is None or run.ended:
+            run = self._begin(pod, pid, Drain(policy, started))
+        self._followers[run] += 1
+        try:
+            async for line in _follow(run, started + policy.timeout):
+                yield line
+        finally:
+            self._followers[run] -= 1
+            if not self._followers[run]:
+                del self._followers[run]
+                run.abandon()
+
+    def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
+        run = DrainRun(self._node, pod, drain, process.open_netns(pid))
+        self._records.append(run.record)
+        self._runs[pod.netns] = run
+        run.begin(self._spawn)
+        return run
+
+
+async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, Any], None]:
+    phase: Phase | None = None
+    earliest = latest = 0.0
+    while not run.ended:
+        now = time.monotonic()
+        if now >= deadline + DEADLINE_GRACE:
+            yield run.progress() | {
+                "phase": Phase.DEADLINE.value,
+                "result": Phase.DEADLINE.value,
+                "remaining": remaining(run.drain, now),
+            }
+            return
+        if run.drain.snapshot and (run.drain.phase is not phase or now >= earliest):
+            phase = run.drain.phase
+            earliest, latest = now + LINE_PAUSE, now + HEARTBEAT
+            yield run.progress()
+        else:
+            await run.changed(min(latest, deadline + DEADLINE_GRACE) - now)
+    if run.drain.phase.value == run.record.result:
+        yield run.progress()

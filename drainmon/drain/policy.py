@@ -1,0 +1,36 @@
+"""What a drain was asked for."""
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The options of one drain; times in seconds.
+
+    timeout: when to give up, counted from the drain's start. min_wait: how long to go on serving
+    in any case, for the news of the pod's end to reach its last client. quiet: how long no new
+    connection may have arrived. exit_at: how many connections in flight are few enough. roll:
+    whether nginx's workers are replaced so that idle connections close. Raises ValueError
+    "cannot drain: why" for values out of range.
+    """
+
+    timeout: float = 25.0
+    min_wait: float = 5.0
+    quiet: float = 1.5
+    exit_at: int = 0
+    roll: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is bool:
+                if not isinstance(value, bool):
+                    raise ValueError(f"cannot drain: {field.name} is not true or false: {value!r}")
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"cannot drain: {field.name} is not a number: {value!r}")
+            if field.type is int and not isinstance(value, int):
+                raise ValueError(f"cannot drain: {field.name} is not a whole number: {value!r}")
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"cannot drain: {field.name} is out of range: {value!r}")

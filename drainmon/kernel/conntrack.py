@@ -1,0 +1,197 @@
+"""The programs of bpf/conntrack.bpf.c, loaded and attached: counters, wake-ups, snapshots.
+
+Nothing is pinned: when the process ends, however it ends, the kernel detaches
+and frees everything.
+"""
+
+import ctypes
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from drainmon.kernel import libbpf, netns
+from drainmon.kernel.wire import Event, LostPlace, PortCounters, PortKey, Watch
+
+OBJECT = Path(__file__).with_name("drainmon.bpf.o")
+BTF = Path("/sys/kernel/btf/vmlinux")
+_READ_SIZE = 1 << 18
+
+EventHandler = Callable[[int, int, int], None]
+"""Called with an event's kind, netns inode and local port."""
+
+
+class Conntrack:
+    """The loaded programs. Raises OSError "cannot X: why" when the host cannot run them."""
+
+    def __init__(self, on_event: EventHandler, path: Path = OBJECT) -> None:
+        if not path.is_file():
+            raise OSError(errno.ENOENT, f"cannot load {path}: not built (make build)")
+        if not BTF.exists():
+            raise OSError(errno.ENOTSUP, f"cannot load {path.name}: the kernel has no BTF ({BTF})")
+        self._lib = libbpf.load_library()
+        with ExitStack() as stack:
+            self._load(path, stack)
+            self._events = _EventReader(self._lib, self._map_fd("events"), on_event)
+            stack.callback(self._events.close)
+            self._resources = stack.pop_all()
+
+    def _load(self, path: Path, stack: ExitStack) -> None:
+        lib = self._lib
+        doing = f"load {path.name}"
+        self._object = libbpf.must_pointer(
+            lib.bpf_object__open_file(str(path).encode(), None), doing
+        )
+        stack.callback(lib.bpf_object__close, self._object)
+        self._set_tick()
+        libbpf.must(lib.bpf_object__load(self._object), doing)
+        self._ports = self._map_fd("ports")
+        self._watches = self._map_fd("watches")
+        self._lost = self._map_fd("lost")
+        link = libbpf.must_pointer(
+            lib.bpf_program__attach(self._program("on_state")), "attach to inet_sock_set_state"
+        )
+        stack.callback(lib.bpf_link__destroy, link)
+        iterator = libbpf.must_pointer(
+            lib.bpf_program__attach_iter(self._program("snapshot"), None), "attach iter/tcp"
+        )
+        stack.callback(lib.bpf_link__destroy, iterator)
+        self._iterator_fd = lib.bpf_link__fd(iterator)
+
+    def _set_tick(self) -> None:
+        """Tell the programs how long a jiffy is: the resolution of the coarse clock."""
+        size = ctypes.c_size_t()
+        rodata = self._lib.bpf_object__find_map_by_name(self._object, b".rodata")
+        value = self._lib.bpf_map__initial_value(rodata, ctypes.byref(size)) if rodata else None
+        if not value:
+            libbpf.fail("set the length of a jiffy in drainmon.bpf.o", errno.EINVAL)
+        tick = time.clock_getres(time.CLOCK_MONOTONIC_RAW + 2)
+        ctypes.c_uint64.from_address(value).value = round(tick * 1e9)
+
+    def _map_fd(self, name: str) -> int:
+        found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
+        return libbpf.must(self._lib.bpf_map__fd(found), f"find the map {name}")
+
+    def _program(self, name: str) -> int:
+        found = self._lib.bpf_object__find_program_by_name(self._object, name.encode())
+        return libbpf.must_pointer(found, f"find the program {name}")
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        self._resources.close()
+
+    def events_fd(self) -> int:
+        """Readable when events wait for `consume_events`."""
+        return self._events.fd
+
+    def consume_events(self) -> None:
+        """Hand every waiting event to the handler given at construction."""
+        self._events.consume()
+
+    def ports(self) -> Iterator[tuple[int, int]]:
+        """Every (netns inode, local port) that has counters."""
+        key, following = None, PortKey()
+        while True:
+            result = self._lib.bpf_map_get_next_key(
+                self._ports, ctypes.byref(key) if key else None, ctypes.byref(following)
+            )
+            if result == -errno.ENOENT:
+                return
+            libbpf.must(result, "list the map ports")
+            key = PortKey(following.netns, following.port)
+            yield key.netns, key.port
+
+    def counters(self, inode: int, port: int) -> PortCounters | None:
+        """The counters of a port, None when it never listened."""
+        key, value = PortKey(inode, port), PortCounters()
+        result = self._lib.bpf_map_lookup_elem(self._ports, ctypes.byref(key), ctypes.byref(value))
+        if result == -errno.ENOENT:
+            return None
+        libbpf.must(result, "read the map ports")
+        return value
+
+    def forget_port(self, inode: int, port: int) -> None:
+        """Free the counters of a port whose namespace is gone."""
+        self._delete(self._ports, PortKey(inode, port), "ports")
+
+    def watch(self, inode: int, port: int) -> None:
+        """Ask for one CHANGE event at the port's next change; again after each event."""
+        key, value = PortKey(inode, port), Watch(0)
+        result = self._lib.bpf_map_update_elem(
+            self._watches, ctypes.byref(key), ctypes.byref(value), 0
+        )
+        libbpf.must(result, f"watch port {port}")
+
+    def unwatch(self, inode: int, port: int) -> None:
+        """No more CHANGE events for the port."""
+        self._delete(self._watches, PortKey(inode, port), "watches")
+
+    def _delete(self, map_fd: int, key: PortKey, name: str) -> None:
+        result = self._lib.bpf_map_delete_elem(map_fd, ctypes.byref(key))
+        if result != -errno.ENOENT:
+            libbpf.must(result, f"remove an entry of the map {name}")
+
+    def lost(self) -> dict[LostPlace, int]:
+        """How often something could not be recorded, by place."""
+        counts = {}
+        for place in LostPlace:
+            key, value = ctypes.c_uint32(place), ctypes.c_uint64()
+            result = self._lib.bpf_map_lookup_elem(
+                self._lost, ctypes.byref(key), ctypes.byref(value)
+            )
+            libbpf.must(result, "read the map lost")
+            counts[place] = value.value
+        return counts
+
+    def snapshot(self, netns_fd: int) -> bytes:
+        """`SocketRecord`s of the netns open as netns_fd: listeners first, then every socket on
+        a port that ever listened. Enters connections that the counters do not know yet.
+
+        Blocks for the length of the pass: call it from a worker thread. Raises OSError.
+        """
+        return netns.call_in(netns_fd, self._read_iterator)
+
+    def _read_iterator(self) -> bytes:
+        fd = libbpf.must(self._lib.bpf_iter_create(self._iterator_fd), "create iter/tcp")
+        try:
+            chunks = []
+            while chunk := _read(fd):
+                chunks.append(chunk)
+            return b"".join(chunks)
+        finally:
+            os.close(fd)
+
+
+def _read(fd: int) -> bytes:
+    # EAGAIN: the kernel gave way after many sockets without output.
+    while True:
+        try:
+            return os.read(fd, _READ_SIZE)
+        except BlockingIOError:
+            continue
+
+
+class _EventReader:
+    """The ring buffer, its records handed to a Python function."""
+
+    def __init__(self, lib: ctypes.CDLL, map_fd: int, on_event: EventHandler) -> None:
+        self._lib = lib
+
+        def on_sample(_context: int, data: int, _size: int) -> int:
+            event = Event.from_address(data)
+            on_event(event.kind, event.key.netns, event.key.port)
+            return 0
+
+        self._callback = libbpf.SAMPLE_CALLBACK(on_sample)  # libbpf keeps only the address
+        self._ring = libbpf.must_pointer(
+            lib.ring_buffer__new(map_fd, self._callback, None, None), "open the ring buffer"
+        )
+        self.fd: int = lib.ring_buffer__epoll_fd(self._ring)
+
+    def consume(self) -> None:
+        libbpf.must(self._lib.ring_buffer__consume(self._ring), "read the ring buffer")
+
+    def close(self) -> None:
+        self._lib.ring_buffer__free(self._ring)

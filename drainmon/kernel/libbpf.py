@@ -1,0 +1,100 @@
+"""The functions of libbpf.so.1 in use, every argument and result declared.
+
+Source: libbpf's own headers, bpf/libbpf.h and bpf/bpf.h of version 1.1. A
+function that returns a pointer returns None with errno set when it fails; one
+that returns an int, a negative errno.
+"""
+
+import ctypes
+import logging
+import os
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint64, c_void_p
+from typing import Any, NoReturn
+
+log = logging.getLogger(__name__)
+
+SONAME = "libbpf.so.1"
+
+SAMPLE_CALLBACK = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
+"""int (*)(void *context, void *data, size_t size): one ring buffer record."""
+
+_PRINT_CALLBACK = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
+_LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "libbpf_set_print": (c_void_p, (_PRINT_CALLBACK,)),
+    "bpf_object__open_file": (c_void_p, (c_char_p, c_void_p)),
+    "bpf_object__load": (c_int, (c_void_p,)),
+    "bpf_object__close": (None, (c_void_p,)),
+    "bpf_object__find_map_by_name": (c_void_p, (c_void_p, c_char_p)),
+    "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
+    "bpf_map__fd": (c_int, (c_void_p,)),
+    "bpf_map__initial_value": (c_void_p, (c_void_p, ctypes.POINTER(c_size_t))),
+    "bpf_program__attach": (c_void_p, (c_void_p,)),
+    "bpf_program__attach_iter": (c_void_p, (c_void_p, c_void_p)),
+    "bpf_link__fd": (c_int, (c_void_p,)),
+    "bpf_link__destroy": (c_int, (c_void_p,)),
+    "bpf_iter_create": (c_int, (c_int,)),
+    "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
+    "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
+    "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
+    "ring_buffer__new": (c_void_p, (c_int, SAMPLE_CALLBACK, c_void_p, c_void_p)),
+    "ring_buffer__epoll_fd": (c_int, (c_void_p,)),
+    "ring_buffer__consume": (c_int, (c_void_p,)),
+    "ring_buffer__free": (None, (c_void_p,)),
+}
+
+_libc = ctypes.CDLL(None)
+_libc.vsnprintf.argtypes = (c_char_p, c_size_t, c_char_p, c_void_p)
+_libc.vsnprintf.restype = c_long
+
+
+def _print(level: int, template: bytes, arguments: int) -> int:
+    """libbpf's log, a line at a time; its va_list goes on to libc as it came."""
+    severity = _LEVELS.get(level, logging.DEBUG)
+    if log.isEnabledFor(severity):
+        line = ctypes.create_string_buffer(1024)
+        _libc.vsnprintf(line, len(line), template, arguments)
+        log.log(severity, "%s", line.value.decode(errors="replace").rstrip())
+    return 0
+
+
+_PRINT = _PRINT_CALLBACK(_print)  # libbpf keeps only the address
+
+
+def load_library() -> ctypes.CDLL:
+    """The distribution's libbpf with its functions declared and its log in ours.
+
+    Raises OSError when there is none, or one too old to have them all.
+    """
+    try:
+        library = ctypes.CDLL(SONAME, use_errno=True)
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype = result
+            function.argtypes = arguments
+    except (OSError, AttributeError) as error:
+        raise OSError(f"cannot use {SONAME} (Debian: libbpf1): {error}") from error
+    library.libbpf_set_print(_PRINT)
+    return library
+
+
+def fail(doing: str, errno: int) -> NoReturn:
+    """Raise OSError "cannot <doing>: <why>"; the sign of errno does not matter."""
+    errno = abs(errno)
+    raise OSError(errno, f"cannot {doing}: {os.strerror(errno)}")
+
+
+def must(result: int, doing: str) -> int:
+    """An int result that is not an error, or OSError."""
+    if result < 0:
+        fail(doing, result)
+    return result
+
+
+def must_pointer(pointer: int | None, doing: str) -> int:
+    """A pointer that is not NULL, or OSError by errno."""
+    if not pointer:
+        fail(doing, ctypes.get_errno())
+    return pointer

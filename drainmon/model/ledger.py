@@ -1,0 +1,84 @@
+"""What is known of each pod between snapshots: the kernel's counters, corrected by snapshots."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.tcp import IN_FLIGHT, TcpState
+
+_EMPTY: Mapping[TcpState, int] = {}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Accepted connections by state, those accepted ever, and when the last one was (monotonic
+    seconds, None: none yet)."""
+
+    by_state: Mapping[TcpState, int] = field(default_factory=dict)
+    accepted: int = 0
+    last_accept: float | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Connections in a state that has something to lose; never-used ones included."""
+        return sum(count for state, count in self.by_state.items() if state in IN_FLIGHT)
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """The sum over a pod's ports."""
+    by_state: Counter[TcpState] = Counter()
+    accepted = 0
+    last: float | None = None
+    for part in parts:
+        by_state.update(part.by_state)
+        accepted += part.accepted
+        if part.last_accept is not None:
+            last = part.last_accept if last is None else max(last, part.last_accept)
+    return Counts(dict(by_state), accepted, last)
+
+
+class Ledger:
+    """Counts of every pod, by netns inode. Never negative, whatever the counters say."""
+
+    def __init__(self) -> None:
+        self._counted: dict[int, Counts] = {}
+        self._corrections: dict[int, Mapping[TcpState, int]] = {}
+
+    def update(self, netns: int, counted: Counts) -> None:
+        """Take over the counters of a pod."""
+        self._counted[netns] = counted
+
+    def rebase(self, netns: int, before: Counts, snapshot: Snapshot, after: Counts) -> int:
+        """Correct the counters of a pod by a snapshot, and return the drift: by how many
+        connections, over all states, they were wrong.
+
+        `before` and `after` are the counters around the snapshot; when they differ, connections
+        have come and gone meanwhile and nothing is corrected.
+        """
+        self.update(netns, after)
+        if before != after:
+            return 0
+        shown = self.counts(netns).by_state
+        exact = Counter(socket.state for socket in snapshot.sockets if not socket.timewait)
+        self._corrections[netns] = {
+            state: exact[state] - after.by_state.get(state, 0)
+            for state in TcpState
+            if exact[state] != after.by_state.get(state, 0)
+        }
+        return sum(abs(exact[state] - shown.get(state, 0)) for state in TcpState)
+
+    def counts(self, netns: int) -> Counts:
+        """The corrected counts of a pod; zero for one that is not known."""
+        counted = self._counted.get(netns, Counts())
+        correction = self._corrections.get(netns, _EMPTY)
+        by_state = {
+            state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
+            for state in counted.by_state.keys() | correction.keys()
+        }
+        return Counts(by_state, counted.accepted, counted.last_accept)
+
+    def forget(self, netns: int) -> None:
+        """Drop a pod that is gone."""
+        self._counted.pop(netns, None)
+        self._corrections.pop(netns, None)

@@ -1,0 +1,53 @@
+"""What /proc/<pid> tells of one process: its netns, its sockets, its container.
+
+Every function raises OSError when the process is gone or may not be read.
+"""
+
+import os
+import re
+from pathlib import Path
+
+PROC = Path("/proc")
+
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+_CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+
+def netns_inode(pid: int | str = "self", root: Path = PROC) -> int:
+    """The inode of the network namespace that the process is in."""
+    return (root / str(pid) / "ns" / "net").stat().st_ino
+
+
+def open_netns(pid: int, root: Path = PROC) -> int:
+    """A file descriptor of the process's network namespace, for setns(2); keeps it alive."""
+    return os.open(root / str(pid) / "ns" / "net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def start_time(pid: int, root: Path = PROC) -> int:
+    """When the process started, in clock ticks since boot: with the pid it names one process."""
+    stat = (root / str(pid) / "stat").read_bytes()
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
+    """The inodes of the sockets that the process holds open."""
+    inodes = set()
+    for link in (root / str(pid) / "fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except FileNotFoundError:  # closed since the folder was read
+            continue
+        if match := _SOCKET.fullmatch(target):
+            inodes.add(int(match[1]))
+    return inodes
+
+
+def parse_container_id(cgroup: str) -> str | None:
+    """The container ID in the text of /proc/<pid>/cgroup: the last 64 hex digits of a path."""
+    ids = _CONTAINER_ID.findall(cgroup)
+    return ids[-1] if ids else None
+
+
+def container_id(pid: int, root: Path = PROC) -> str | None:
+    """The ID of the container that the process is in, None outside of containers."""
+    return parse_container_id((root / str(pid) / "cgroup").read_text(errors="replace"))

@@ -1,0 +1,29 @@
+"""GET /v1/pods: every pod of the node with its counts."""
+
+from typing import Any
+
+from aiohttp import web
+
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import format_states
+from drainmon.pods.pod import Pod
+from drainmon.server.keys import NODE
+from drainmon.server.replies import reply
+
+
+def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
+    """One pod for JSON."""
+    return {
+        "pod": pod.label,
+        "netns": pod.netns,
+        "ports": sorted(pod.ports),
+        "in_flight": counts.in_flight,
+        "by_state": format_states(counts.by_state),
+        "accepted": counts.accepted,
+        "masters": [master.pid for master in pod.masters],
+    }
+
+
+async def get_pods(request: web.Request) -> web.Response:
+    node = request.app[NODE]
+    return reply({"pods": [describe(pod, node.counts(pod)) for pod in node.pods()]})

@@ -1,0 +1,107 @@
+"""/v1/self: the caller's own pod, its connections, its drain."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from aiohttp import web
+
+from drainmon.drain.policy import Policy
+from drainmon.drain.report import describe_socket
+from drainmon.model.ledger import Counts
+from drainmon.pods.pod import Pod
+from drainmon.server import api_pods
+from drainmon.server.keys import DRAINS, NODE, caller_of
+from drainmon.server.replies import dumps, reply
+
+NO_NGINX = "no nginx in this pod"
+
+
+async def _own_pod(request: web.Request) -> Pod | None:
+    return await request.app[NODE].pod_of(caller_of(request).netns)
+
+
+async def get_self(request: web.Request) -> web.Response:
+    pod = await _own_pod(request)
+    caller_of(request).verify()
+    if pod is None:
+        netns = caller_of(request).netns
+        empty = Pod(netns, f"netns-{netns}", (), frozenset())
+        return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
+    return reply(api_pods.describe(pod, request.app[NODE].counts(pod)))
+
+
+async def get_connections(request: web.Request) -> web.Response:
+    pod = await _own_pod(request)
+    caller = caller_of(request)
+    caller.verify()
+    if pod is None:
+        return reply({"connections": [], "reason": NO_NGINX})
+    snapshot = await request.app[NODE].snapshot_through(pod, caller.pid)
+    return reply(
+        {
+            "connections": [describe_socket(s, snapshot.taken) for s in snapshot.sockets],
+            "listeners": [
+                {
+                    "port": listener.local_port,
+                    "unaccepted": listener.unaccepted,
+                    "limit": listener.limit,
+                }
+                for listener in snapshot.listeners
+            ],
+        }
+    )
+
+
+def parse_options(body: bytes) -> tuple[Policy, float]:
+    """The policy in the body of a drain request, and the seconds of it spent already.
+
+    Fields that are not known are ignored. Raises ValueError "cannot drain: why".
+    """
+    try:
+        options = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ValueError(f"cannot drain: the options are not JSON: {error}") from None
+    if not isinstance(options, Mapping):
+        raise ValueError("cannot drain: the options are not a JSON object")
+    known = {field.name for field in fields(Policy)}
+    policy = Policy(**{name: value for name, value in options.items() if name in known})
+    elapsed = Policy(timeout=options.get("elapsed", 0.0)).timeout
+    return policy, elapsed
+
+
+async def post_drain(request: web.Request) -> web.StreamResponse:
+    policy, elapsed = parse_options(await request.read())
+    pod = await _own_pod(request)
+    caller = caller_of(request)
+    caller.verify()
+    response = web.StreamResponse()
+    response.content_type = "application/x-ndjson"
+    if pod is None:
+        await response.prepare(request)
+        await _write(response, _nothing_to_drain(elapsed))
+        return response
+    lines = request.app[DRAINS].drain(pod, caller.pid, policy, elapsed)
+    try:
+        await response.prepare(request)
+        async for line in lines:
+            await _write(response, line)
+    finally:
+        await lines.aclose()
+    return response
+
+
+async def _write(response: web.StreamResponse, line: Mapping[str, Any]) -> None:
+    await response.write(dumps(line).encode() + b"\n")
+
+
+def _nothing_to_drain(elapsed: float) -> dict[str, Any]:
+    return {
+        "phase": "drained",
+        "in_flight": 0,
+        "by_state": {},
+        "elapsed": elapsed,
+        "reason": NO_NGINX,
+        "result": "drained",
+    }

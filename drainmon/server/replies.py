@@ -1,0 +1,48 @@
+"""Answers in JSON, errors included: {"error": "cannot X: why"}."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def reply(value: Any, status: int = 200) -> web.Response:
+    """An answer in JSON, with a line end for the terminal."""
+    return web.Response(text=dumps(value) + "\n", status=status, content_type="application/json")
+
+
+def error(status: int, message: str) -> web.Response:
+    return reply({"error": message}, status)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into a status and a reason."""
+    try:
+        return await handler(request)
+    except web.HTTPException as raised:
+        why = f"cannot {request.method} {request.path}: {raised.reason}"
+        response = error(raised.status, why)
+        if "Allow" in raised.headers:
+            response.headers["Allow"] = raised.headers["Allow"]
+        return response
+    except PermissionError as raised:
+        return error(403, str(raised))
+    except ValueError as raised:
+        return error(400, str(raised))
+    except OSError as raised:
+        log.warning("cannot answer %s: %s", request.path, raised)
+        return error(503, f"cannot {request.method} {request.path}: {raised}")
+    except Exception:
+        log.exception("cannot answer %s", request.path)
+        return error(500, f"cannot {request.method} {request.path}: internal error, see the log")

@@ -1,0 +1,35 @@
+"""What the server needs of the daemon."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+from drainmon.drain.policy import Policy
+from drainmon.drain.report import DrainRecord
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
+
+
+class Node(Protocol):
+    """The node's pods and their counts."""
+
+    @property
+    def source_name(self) -> str: ...
+
+    def pods(self) -> list[Pod]: ...
+
+    async def pod_of(self, netns: int) -> Pod | None: ...
+
+    def counts(self, pod: Pod) -> Counts: ...
+
+    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot: ...
+
+
+class Drains(Protocol):
+    """The node's drains."""
+
+    def records(self) -> list[DrainRecord]: ...
+
+    def drain(
+        self, pod: Pod, pid: int, policy: Policy, elapsed: float
+    ) -> AsyncGenerator[dict[str, Any], None]: ...
