@@ -60,7 +60,7 @@ class Ledger:
         if before != after:
             return 0
         shown = self.counts(netns).by_state
-        exact = Counter(socket.state for socket in snapshot.sockets if not socket.timewait)
+        exact = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
         self._corrections[netns] = {
             state: exact[state] - after.by_state.get(state, 0)
             for state in TcpState

@@ -18,7 +18,8 @@ class Socket(NamedTuple):
 
     `opened` is by the monotonic clock, None when it was opened before anybody looked;
     `idle_in` and `idle_out` count since the last byte in or out, or since it opened.
-    `timewait` marks a minisocket, which outlives the connection.
+    `minisocket` marks what is not a connection: a handshake that is not complete (SYN_RECV), or
+    what remains of a closed one (TIME_WAIT, FIN_WAIT2).
     """
 
     local: bytes
@@ -31,7 +32,7 @@ class Socket(NamedTuple):
     idle_in: float
     idle_out: float
     opened: float | None = None
-    timewait: bool = False
+    minisocket: bool = False
 
     @property
     def never_used(self) -> bool:
@@ -46,7 +47,7 @@ class Socket(NamedTuple):
     @property
     def in_flight(self) -> bool:
         """Whether something is lost when the pod goes now."""
-        return self.state in IN_FLIGHT and not self.timewait and not self.never_used
+        return self.state in IN_FLIGHT and not self.minisocket and not self.never_used
 
 
 class Listener(NamedTuple):

@@ -78,7 +78,7 @@ class CoreSource:
 def parse_records(records: bytes, ports: frozenset[int]) -> tuple[list[Socket], list[Listener]]:
     """The connections and listeners on `ports` among the `SocketRecord`s of a snapshot.
 
-    Handshakes in progress are left in, as SYN_RECV. Raises struct.error for a torn record.
+    Raises struct.error for a torn record.
     """
     sockets: list[Socket] = []
     listeners: list[Listener] = []
@@ -114,7 +114,7 @@ def parse_records(records: bytes, ports: frozenset[int]) -> tuple[list[Socket], 
                 idle_in / 1e3,
                 idle_out / 1e3,
                 opened_ns / 1e9 if opened_ns else None,
-                bool(flags & RecordFlag.TIMEWAIT),
+                bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
             )
         )
     return sockets, listeners

@@ -1,0 +1,163 @@
+"""The loaded programs: what a snapshot says, what wakes, what is there before and after."""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from bench.rig.netns import Netns
+from drainmon.kernel.conntrack import Conntrack
+from drainmon.kernel.wire import EventKind
+from drainmon.model.snapshot import format_address
+from tests.conftest import eventually
+from tests.kernel.conftest import Probe
+from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6, Pair
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "family"),
+    [
+        (SERVER, CLIENT, socket.AF_INET),
+        (SERVER, CLIENT, socket.AF_INET6),  # dual stack: a mapped address
+        (SERVER6, CLIENT6, socket.AF_INET6),
+    ],
+)
+def test_addresses(pair: Pair, probe: Probe, server: str, client: str, family: int) -> None:
+    with pair.listen(family), pair.dial(server) as connection:
+        port = connection.getsockname()[1]
+        (found,) = probe.snapshot(pair.server).sockets
+        host = f"[{client}]" if ":" in client else client
+        assert format_address(found.remote, found.remote_port) == f"{host}:{port}"
+        assert found.local_port == PORT
+        assert probe.counters(pair.server)["ESTABLISHED"] == 1
+
+
+def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
+    with pair.listen() as listener, contextlib.ExitStack() as stack:
+        client, accepted = map(stack.enter_context, pair.connect(listener))
+        (fresh,) = probe.snapshot(pair.server).sockets
+        assert (fresh.bytes_received, fresh.unsent) == (0, 0)
+        assert fresh.opened is not None
+        eventually(lambda: probe.snapshot(pair.server).sockets[0].idle_in > 0.1)
+        client.sendall(b"GET /")
+        accepted.recv(10)
+        (used,) = probe.snapshot(pair.server).sockets
+        assert used.bytes_received == 5
+        assert used.idle_in < 0.1 <= used.idle_out
+        assert used.opened == fresh.opened
+
+
+def test_accept_queue(pair: Pair, probe: Probe) -> None:
+    with pair.listen(backlog=7), pair.dial(), pair.dial():
+        snapshot = probe.snapshot(pair.server)
+        (listener,) = snapshot.listeners
+        assert (listener.unaccepted, listener.limit) == (2, 7)
+        assert len(snapshot.sockets) == 2
+
+
+def test_connections_older_than_the_programs_are_entered(pair: Pair) -> None:
+    with pair.listen() as listener, contextlib.ExitStack() as stack:
+        ends = [pair.connect(listener) for _ in range(3)]
+        for client, accepted in ends:
+            stack.enter_context(client)
+            stack.enter_context(accepted)
+        probe = Probe()
+        stack.callback(probe.conntrack.close)
+        assert probe.counters(pair.server) == {}
+        assert all(s.opened is None for s in probe.snapshot(pair.server).sockets)
+        assert probe.counters(pair.server) == {"ESTABLISHED": 3}
+        assert probe.accepted(pair.server) == 0
+        ends[0][0].close()
+        ends[0][1].close()
+        eventually(lambda: probe.counters(pair.server) == {"ESTABLISHED": 2})
+
+
+def test_outbound_connections_are_not_counted(pair: Pair, probe: Probe) -> None:
+    listener = pair.client.socket()
+    with listener, pair.listen():
+        listener.bind((CLIENT, 9000))
+        listener.listen()
+        outbound = pair.server.socket()
+        with outbound:
+            outbound.connect((CLIENT, 9000))
+            assert probe.snapshot(pair.server, outbound.getsockname()[1]).sockets == ()
+            assert probe.counters(pair.server) == {}
+            assert probe.accepted(pair.client, 9000) == 1
+
+
+def test_other_namespaces_are_not_listed(pair: Pair, probe: Probe) -> None:
+    with pair.listen(), pair.dial():
+        assert probe.snapshot(pair.client).sockets == ()
+        assert len(probe.snapshot(pair.server).sockets) == 1
+
+
+def test_a_new_listener_is_an_event(pair: Pair, probe: Probe) -> None:
+    with pair.listen():
+        assert (EventKind.LISTENER, pair.server.inode, PORT) in probe.taken_events()
+
+
+def test_many_changes_wake_once_until_watched_again(pair: Pair, probe: Probe) -> None:
+    change = (EventKind.CHANGE, pair.server.inode, PORT)
+    with pair.listen() as listener, contextlib.ExitStack() as stack:
+        stack.enter_context(pair.dial())
+        assert change not in probe.taken_events()
+        probe.conntrack.watch(pair.server.inode, PORT)
+        for _ in range(10):
+            stack.enter_context(pair.dial())
+        assert probe.taken_events() == [change]
+        probe.conntrack.watch(pair.server.inode, PORT)
+        stack.enter_context(listener.accept()[0])
+        assert probe.taken_events() == []
+        stack.enter_context(pair.dial())
+        assert probe.taken_events() == [change]
+        probe.conntrack.unwatch(pair.server.inode, PORT)
+        stack.enter_context(pair.dial())
+        assert probe.taken_events() == []
+
+
+def test_closing_leaves_nothing_in_the_kernel() -> None:
+    before = _kernel_objects()
+    probe = Probe()
+    held = _kernel_objects() - before
+    assert {kind for kind, _ in held} >= {"prog_id", "map_id", "link_id"}
+    probe.conntrack.close()
+    assert _kernel_objects() == before
+
+
+def _kernel_objects() -> set[tuple[str, str]]:
+    """BPF objects that this process holds; as nothing is pinned, nobody else keeps them."""
+    found = set()
+    for info in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            lines = (line.partition(":") for line in info.read_text().splitlines())
+            found |= {(k, v.strip()) for k, _, v in lines if k in {"prog_id", "map_id", "link_id"}}
+    return found
+
+
+def test_ports_of_a_namespace_can_be_forgotten(netns: Netns, probe: Probe) -> None:
+    with netns.socket() as listener:
+        listener.bind(("127.0.0.1", PORT))
+        listener.listen()
+    key = (netns.inode, PORT)
+    assert key in set(probe.conntrack.ports())
+    probe.conntrack.forget_port(*key)
+    assert key not in set(probe.conntrack.ports())
+    assert probe.conntrack.counters(*key) is None
+
+
+def test_nothing_is_lost_without_need(pair: Pair, probe: Probe) -> None:
+    with pair.listen(), pair.dial():
+        assert set(probe.conntrack.lost().values()) == {0}
+
+
+def test_an_object_that_is_missing_or_broken(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot load .*: not built"):
+        Conntrack(lambda *_: None, tmp_path / "none.bpf.o")
+    broken = tmp_path / "drainmon.bpf.o"
+    broken.write_bytes(b"\x7fELF" + os.urandom(500))
+    with pytest.raises(OSError, match=r"cannot load drainmon.bpf.o"):
+        Conntrack(lambda *_: None, broken)

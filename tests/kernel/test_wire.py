@@ -1,0 +1,71 @@
+"""Python's mirror of the shared structs has the layout that clang gave them, by BTF."""
+
+import ctypes
+import json
+import subprocess
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from drainmon.kernel import wire
+from drainmon.kernel.conntrack import OBJECT
+from drainmon.model.tcp import TcpState
+
+STRUCTS = {
+    "port_key": wire.PortKey,
+    "port_counters": wire.PortCounters,
+    "watch": wire.Watch,
+    "connection": wire.Connection,
+    "event": wire.Event,
+    "socket_record": wire.SocketRecord,
+}
+ENUMS: dict[str, tuple[str, type[IntEnum] | type[wire.RecordFlag]]] = {
+    "event_kind": ("EVENT_", wire.EventKind),
+    "lost_place": ("LOST_", wire.LostPlace),
+    "record_flags": ("RECORD_", wire.RecordFlag),
+    "tcp_state": ("TCP_", TcpState),
+}
+
+
+@pytest.fixture(scope="module")
+def btf() -> dict[str, dict[str, Any]]:
+    output = subprocess.run(
+        ["bpftool", "-j", "btf", "dump", "file", str(OBJECT)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return {entry["name"]: entry for entry in json.loads(output)["types"]}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_structs_match(btf: dict[str, dict[str, Any]], name: str) -> None:
+    mirror, kernel = STRUCTS[name], btf[name]
+    assert kernel["size"] == ctypes.sizeof(mirror)
+    mine = [(field[0], getattr(mirror, field[0]).offset * 8) for field in mirror._fields_]
+    assert [(m["name"], m["bits_offset"]) for m in kernel["members"]] == mine
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_padding_is_explicit(name: str) -> None:
+    mirror = STRUCTS[name]
+    sizes = sum(getattr(mirror, field[0]).size for field in mirror._fields_)
+    assert sizes == ctypes.sizeof(mirror)
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_enums_match(btf: dict[str, dict[str, Any]], name: str) -> None:
+    prefix, mirror = ENUMS[name]
+    kernel = {v["name"].removeprefix(prefix): v["val"] for v in btf[name]["values"]}
+    kernel.pop("PLACES", None)  # the end marker
+    assert kernel == {member.name: member.value for member in mirror}
+
+
+def test_the_fast_record_reads_what_the_struct_reads() -> None:
+    data = bytes(range(ctypes.sizeof(wire.SocketRecord)))
+    record = wire.SocketRecord.from_buffer_copy(data)
+    values = wire.SOCKET_RECORD.unpack(data)
+    for (name, *_), value in zip(wire.SocketRecord._fields_, values, strict=True):
+        field = getattr(record, name)
+        assert (bytes(field) if isinstance(value, bytes) else field) == value
