@@ -40,14 +40,13 @@ class Drains:
         return [*reversed(self._records)]
 
     async def drain(
-        self, pod: Pod, pid: int, policy: Policy, elapsed: float
+        self, pod: Pod, pid: int, policy: Policy
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Drain a pod, reached through the namespace of one of its processes; of the timeout
-        `elapsed` seconds are spent already. A drain that runs is joined, with a deadline of the
-        caller's own. Yields lines of progress, the last one with `result`; none has it when the
-        drain failed. Raises OSError when the process is gone.
+        """Drain a pod, reached through the namespace of one of its processes. A drain that runs
+        is joined, with a deadline of the caller's own. Yields lines of progress, the last one
+        with `result`; none has it when the drain failed. Raises OSError when the process is gone.
         """
-        started = time.monotonic() - elapsed
+        started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.netns)
         if run is None or run.ended:
             run = self._begin(pod, pid, Drain(policy, started))

@@ -11,7 +11,8 @@ class Policy:
     timeout: when to give up, counted from the drain's start. min_wait: how long to go on serving
     in any case, for the news of the pod's end to reach its last client. quiet: how long no new
     connection may have arrived. exit_at: how many connections in flight are few enough. roll:
-    whether nginx's workers are replaced so that idle connections close. Raises ValueError
+    whether nginx's workers are replaced so that idle connections close. elapsed: how much of the
+    timeout is spent already, by a caller who begins again. Raises ValueError
     "cannot drain: why" for values out of range.
     """
 
@@ -20,6 +21,7 @@ class Policy:
     quiet: float = 1.5
     exit_at: int = 0
     roll: bool = True
+    elapsed: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

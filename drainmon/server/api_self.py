@@ -12,21 +12,21 @@ from drainmon.drain.report import describe_socket
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
-from drainmon.server.keys import DRAINS, NODE, caller_of
+from drainmon.server.keys import CALLER, DRAINS, NODE
 from drainmon.server.replies import dumps, reply
 
 NO_NGINX = "no nginx in this pod"
 
 
 async def _own_pod(request: web.Request) -> Pod | None:
-    return await request.app[NODE].pod_of(caller_of(request).netns)
+    return await request.app[NODE].pod_of(request[CALLER].netns)
 
 
 async def get_self(request: web.Request) -> web.Response:
     pod = await _own_pod(request)
-    caller_of(request).verify()
+    request[CALLER].verify()
     if pod is None:
-        netns = caller_of(request).netns
+        netns = request[CALLER].netns
         empty = Pod(netns, f"netns-{netns}", (), frozenset())
         return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
     return reply(api_pods.describe(pod, request.app[NODE].counts(pod)))
@@ -34,7 +34,7 @@ async def get_self(request: web.Request) -> web.Response:
 
 async def get_connections(request: web.Request) -> web.Response:
     pod = await _own_pod(request)
-    caller = caller_of(request)
+    caller = request[CALLER]
     caller.verify()
     if pod is None:
         return reply({"connections": [], "reason": NO_NGINX})
@@ -54,35 +54,33 @@ async def get_connections(request: web.Request) -> web.Response:
     )
 
 
-def parse_options(body: bytes) -> tuple[Policy, float]:
-    """The policy in the body of a drain request, and the seconds of it spent already.
+def parse_policy(body: bytes) -> Policy:
+    """The policy in the body of a drain request.
 
     Fields that are not known are ignored. Raises ValueError "cannot drain: why".
     """
     try:
         options = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot drain: the options are not JSON: {error}") from None
     if not isinstance(options, Mapping):
         raise ValueError("cannot drain: the options are not a JSON object")
     known = {field.name for field in fields(Policy)}
-    policy = Policy(**{name: value for name, value in options.items() if name in known})
-    elapsed = Policy(timeout=options.get("elapsed", 0.0)).timeout
-    return policy, elapsed
+    return Policy(**{name: value for name, value in options.items() if name in known})
 
 
 async def post_drain(request: web.Request) -> web.StreamResponse:
-    policy, elapsed = parse_options(await request.read())
+    policy = parse_policy(await request.read())
     pod = await _own_pod(request)
-    caller = caller_of(request)
+    caller = request[CALLER]
     caller.verify()
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"
     if pod is None:
         await response.prepare(request)
-        await _write(response, _nothing_to_drain(elapsed))
+        await _write(response, _nothing_to_drain(policy))
         return response
-    lines = request.app[DRAINS].drain(pod, caller.pid, policy, elapsed)
+    lines = request.app[DRAINS].drain(pod, caller.pid, policy)
     try:
         await response.prepare(request)
         async for line in lines:
@@ -96,12 +94,12 @@ async def _write(response: web.StreamResponse, line: Mapping[str, Any]) -> None:
     await response.write(dumps(line).encode() + b"\n")
 
 
-def _nothing_to_drain(elapsed: float) -> dict[str, Any]:
+def _nothing_to_drain(policy: Policy) -> dict[str, Any]:
     return {
         "phase": "drained",
         "in_flight": 0,
         "by_state": {},
-        "elapsed": elapsed,
+        "elapsed": policy.elapsed,
         "reason": NO_NGINX,
         "result": "drained",
     }

@@ -8,10 +8,5 @@ from drainmon.server.services import Drains, Node
 NODE: web.AppKey[Node] = web.AppKey("node", Node)
 DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 
-CALLER = "caller"
-"""Key of the request: the `Caller`, put there before any handler runs."""
-
-
-def caller_of(request: web.Request) -> Caller:
-    caller: Caller = request[CALLER]
-    return caller
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+"""Put into the request before any handler runs."""

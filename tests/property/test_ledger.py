@@ -1,0 +1,73 @@
+"""The ledger: after a quiet snapshot it says what the snapshot says; it is never negative."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drainmon.model.ledger import Counts, Ledger, total
+from drainmon.model.tcp import IN_FLIGHT, TcpState
+from tests.unit.sockets import TEMPLATE, in_state, snapshot
+
+NETNS = 7
+COUNTED = sorted(set(TcpState) - {TcpState.LISTEN, TcpState.CLOSE, TcpState.NEW_SYN_RECV})
+states = st.sampled_from(COUNTED)
+counters = st.dictionaries(states, st.integers(-50, 200)).map(lambda d: Counts(d, 1, 1.0))
+exact = st.lists(states, max_size=40)
+
+
+@given(st.lists(st.tuples(counters, exact)), counters, exact)
+def test_after_a_quiet_snapshot_the_ledger_is_exact(
+    earlier: list[tuple[Counts, list[TcpState]]], counted: Counts, sockets: list[TcpState]
+) -> None:
+    ledger = Ledger()
+    for before, seen in earlier:
+        ledger.rebase(NETNS, before, snapshot(1.0, *map(in_state, seen)), before)
+    ledger.rebase(NETNS, counted, snapshot(2.0, *map(in_state, sockets)), counted)
+    shown = ledger.counts(NETNS)
+    assert {s: n for s, n in shown.by_state.items() if n} == Counter(sockets)
+    assert shown.in_flight == sum(state in IN_FLIGHT for state in sockets)
+    assert ledger.rebase(NETNS, counted, snapshot(3.0, *map(in_state, sockets)), counted) == 0
+
+
+@given(counters, exact, st.lists(st.tuples(states, st.sampled_from([-1, 1]))))
+def test_changes_after_a_snapshot_add_up_and_never_go_below_zero(
+    counted: Counts, sockets: list[TcpState], changes: list[tuple[TcpState, int]]
+) -> None:
+    ledger = Ledger()
+    ledger.rebase(NETNS, counted, snapshot(1.0, *map(in_state, sockets)), counted)
+    by_state, expected = Counter(counted.by_state), Counter(sockets)
+    for state, change in changes:
+        by_state[state] += change
+        expected[state] += change
+        ledger.update(NETNS, Counts(dict(by_state)))
+        shown = ledger.counts(NETNS).by_state
+        assert all(shown.get(s, 0) == max(0, expected[s]) for s in COUNTED)
+
+
+@given(counters, counters, exact)
+def test_a_snapshot_amid_changes_corrects_nothing(
+    before: Counts, after: Counts, sockets: list[TcpState]
+) -> None:
+    ledger = Ledger()
+    drift = ledger.rebase(NETNS, before, snapshot(1.0, *map(in_state, sockets)), after)
+    if before != after:
+        assert drift == 0
+        assert all(n >= 0 for n in ledger.counts(NETNS).by_state.values())
+
+
+def test_drift_is_counted_and_minisockets_are_not() -> None:
+    ledger = Ledger()
+    counted = Counts({TcpState.ESTABLISHED: 3})
+    remains = TEMPLATE._replace(state=TcpState.TIME_WAIT, minisocket=True)
+    seen = snapshot(1.0, in_state(TcpState.ESTABLISHED), remains)
+    assert ledger.rebase(NETNS, counted, seen, counted) == 2
+    assert ledger.counts(NETNS).by_state[TcpState.ESTABLISHED] == 1
+    ledger.forget(NETNS)
+    assert ledger.counts(NETNS) == Counts({})
+
+
+def test_a_pods_counts_are_the_sum_over_its_ports() -> None:
+    parts = [Counts({TcpState.ESTABLISHED: 1}, 2, 5.0), Counts({TcpState.ESTABLISHED: 2}, 3)]
+    assert total(parts) == Counts({TcpState.ESTABLISHED: 3}, 5, 5.0)
+    assert total([]) == Counts()

@@ -1,0 +1,82 @@
+"""The command line: usage, errors, tables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drainmon.cli import client, main, status
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["daemon", "--colour"], ["nonsense"], ["daemon", "--log-level", "loud"], ["status", "x"]],
+)
+def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main.main(argv)
+    assert exit_.value.code == 2
+    assert "usage: drainmon" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main.main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.startswith("drainmon 0.")
+
+
+def test_status_without_a_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "none.sock"
+    assert main.main(["status", "--socket", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"drainmon: cannot ask the daemon at {path}: No such file or directory\n"
+
+
+def test_flags_are_environment_variables_too() -> None:
+    parser = main.make_parser({"DRAINMON_SOCKET": "/x", "DRAINMON_LOG_LEVEL": "debug"})
+    arguments = parser.parse_args(["daemon"])
+    assert (arguments.socket, arguments.log_level) == (Path("/x"), "debug")
+    assert parser.parse_args(["daemon", "--socket", "/y"]).socket == Path("/y")
+
+
+def test_a_bad_level_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRAINMON_LOG_LEVEL", "loud")
+    assert main.main(["daemon"]) == 1
+    assert "cannot log from level 'loud'" in capsys.readouterr().err
+
+
+def test_status_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: dict[str, Any] = {
+        "/healthz": {"source": "core", "version": "1"},
+        "/v1/pods": {
+            "pods": [
+                {
+                    "pod": "web",
+                    "ports": [80, 443],
+                    "in_flight": 3,
+                    "by_state": {"ESTABLISHED": 2, "FIN_WAIT1": 1},
+                    "accepted": 12,
+                },
+                {"pod": "a-longer-one", "ports": [], "in_flight": 0, "by_state": {}, "accepted": 0},
+            ]
+        },
+        "/v1/drains": {
+            "drains": [
+                {"pod": "web", "started": 0, "seconds": 6.25, "result": None,
+                 "phases": [["settling", 0], ["waiting", 5]]},
+            ]
+        },
+    }  # fmt: skip
+    monkeypatch.setattr(client, "get", lambda _, resource: answers[resource])
+    lines = status.show(Path("/x")).splitlines()
+    assert lines[:5] == [
+        "source core, drainmon 1",
+        "",
+        "POD           PORTS   IN FLIGHT  STATES                     ACCEPTED",
+        "web           80,443  3          ESTABLISHED 2 FIN_WAIT1 1  12",
+        "a-longer-one  -       0          -                          0",
+    ]
+    assert lines[-1].split()[-2:] == ["6.2", "waiting"]

@@ -1,0 +1,260 @@
+"""The drain's state machine under a clock of the test's own."""
+
+from collections.abc import Callable
+
+import pytest
+
+from drainmon.drain.machine import Action, Drain, Phase, Step
+from drainmon.drain.policy import Policy
+from drainmon.model.snapshot import Socket
+from drainmon.model.tcp import TcpState
+from tests.unit.sockets import established, in_state, never_used, snapshot
+
+Sockets = Callable[[float], tuple[Socket, ...]]
+
+
+class World:
+    """Carries out what the machine wants, in no time but the clock's. `sockets` gives what a
+    snapshot at a time would show."""
+
+    def __init__(self, sockets: Sockets = lambda _: (), **policy: float | bool) -> None:
+        self.now = 100.0
+        self.sockets = sockets
+        self.drain = Drain(Policy(**policy), self.now)  # type: ignore[arg-type]
+        self.looks: list[float] = []
+        self.rolls: list[float] = []
+
+    @property
+    def elapsed(self) -> float:
+        return self.now - 100.0
+
+    def step(self) -> Step:
+        step = self.drain.step(self.now)
+        match step.action:
+            case Action.LOOK:
+                self.looks.append(self.elapsed)
+                self.drain.saw(snapshot(self.now, *self.sockets(self.elapsed)))
+            case Action.ROLL:
+                self.rolls.append(self.elapsed)
+                self.drain.rolled(self.now, "rolled")
+            case Action.SLEEP:
+                assert step.until > self.now
+            case Action.DONE:
+                pass
+        return step
+
+    def until(self, elapsed: float) -> None:
+        """Let time pass, doing what is wanted on the way."""
+        for _ in range(10_000):
+            step = self.step()
+            if step.action is Action.DONE:
+                return
+            if step.action is Action.SLEEP:
+                if step.until > 100.0 + elapsed:
+                    self.now = 100.0 + elapsed
+                    return
+                self.now = step.until
+        pytest.fail("the machine never sleeps")
+
+    def run(self) -> tuple[Phase, float]:
+        """To the end: how it ended, and when."""
+        self.until(1e6)
+        return self.drain.phase, round(self.elapsed, 3)
+
+
+def arrivals(world: World, *times: float) -> None:
+    for time in times:
+        world.until(time)
+        world.drain.arrived(100.0 + time)
+
+
+def test_an_idle_pod_waits_for_min_wait() -> None:
+    assert World(min_wait=5).run() == (Phase.DRAINED, 5.0)
+
+
+def test_no_min_wait_no_arrivals_is_at_once() -> None:
+    assert World(min_wait=0).run() == (Phase.DRAINED, 0.0)
+
+
+def test_arrivals_before_the_drain_ask_for_quiet_too() -> None:
+    world = World(min_wait=0, quiet=1.5)
+    world.drain.arrived(99.5)
+    assert world.run() == (Phase.DRAINED, 1.0)
+
+
+def test_settling_ends_when_arrivals_stop() -> None:
+    world = World(min_wait=1, quiet=1.5)
+    arrivals(world, 0.5, 1.0, 2.0)
+    assert world.run() == (Phase.DRAINED, 3.5)
+
+
+def test_arrivals_that_never_stop_ask_for_quiet_until_half_of_the_timeout() -> None:
+    world = World(min_wait=1, quiet=1.5, timeout=10)
+    arrivals(world, *(number * 0.5 for number in range(1, 10)))
+    assert world.drain.phase is Phase.SETTLING
+    arrivals(world, 4.9)
+    assert world.run() == (Phase.DRAINED, 5.0)
+
+
+def test_min_wait_is_kept_although_settling_is_given_up() -> None:
+    world = World(min_wait=8, timeout=10)
+    arrivals(world, 7.9)
+    assert world.run() == (Phase.DRAINED, 8.0)
+
+
+def test_connections_in_flight_are_rolled_once_and_waited_for() -> None:
+    world = World(lambda t: (established(50.0),) if t < 7 else (), min_wait=5)
+    phase, end = world.run()
+    assert phase is Phase.DRAINED
+    assert 7 <= end <= 8
+    assert world.rolls == [5.0]
+
+
+def test_no_roll() -> None:
+    world = World(lambda t: (established(),) if t < 7 else (), min_wait=5, roll=False)
+    assert world.run()[0] is Phase.DRAINED
+    assert world.rolls == []
+
+
+def test_nothing_in_flight_is_not_rolled() -> None:
+    world = World(lambda _: (in_state(TcpState.TIME_WAIT), never_used()), min_wait=5)
+    assert world.run() == (Phase.DRAINED, 5.0)
+    assert world.rolls == []
+
+
+def test_a_tail_is_waited_for() -> None:
+    world = World(lambda t: (in_state(TcpState.FIN_WAIT1),) if t < 9 else (), min_wait=1)
+    phase, end = world.run()
+    assert phase is Phase.DRAINED
+    assert end >= 9
+
+
+def test_a_wake_up_releases_at_once() -> None:
+    flying = [established()]
+    world = World(lambda _: tuple(flying), min_wait=1)
+    world.until(3.3)
+    flying.clear()
+    world.drain.woke(0)
+    assert world.run() == (Phase.DRAINED, 3.3)
+
+
+def test_a_wake_up_alone_releases_nothing() -> None:
+    world = World(lambda t: (established(),) if t < 4 else (), min_wait=1)
+    world.until(2.1)
+    world.drain.woke(0)
+    world.until(2.2)
+    assert 2.1 in [round(look, 3) for look in world.looks]
+    assert world.drain.phase is Phase.WAITING
+
+
+def test_a_lost_event_holds_it_for_a_second_at_most() -> None:
+    world = World(lambda t: (established(),) if t < 3.001 else (), min_wait=1)
+    phase, end = world.run()
+    assert phase is Phase.DRAINED
+    assert 3.001 <= end <= 4.002
+
+
+def test_a_wrong_wake_up_for_never_used_connections() -> None:
+    world = World(lambda t: (never_used(), *((established(),) if t < 3 else ())), min_wait=1)
+    world.until(3.0)
+    world.drain.woke(1)  # the counters know no better than that one is established
+    assert world.run() == (Phase.DRAINED, 3.0)
+
+
+def test_unpromising_wake_ups_cost_a_share_only() -> None:
+    world = World(lambda _: (established(),) * 3, min_wait=0)
+    world.until(1.0)
+    world.looks.clear()
+    for number in range(1000):
+        world.until(1.0 + number / 1000)
+        world.drain.saw(snapshot(world.now, *world.sockets(0), took=0.0))
+        world.drain.woke(3)
+    slow = World(lambda _: (established(),) * 3, min_wait=0)
+    slow.until(1.0)
+    slow.drain.saw(snapshot(slow.now - 0.03, *slow.sockets(0), took=0.03))
+    slow.looks.clear()
+    slow.drain.woke(3)
+    slow.until(1.59)
+    assert slow.looks == []
+    slow.until(1.61)
+    assert len(slow.looks) == 1
+
+
+def test_quiet_is_asked_for_after_the_last_straggler() -> None:
+    world = World(min_wait=5, quiet=1.5)
+    arrivals(world, 4.8)
+    assert world.run() == (Phase.DRAINED, 6.3)
+
+
+def test_a_release_needs_a_snapshot_after_the_quiet_period() -> None:
+    world = World(min_wait=2, quiet=1.5)
+    arrivals(world, 1.9)
+    assert world.run() == (Phase.DRAINED, 3.4)
+    assert round(world.looks[-1], 3) == 3.4
+
+
+def test_stragglers_are_rolled_once_a_wave() -> None:
+    def sockets(elapsed: float) -> tuple[Socket, ...]:
+        return (established(106.0),) if 6 <= elapsed < 20 else (established(50.0),)
+
+    world = World(sockets, min_wait=5, quiet=1.5, timeout=30)
+    arrivals(world, 6.0)
+    world.until(15.0)
+    assert world.rolls == [5.0, 7.5]
+
+
+def test_rolls_come_twice_as_late_each_time() -> None:
+    world = World(lambda t: (established(100.0 + t - 0.001),), min_wait=0, quiet=0, timeout=40)
+    world.run()
+    pauses = [round(b - a) for a, b in zip(world.rolls, world.rolls[1:], strict=False)]
+    assert pauses[:4] == [1, 2, 4, 8]
+
+
+def test_old_connections_are_no_stragglers() -> None:
+    world = World(lambda _: (established(None), established(50.0)), min_wait=1, timeout=20)
+    assert world.run() == (Phase.DEADLINE, 20.0)
+    assert world.rolls == [1.0]
+
+
+def test_few_enough() -> None:
+    world = World(lambda _: (established(),) * 2, min_wait=1, exit_at=2)
+    assert world.run() == (Phase.DRAINED, 1.0)
+    assert len(world.drain.in_flight) == 2
+
+
+def test_the_deadline_says_who_is_left() -> None:
+    world = World(lambda _: (established(),), timeout=10)
+    assert world.run() == (Phase.DEADLINE, 10.0)
+    assert len(world.drain.in_flight) == 1
+
+
+def test_a_deadline_before_min_wait_with_nothing_in_flight_is_drained() -> None:
+    assert World(min_wait=30, timeout=10).run() == (Phase.DRAINED, 10.0)
+
+
+def test_a_change_that_was_not_looked_at_is_not_drained_at_the_deadline() -> None:
+    world = World(min_wait=30, timeout=10)
+    world.until(9.9)
+    world.drain.woke(1)
+    assert world.run() == (Phase.DEADLINE, 10.0)
+
+
+def test_time_spent_already_counts() -> None:
+    drain = Drain(Policy(min_wait=5, timeout=10), 94.0)
+    drain.step(100.0)
+    drain.saw(snapshot(100.0))
+    assert drain.step(100.0).action is Action.DONE
+    assert drain.phase is Phase.DRAINED
+
+
+def test_a_timeout_of_zero_is_a_deadline_at_once() -> None:
+    drain = Drain(Policy(timeout=0), 100.0)
+    assert drain.step(100.0).action is Action.DONE
+    assert drain.phase is Phase.DEADLINE
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_has_a_reason(phase: Phase) -> None:
+    drain = Drain(Policy(), 0.0)
+    drain.phase = phase
+    assert drain.reason(1.0)

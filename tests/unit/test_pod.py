@@ -1,0 +1,29 @@
+"""Masters and workers."""
+
+from drainmon.pods.pod import NginxProcess, Pod
+
+MASTER, WORKER, CACHE, OTHER = (
+    NginxProcess(10, 1, 100),
+    NginxProcess(11, 10, 101),
+    NginxProcess(12, 10, 101),
+    NginxProcess(20, 3, 200),
+)
+
+
+def make(*processes: NginxProcess) -> Pod:
+    return Pod(1, "pod", processes, frozenset())
+
+
+def test_a_master_is_nobodys_child_in_the_pod() -> None:
+    pod = make(WORKER, MASTER, CACHE)
+    assert pod.masters == (MASTER,)
+    assert pod.workers(MASTER) == (WORKER, CACHE)
+
+
+def test_two_masters() -> None:
+    assert make(MASTER, WORKER, OTHER).masters == (MASTER, OTHER)
+    assert make(MASTER, WORKER, OTHER).workers(OTHER) == ()
+
+
+def test_workers_without_their_master_are_their_own() -> None:
+    assert make(WORKER).masters == (WORKER,)

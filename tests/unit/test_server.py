@@ -1,0 +1,245 @@
+"""The HTTP interface on a real unix socket, before a node that the test made up."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from drainmon.drain.policy import Policy
+from drainmon.drain.report import DrainRecord
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Listener, Snapshot
+from drainmon.model.tcp import TcpState
+from drainmon.pods.pod import NginxProcess, Pod
+from drainmon.procfs.process import netns_inode
+from drainmon.server import peer
+from drainmon.server.app import make_app
+from drainmon.server.unix_socket import bind
+from tests.unit.sockets import ADDRESS, established, snapshot
+
+OWN = netns_inode()
+POD = Pod(OWN, "web", (NginxProcess(10, 1, 5),), frozenset({80, 443}))
+
+
+class FakeNode:
+    source_name = "fake"
+
+    def __init__(self) -> None:
+        self.known: list[Pod] = [POD]
+        self.broken = False
+
+    def pods(self) -> list[Pod]:
+        return self.known
+
+    async def pod_of(self, netns: int) -> Pod | None:
+        return next((pod for pod in self.known if pod.netns == netns), None)
+
+    def counts(self, pod: Pod) -> Counts:
+        return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
+
+    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
+        if self.broken:
+            raise OSError("cannot enter the network namespace: it is gone")
+        assert pid == os.getpid()
+        seen = snapshot(100.0, established(98.0))
+        return Snapshot(seen.taken, seen.finished, seen.sockets, (Listener(ADDRESS, 80, 1, 511),))
+
+
+class FakeDrains:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, Policy]] = []
+        self.closed = 0
+
+    def records(self) -> list[DrainRecord]:
+        return [DrainRecord("web", OWN, 1e9, result="drained")]
+
+    async def drain(
+        self, pod: Pod, pid: int, policy: Policy
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        self.asked.append((pod.label, pid, policy))
+        try:
+            yield {"phase": "settling"}
+            yield {"phase": "drained", "result": "drained"}
+        finally:
+            self.closed += 1
+
+
+class Daemon:
+    """The application, served; `get` and `post` give status and JSON, or JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.node = FakeNode()
+        self.drains = FakeDrains()
+        self.path = path
+
+    async def ask(self, method: str, path: str, **how: Any) -> tuple[int, Any]:
+        connector = aiohttp.UnixConnector(str(self.path))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, f"http://drainmon{path}", **how) as response,
+        ):
+            text = await response.text()
+            if response.content_type == "application/x-ndjson":
+                return response.status, [json.loads(line) for line in text.splitlines()]
+            return response.status, json.loads(text)
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        return await self.ask("GET", path)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    daemon = Daemon(tmp_path / "drainmon.sock")
+    runner = web.AppRunner(make_app(daemon.node, daemon.drains), access_log=None)
+    await runner.setup()
+    with bind(daemon.path) as listener:
+        await web.SockSite(runner, listener).start()
+        yield daemon
+        await runner.cleanup()
+
+
+async def test_pods(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        assert await daemon.get("/v1/pods") == (200, {"pods": [await own(daemon)]})
+    monkeypatch.setattr(peer, "_UCRED", FakeUcred(os.getpid(), 101))
+    status, answer = await daemon.get("/v1/pods")
+    assert status == 403
+    assert answer == {"error": "cannot GET /v1/pods: only root of the host may"}
+
+
+class FakeUcred:
+    """Credentials as the kernel would tell them of another user, or of an unseen process."""
+
+    size = 12
+
+    def __init__(self, pid: int, uid: int) -> None:
+        self.told = (pid, uid, uid)
+
+    def unpack(self, _: bytes) -> tuple[int, int, int]:
+        return self.told
+
+
+async def own(daemon: Daemon) -> Any:
+    return (await daemon.get("/v1/self"))[1]
+
+
+async def test_self(daemon: Daemon) -> None:
+    assert await own(daemon) == {
+        "pod": "web",
+        "netns": OWN,
+        "ports": [80, 443],
+        "in_flight": 2,
+        "by_state": {"ESTABLISHED": 2, "TIME_WAIT": 1},
+        "accepted": 9,
+        "masters": [10],
+    }
+
+
+async def test_own_connections(daemon: Daemon) -> None:
+    status, answer = await daemon.get("/v1/self/connections")
+    assert status == 200
+    assert answer["listeners"] == [{"port": 80, "unaccepted": 1, "limit": 511}]
+    (connection,) = answer["connections"]
+    assert connection["remote"] == "192.0.2.1:40000"
+    assert connection["age"] == 2.0
+
+
+async def test_drain_streams_lines(daemon: Daemon) -> None:
+    status, lines = await daemon.ask("POST", "/v1/self/drain", data=b'{"min_wait": 1}')
+    assert status == 200
+    assert [line["phase"] for line in lines] == ["settling", "drained"]
+    assert daemon.drains.asked == [("web", os.getpid(), Policy(min_wait=1))]
+    assert daemon.drains.closed == 1
+
+
+async def test_drain_over_http_1_0_ends_with_the_connection(daemon: Daemon) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(daemon.path))
+    writer.write(b"POST /v1/self/drain HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b" 200 " in head.splitlines()[0]
+    assert b"chunked" not in head
+    assert [json.loads(line)["phase"] for line in body.splitlines()] == ["settling", "drained"]
+
+
+async def test_a_pod_without_nginx_has_nothing_to_drain(daemon: Daemon) -> None:
+    daemon.node.known = []
+    _, (line,) = await daemon.ask("POST", "/v1/self/drain", data=b"")
+    assert (line["result"], line["reason"]) == ("drained", "no nginx in this pod")
+    assert (await own(daemon))["in_flight"] == 0
+    assert (await daemon.get("/v1/self/connections"))[1]["connections"] == []
+
+
+async def test_records_and_health(daemon: Daemon) -> None:
+    if os.geteuid() == 0:
+        _, answer = await daemon.get("/v1/drains")
+        assert answer["drains"][0]["result"] == "drained"
+    status, health = await daemon.get("/healthz")
+    assert (status, health["status"], health["source"]) == (200, "ok", "fake")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "why"),
+    [
+        ("GET", "/nowhere", b"", 404, "cannot GET /nowhere: Not Found"),
+        ("GET", "/v1/self/drain", b"", 405, "Method Not Allowed"),
+        ("POST", "/v1/pods", b"", 405, "Method Not Allowed"),
+        ("POST", "/v1/self/drain", b"{", 400, "cannot drain: the options are not JSON"),
+        ("POST", "/v1/self/drain", b'{"timeout": "x"}', 400, "timeout is not a number"),
+        ("POST", "/v1/self/drain", b" " * 5000, 413, "Request Entity Too Large"),
+    ],
+)
+async def test_bad_requests(
+    daemon: Daemon, method: str, path: str, body: bytes, status: int, why: str
+) -> None:
+    answered, answer = await daemon.ask(method, path, data=body)
+    assert answered == status
+    assert why in answer["error"]
+    assert (await daemon.get("/healthz"))[0] == 200
+
+
+async def test_what_is_no_http_leaves_the_daemon_alive(daemon: Daemon) -> None:
+    for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000):
+        reader, writer = await asyncio.open_unix_connection(str(daemon.path))
+        writer.write(noise)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+    assert (await daemon.get("/healthz"))[0] == 200
+
+
+async def test_a_namespace_that_is_gone(daemon: Daemon) -> None:
+    daemon.node.broken = True
+    status, answer = await daemon.get("/v1/self/connections")
+    assert status == 503
+    assert "it is gone" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("pid", "why"), [(0, r"it needs hostPID"), (2**22 + 1, r"pid 4194305: No such file")]
+)
+async def test_a_caller_that_cannot_be_seen(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, pid: int, why: str
+) -> None:
+    monkeypatch.setattr(peer, "_UCRED", FakeUcred(pid, 0))
+    status, answer = await daemon.get("/v1/self")
+    assert status == 403
+    assert answer["error"].startswith("cannot tell who calls")
+    assert why in answer["error"]
+
+
+def test_a_caller_whose_pid_is_another_process_now() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX)
+    with here, there:
+        caller = peer.identify(here)
+    caller.verify()
+    stale = peer.Caller(caller.pid, caller.uid, caller.started - 1, caller.netns)
+    with pytest.raises(PermissionError, match="another process now"):
+        stale.verify()
