@@ -2,15 +2,12 @@
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.rig.netns import Netns, fresh_netns
-
-WAIT = 10.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,14 +26,6 @@ def _why_not() -> str:
     if not (shutil.which("nginx") and shutil.which("ip") and shutil.which("ss")):
         return "needs nginx-light and iproute2"
     return ""
-
-
-def eventually(condition: Callable[[], object], within: float = WAIT) -> None:
-    """Return as soon as the condition holds; fail with what it says last."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"still {value!r} after {within} s"
-        time.sleep(0.005)
 
 
 @pytest.fixture

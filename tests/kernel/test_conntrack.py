@@ -11,9 +11,9 @@ from bench.rig.netns import Netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import EventKind
 from drainmon.model.snapshot import format_address
-from tests.conftest import eventually
-from tests.kernel.conftest import Probe
 from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6, Pair
+from tests.kernel.probe import Probe
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import eventually
-from tests.kernel.conftest import Probe
 from tests.kernel.pair import PORT, Pair, reset, ss_states
+from tests.kernel.probe import Probe
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 

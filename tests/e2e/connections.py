@@ -1,0 +1,52 @@
+"""Client connections to a pod, one request at a time, from the client's namespace."""
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from bench.rig.pod import FakePod
+
+
+class Connection:
+    """A connection from the pod's client namespace. Times out after ten seconds."""
+
+    def __init__(self, pod: FakePod, receive_buffer: int | None = None) -> None:
+        self._socket = pod.client.socket()
+        if receive_buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(10)
+        self._socket.connect((pod.address, pod.port))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, path: str, close: bool = False) -> None:
+        farewell = "Connection: close\r\n" if close else ""
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: pod\r\n{farewell}\r\n".encode())
+
+    def get(self, path: str = "/", close: bool = False) -> bytes:
+        """Head and body of a small reply."""
+        self.send(path, close)
+        return self._socket.recv(65536)
+
+    def read(self, size: int = 65536) -> bytes:
+        """What comes next; empty at the end."""
+        return self._socket.recv(size)
+
+    def read_all(self) -> int:
+        """Read to the end; how many bytes came."""
+        received = 0
+        while data := self.read():
+            received += len(data)
+        return received

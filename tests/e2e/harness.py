@@ -1,0 +1,37 @@
+"""Where the built programs are, and how the tests run them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.rig.pod import FakePod
+
+ROOT = Path(__file__).parents[2]
+DAEMON = Path(sys.executable).with_name("drainmon")
+CLIENT = ROOT / "build" / "drainmon-wait"
+
+MakePod = Callable[..., FakePod]
+
+
+class Daemon:
+    """A running daemon: where its socket and its log are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "drainmon.sock"
+        self.log = folder / "daemon.log"
+
+
+def wait_argv(socket: Path, **flags: object) -> list[str]:
+    """drainmon-wait's command line; min_wait=1 is --min-wait 1."""
+    argv = [str(CLIENT), "--socket", str(socket)]
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        argv += [flag] if value is True else [flag, str(value)]
+    return argv
+
+
+def finish(process: subprocess.Popen[bytes], within: float = 40.0) -> tuple[int, str]:
+    """A hook's exit status and what it printed."""
+    output, _ = process.communicate(timeout=within)
+    return process.returncode, output.decode()

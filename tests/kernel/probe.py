@@ -1,0 +1,42 @@
+"""The loaded programs as tests look at them."""
+
+import os
+from collections import Counter
+
+from bench.rig.netns import Netns
+from drainmon.kernel.conntrack import Conntrack
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.tcp import TcpState
+from drainmon.sources.core import parse_records
+from tests.kernel.pair import PORT
+
+
+class Probe:
+    """The programs with what they told, and their view of one namespace."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, int, int]] = []
+        self.conntrack = Conntrack(lambda *event: self.events.append(event))
+
+    def counters(self, namespace: Netns, port: int = PORT) -> Counter[str]:
+        counters = self.conntrack.counters(namespace.inode, port)
+        by_state = list(counters.by_state) if counters else []
+        assert min(by_state, default=0) >= 0
+        return Counter({TcpState(state).name: n for state, n in enumerate(by_state) if n})
+
+    def accepted(self, namespace: Netns, port: int = PORT) -> int:
+        counters = self.conntrack.counters(namespace.inode, port)
+        return counters.accepted if counters else 0
+
+    def snapshot(self, namespace: Netns, port: int = PORT) -> Snapshot:
+        fd = os.open(namespace.path, os.O_RDONLY)
+        try:
+            sockets, listeners = parse_records(self.conntrack.snapshot(fd), frozenset({port}))
+        finally:
+            os.close(fd)
+        return Snapshot(0.0, 0.0, tuple(sockets), tuple(listeners))
+
+    def taken_events(self) -> list[tuple[int, int, int]]:
+        self.conntrack.consume_events()
+        taken, self.events = self.events, []
+        return taken
