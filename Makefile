@@ -13,10 +13,12 @@ PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv python3-dev gc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
-	-ffunction-sections -fdata-sections -Wl,--gc-sections -s
+	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-Wl,--gc-sections -Wl,-z,noseparate-code -s
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 CLIENT_SOURCES := $(sort $(wildcard client/*.c))
+C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
 
 .PHONY: help
@@ -40,13 +42,13 @@ lint: build ## formats, types, import rule
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	clang-format --dry-run --Werror bpf/*.[ch] client/*.[ch]
+	clang-format --dry-run --Werror $(C_FILES)
 
 .PHONY: format
 format: build ## put every file into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	clang-format -i bpf/*.[ch] client/*.[ch]
+	clang-format -i $(C_FILES)
 
 .PHONY: clean
 clean: ## remove what was built

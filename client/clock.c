@@ -1,0 +1,25 @@
+#include "clock.h"
+
+static int64_t began;
+
+static int64_t nanos(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void clock_begin(void)
+{
+	began = nanos(CLOCK_MONOTONIC);
+}
+
+millis clock_now(void)
+{
+	return (nanos(CLOCK_MONOTONIC) - began) / 1000000;
+}
+
+int64_t clock_used(void)
+{
+	return nanos(CLOCK_PROCESS_CPUTIME_ID);
+}

@@ -1,0 +1,201 @@
+/* The drain without a daemon: look, decide, roll. */
+#include "fallback.h"
+#include "clock.h"
+
+enum {
+	LOOK_EVERY = 100,
+	LOOK_TWICE = 10,
+	ROLL_LOOK_EVERY = 50,
+	AFTER_FAILURE = 1000,
+	CORE_SHARE = 20, /* one part in so many is the most that looking may take of a core */
+};
+
+static void find_listeners(struct fallback *fallback, struct report *report)
+{
+	char bytes[256];
+	struct text why = TEXT_IN(bytes);
+	pid_t master = nginx_master(fallback->pid_file, &why);
+	bool known = master && nginx_listeners(master, &fallback->ports);
+	if (known || fallback->ports.any_listener)
+		return;
+	fallback->ports.any_listener = true;
+	report_detail(report, "counts on every listening port: ",
+		      master ? "cannot read which sockets nginx holds" : bytes);
+}
+
+static void say_ports(const struct ports *ports, struct report *report)
+{
+	char bytes[400];
+	struct text list = TEXT_IN(bytes);
+	bytes[0] = '\0';
+	for (unsigned port = 0; port < 65536; port++)
+		if (ports_has(ports, (uint16_t)port)) {
+			text_char(&list, ' ');
+			text_number(&list, port);
+		}
+	report_detail(report, "counts on the ports", list.used ? bytes : " (none)");
+}
+
+void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
+		    struct report *report, millis now, bool rolled)
+{
+	fallback->active = true;
+	fallback->rolling = fallback->broken = fallback->seen_drained = false;
+	fallback->policy = *policy;
+	fallback->pid_file = pid_file;
+	fallback->look_at = now;
+	settle_init(&fallback->settle, now, rolled);
+	find_listeners(fallback, report);
+}
+
+static void begin_roll(struct fallback *fallback, struct report *report, millis now)
+{
+	char bytes[320];
+	struct text why = TEXT_IN(bytes);
+	bytes[0] = '\0';
+	fallback->rolling = roll_begin(&fallback->roll, fallback->pid_file, now, &why);
+	if (!fallback->rolling) {
+		report_note(report, "cannot roll nginx: ", bytes, "; only waiting");
+		fallback->policy.roll = false;
+		settle_rolled(&fallback->settle);
+		return;
+	}
+	text_number(&why, (uint64_t)fallback->roll.master);
+	report_detail(report, "sent SIGHUP to nginx ", bytes);
+}
+
+static void go_on_rolling(struct fallback *fallback, struct report *report, millis now)
+{
+	enum roll_state state = roll_step(&fallback->roll, now);
+	if (state == ROLL_RUNNING)
+		return;
+	if (state == ROLL_FORCED)
+		report_note(report, "nginx started no new workers on SIGHUP, as with a broken ",
+			    "configuration: sent SIGQUIT to the old ones", "");
+	else
+		report_detail(report, "new workers have taken over", "");
+	fallback->rolling = false;
+	settle_rolled(&fallback->settle);
+	find_listeners(fallback, report); /* the configuration may have changed them */
+}
+
+static void say_progress(struct fallback *fallback, struct report *report, millis now)
+{
+	static const unsigned order[] = {TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_CLOSE_WAIT,
+					 TCP_LAST_ACK, TCP_CLOSING};
+	const struct snapshot *snapshot = &fallback->snapshot;
+	struct progress progress = {.in_flight = snapshot->in_flight};
+	struct text phase = TEXT_IN(progress.phase), reason = TEXT_IN(progress.reason);
+	text_add(&phase, settle_phase(&fallback->settle));
+	settle_reason(&fallback->settle, &fallback->policy, now, snapshot->in_flight, &reason);
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		uint64_t count = snapshot->by_state[order[i]];
+		if (!count)
+			continue;
+		struct text name = TEXT_IN(progress.states[progress.state_count].name);
+		text_add(&name, snapshot_state(order[i]));
+		progress.states[progress.state_count++].count = count;
+	}
+	if (fallback->settle.phase == DRAINED || fallback->settle.phase == DEADLINE)
+		report_remember(report, &progress);
+	else
+		report_progress(report, &progress, now);
+}
+
+/* 100,000 sockets take 200 ms to read: the core is nginx's, which has its own work to finish. */
+static void plan_next_look(struct fallback *fallback, millis began, int64_t used)
+{
+	millis now = clock_now(), pause = (clock_used() - used) * CORE_SHARE / 1000000;
+	fallback->look_takes = now - began;
+	fallback->look_at = began + (pause > LOOK_EVERY ? pause : LOOK_EVERY);
+	/* Who is left at the deadline should be known from shortly before. */
+	millis last_look = fallback->policy.timeout - 2 * fallback->look_takes - 5;
+	if (now < last_look && fallback->look_at > last_look)
+		fallback->look_at = last_look;
+}
+
+/* In a long table the kernel may lose its place between two reads, and pass over a socket: that
+ * nothing is left is believed when it is seen twice. */
+static bool is_believed(struct fallback *fallback, const struct snapshot *snapshot)
+{
+	bool drained = snapshot->in_flight <= fallback->policy.exit_at;
+	bool believed = !drained || !snapshot->seams || fallback->seen_drained;
+	fallback->seen_drained = drained;
+	return believed;
+}
+
+static enum settle_action look(struct fallback *fallback, struct report *report, millis now)
+{
+	static struct snapshot snapshot;
+	char bytes[128];
+	struct text why = TEXT_IN(bytes);
+	int64_t used = clock_used();
+	bool first = !fallback->settle.counted;
+	enum look look =
+		look_at_sockets(&snapshot, &fallback->ports, fallback->policy.timeout, &why);
+	plan_next_look(fallback, now, used);
+	if (look == LOOK_FAILED) {
+		if (!fallback->broken)
+			report_note(report, "cannot count: ", bytes, "; waiting for the timeout");
+		fallback->broken = true;
+		fallback->look_at = now + AFTER_FAILURE;
+	}
+	if (look != LOOK_DONE)
+		return SETTLE_LOOK_AGAIN;
+	fallback->broken = false;
+	fallback->snapshot = snapshot;
+	if (!fallback->ports.count && !fallback->ports.any_listener) {
+		/* Whatever the pid file names, it is not who listens here. */
+		fallback->ports.any_listener = true;
+		fallback->look_at = now;
+		return SETTLE_LOOK_AGAIN;
+	}
+	if (!is_believed(fallback, &snapshot)) {
+		fallback->look_at = now + LOOK_TWICE;
+		return SETTLE_LOOK_AGAIN;
+	}
+	if (first)
+		say_ports(&fallback->ports, report);
+	now = clock_now(); /* an arrival is dated when it was seen: later than it was, never earlier
+			    */
+	enum settle_action action = settle_step(&fallback->settle, &fallback->policy, now,
+						snapshot.in_flight, snapshot.arrivals);
+	if (action == SETTLE_ROLL)
+		begin_roll(fallback, report, now);
+	say_progress(fallback, report, now);
+	return action;
+}
+
+enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now)
+{
+	if (fallback->rolling)
+		go_on_rolling(fallback, report, now);
+	/* A look that cannot end in time would only delay the exit. */
+	if (now + fallback->look_takes > fallback->policy.timeout)
+		fallback->look_at = fallback->policy.timeout;
+	if (now < fallback->look_at)
+		return SETTLE_LOOK_AGAIN;
+	return look(fallback, report, now);
+}
+
+millis fallback_due(const struct fallback *fallback)
+{
+	if (!fallback->active)
+		return INT64_MAX;
+	millis rolling = clock_now() + ROLL_LOOK_EVERY;
+	return fallback->rolling && rolling < fallback->look_at ? rolling : fallback->look_at;
+}
+
+bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description)
+{
+	const struct snapshot *snapshot = &fallback->snapshot;
+	if (index >= snapshot->left_count)
+		return false;
+	address_text(&snapshot->left[index].remote, description);
+	text_char(description, ' ');
+	text_add(description, snapshot_state(snapshot->left[index].state));
+	text_add(description, ", ");
+	text_number(description, snapshot->left[index].unsent);
+	text_add(description, " B unsent");
+	return true;
+}

@@ -1,0 +1,36 @@
+#ifndef DRAINMON_FALLBACK_H
+#define DRAINMON_FALLBACK_H
+
+#include "look.h"
+#include "report.h"
+#include "roll.h"
+#include "settle.h"
+
+/* Counting without the daemon: the sockets of this netns, and nginx by its pid file. */
+struct fallback {
+	bool active;
+	bool rolling;
+	bool broken; /* the last look failed, and that has been said */
+	bool seen_drained;
+	const char *pid_file;
+	struct policy policy;
+	struct settle settle;
+	struct roll roll;
+	struct ports ports;
+	struct snapshot snapshot; /* the last whole one */
+	millis look_at;
+	millis look_takes;
+};
+
+/* `rolled`: the daemon had settled and rolled before it was lost. */
+void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
+		    struct report *report, millis now, bool rolled);
+
+/* Does what is due; only SETTLE_DRAINED and SETTLE_DEADLINE end the drain. */
+enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now);
+millis fallback_due(const struct fallback *fallback);
+
+/* Describes a connection that is left; false: there are no more. */
+bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description);
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef DRAINMON_JSON_H
+#define DRAINMON_JSON_H
+
+#include "text.h"
+
+/* Whether the text is exactly one well-formed JSON object (RFC 8259, at most 16 levels deep). */
+bool json_is_object(struct span text);
+
+/* The value of a key of the object itself, not of what is nested in it; the last if repeated. */
+bool json_find(struct span object, const char *key, struct span *value);
+
+/* Walks the values of an object or array from *cursor == 0; for an array the key stays empty. */
+bool json_next(struct span container, size_t *cursor, struct span *key, struct span *value);
+
+/* A number that is not negative: its whole part, or its thousandths (12.3456 -> 12345). */
+bool json_count(struct span value, uint64_t *count);
+bool json_millis(struct span value, millis *time);
+
+/* Appends what a string says, made safe to print. False, and nothing appended: not a string. */
+bool json_string(struct span value, struct text *text);
+bool json_equals(struct span value, const char *expected);
+
+#endif

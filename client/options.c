@@ -1,0 +1,181 @@
+/* Flags and their environment variables: one table, everything checked before anything is done. */
+#include "options.h"
+#include "duration.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#ifndef DRAINMON_VERSION
+#define DRAINMON_VERSION "0.1.0"
+#endif
+
+static const char help[] =
+	"Holds a pod's shutdown until its nginx has no connection left to lose.\n"
+	"\n"
+	"  lifecycle: {preStop: {exec: {command: [/drainmon/drainmon-wait, --timeout=25s]}}}\n"
+	"\n"
+	"It asks the drainmon daemon of the node; without one it counts by itself. First\n"
+	"it waits for new connections to stop, then it reloads nginx to close idle ones,\n"
+	"then it waits for the rest. Give the pod a longer grace period than --timeout.\n"
+	"\n"
+	"  --timeout 25s          give up after this\n"
+	"  --min-wait 5s          wait this long for the endpoint removal to spread\n"
+	"  --quiet 1.5s           and until nothing has arrived for this long\n"
+	"  --exit-at 0            connections that may be left\n"
+	"  --no-roll              do not reload nginx: only wait\n"
+	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
+	"  --socket PATH          the daemon (/run/drainmon/drainmon.sock)\n"
+	"  --pid-file PATH        nginx (/run/nginx.pid, /var/run/nginx.pid, /tmp/nginx.pid)\n"
+	"  --no-pod-log           do not write to the container's own log\n"
+	"  --verbose, --version, --help\n"
+	"\n"
+	"Each is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
+	"Exit: 0 drained, 1 timeout, 2 usage, 3 no daemon (--on-missing fail).\n";
+
+enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING };
+
+static const struct option {
+	const char *flag;
+	const char *variable;
+	enum kind kind;
+	size_t offset;
+} table[] = {
+	{"--socket", "DRAINMON_SOCKET", SOCKET, offsetof(struct options, socket)},
+	{"--timeout", "DRAINMON_TIMEOUT", DURATION, offsetof(struct options, timeout)},
+	{"--min-wait", "DRAINMON_MIN_WAIT", DURATION, offsetof(struct options, min_wait)},
+	{"--quiet", "DRAINMON_QUIET", DURATION, offsetof(struct options, quiet)},
+	{"--exit-at", "DRAINMON_EXIT_AT", COUNT, offsetof(struct options, exit_at)},
+	{"--on-missing", "DRAINMON_ON_MISSING", ON_MISSING, offsetof(struct options, on_missing)},
+	{"--pid-file", "DRAINMON_PID_FILE", PATH, offsetof(struct options, pid_file)},
+	{"--no-roll", "DRAINMON_NO_ROLL", SWITCH, offsetof(struct options, no_roll)},
+	{"--no-pod-log", "DRAINMON_NO_POD_LOG", SWITCH, offsetof(struct options, no_pod_log)},
+	{"--verbose", "DRAINMON_VERBOSE", SWITCH, offsetof(struct options, verbose)},
+};
+enum { OPTIONS = sizeof(table) / sizeof(*table) };
+
+/* Which of the words the value is; -1: none. */
+static int one_of(const char *value, const char *const *words, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(value, words[i]) == 0)
+			return i;
+	return -1;
+}
+
+static bool read_count(const char *value, uint64_t *count)
+{
+	*count = 0;
+	for (const char *p = value; *p; p++) {
+		if (*p < '0' || *p > '9' || *count > 100000000)
+			return false;
+		*count = *count * 10 + (uint64_t)(*p - '0');
+	}
+	return *value != '\0';
+}
+
+/* NULL, or what is wrong with the value. */
+static const char *set(struct options *options, const struct option *option, const char *value)
+{
+	static const char *const switches[] = {"0", "1", "false", "true", "no", "yes"};
+	static const char *const choices[] = {"fallback", "pass", "fail"};
+	void *field = (char *)options + option->offset;
+	int choice;
+	switch (option->kind) {
+	case DURATION:
+		return duration_read(value, field) ? NULL
+						   : "is not a duration (try 25s, 500ms, 2m)";
+	case COUNT:
+		return read_count(value, field) ? NULL : "is not a number of connections (try 0)";
+	case SOCKET:
+		if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+			return "is too long for the path of a socket (at most 107 bytes)";
+		/* fall through */
+	case PATH:
+		*(const char **)field = value;
+		return *value ? NULL : "is not a path";
+	case SWITCH:
+		choice = one_of(value, switches, 6);
+		*(bool *)field = choice & 1;
+		return choice >= 0 ? NULL : "is neither 1 nor 0";
+	case ON_MISSING:
+		choice = one_of(value, choices, 3);
+		*(enum on_missing *)field = (enum on_missing)choice;
+		return choice >= 0 ? NULL : "is none of fallback, pass, fail";
+	}
+	return NULL;
+}
+
+static enum options_outcome wrong(struct text *message, const char *name, const char *value,
+				  const char *why)
+{
+	text_add(message, "cannot read ");
+	text_foreign(message, (struct span){name, strnlen(name, 80)});
+	text_add(message, ": ");
+	if (value) {
+		text_char(message, '\'');
+		text_foreign(message, (struct span){value, strnlen(value, 200)});
+		text_add(message, "' ");
+	}
+	text_add(message, why);
+	return OPTIONS_WRONG;
+}
+
+static const struct option *find(struct span flag)
+{
+	for (int i = 0; i < OPTIONS; i++)
+		if (flag.size == strlen(table[i].flag) && span_starts(flag, table[i].flag))
+			return &table[i];
+	return NULL;
+}
+
+static enum options_outcome read_flags(struct options *options, char **argv, bool *given,
+				       struct text *message)
+{
+	for (char **argument = argv; *argument; argument++) {
+		const char *equals = strchr(*argument, '=');
+		size_t size = equals ? (size_t)(equals - *argument) : strlen(*argument);
+		const struct option *option = find((struct span){*argument, size});
+		if (strcmp(*argument, "--help") == 0) {
+			text_add(message, help);
+			return OPTIONS_ANSWERED;
+		}
+		if (strcmp(*argument, "--version") == 0) {
+			text_add(message, "drainmon-wait " DRAINMON_VERSION "\n");
+			return OPTIONS_ANSWERED;
+		}
+		if (!option)
+			return wrong(message, "the arguments", *argument,
+				     "is not known (see --help)");
+		const char *value = equals                   ? equals + 1
+				    : option->kind == SWITCH ? "1"
+							     : *++argument;
+		if (!value)
+			return wrong(message, option->flag, NULL, "its value is missing");
+		const char *why = set(options, option, value);
+		if (why)
+			return wrong(message, option->flag, value, why);
+		given[option - table] = true;
+	}
+	return OPTIONS_GOOD;
+}
+
+enum options_outcome options_read(struct options *options, char **argv, struct text *message)
+{
+	bool given[OPTIONS] = {false};
+	*options = (struct options){
+		.socket = "/run/drainmon/drainmon.sock",
+		.timeout = 25000,
+		.min_wait = 5000,
+		.quiet = 1500,
+	};
+	enum options_outcome outcome = read_flags(options, argv, given, message);
+	for (int i = 0; i < OPTIONS && outcome == OPTIONS_GOOD; i++) {
+		const char *value = given[i] ? NULL : getenv(table[i].variable);
+		if (!value || !*value) /* a manifest that passes on what is not set */
+			continue;
+		const char *why = set(options, &table[i], value);
+		if (why)
+			return wrong(message, table[i].variable, value, why);
+	}
+	return outcome;
+}

@@ -1,0 +1,30 @@
+#ifndef DRAINMON_OPTIONS_H
+#define DRAINMON_OPTIONS_H
+
+#include "settle.h"
+
+enum on_missing { MISSING_FALLBACK, MISSING_PASS, MISSING_FAIL };
+
+struct options {
+	const char *socket;
+	const char *pid_file; /* NULL: the usual places */
+	millis timeout;
+	millis min_wait;
+	millis quiet;
+	uint64_t exit_at;
+	enum on_missing on_missing;
+	bool no_roll;
+	bool no_pod_log;
+	bool verbose;
+};
+
+enum options_outcome {
+	OPTIONS_GOOD,
+	OPTIONS_ANSWERED, /* --help or --version: `message` is the answer */
+	OPTIONS_WRONG,    /* `message` says what cannot be read */
+};
+
+/* Flags first, then for those not given the environment, then the defaults. */
+enum options_outcome options_read(struct options *options, char **argv, struct text *message);
+
+#endif

@@ -1,0 +1,33 @@
+#ifndef DRAINMON_PROC_H
+#define DRAINMON_PROC_H
+
+#include "text.h"
+#include <sys/types.h>
+
+/* "/proc/17/stat"; pid 0 means this process: "/proc/self/stat". */
+void proc_path(struct text *path, pid_t pid, const char *name);
+
+/* Opens for reading, without ever waiting (a path may turn out to be a FIFO). */
+int proc_open(const char *path);
+
+/* The beginning of a file, as much as fits; false sets errno. */
+bool proc_read(const char *path, char *buffer, size_t size, struct span *content);
+
+/* Walks the numbers that are names in a directory: pids of /proc, descriptors of /proc/17/fd. */
+struct proc_numbers {
+	int fd;
+	long used;
+	long at;
+	_Alignas(8) char entries[4096];
+};
+bool proc_numbers_open(struct proc_numbers *numbers, const char *path);
+bool proc_numbers_next(struct proc_numbers *numbers, long *number);
+void proc_numbers_close(struct proc_numbers *numbers);
+
+/* A positive decimal number that fills the text, but for white space at its end; 0: it is none. */
+long proc_number(struct span text);
+
+/* The parent in the text of /proc/<pid>/stat; 0: not such a text. */
+pid_t proc_parent(struct span stat);
+
+#endif

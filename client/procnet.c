@@ -1,0 +1,129 @@
+/* The formats of /proc/net: pure parsing, nothing is read here. */
+#include "procnet.h"
+#include <string.h>
+
+static bool take(struct span *line, char c)
+{
+	if (!line->size || *line->at != c)
+		return false;
+	line->at++;
+	line->size--;
+	return true;
+}
+
+static void take_spaces(struct span *line)
+{
+	while (take(line, ' '))
+		;
+}
+
+/* Exactly so many hexadecimal digits, as the kernel's %08X: fewer or more are a torn row. */
+static bool take_hex(struct span *line, int digits, uint32_t *value)
+{
+	*value = 0;
+	for (int i = 0; i < digits; i++) {
+		char c = line->size ? *line->at : '\0';
+		unsigned digit;
+		if (c >= '0' && c <= '9')
+			digit = (unsigned)(c - '0');
+		else if (c >= 'A' && c <= 'F')
+			digit = (unsigned)(c - 'A') + 10;
+		else
+			return false;
+		*value = *value << 4 | digit;
+		take(line, c);
+	}
+	return true;
+}
+
+static bool take_number(struct span *line, uint64_t *value)
+{
+	*value = 0;
+	const char *from = line->at;
+	while (line->size && *line->at >= '0' && *line->at <= '9') {
+		unsigned digit = (unsigned)(*line->at - '0');
+		if (*value > (UINT64_MAX - digit) / 10)
+			return false;
+		*value = *value * 10 + digit;
+		take(line, *line->at);
+	}
+	return line->at != from;
+}
+
+static bool take_word(struct span *line, struct span *word)
+{
+	take_spaces(line);
+	*word = (struct span){line->at, 0};
+	while (line->size && *line->at != ' ') {
+		word->size++;
+		take(line, *line->at);
+	}
+	return word->size != 0;
+}
+
+static bool take_address(struct span *line, struct address *address)
+{
+	const char *colon = memchr(line->at, ':', line->size);
+	int words = colon && colon - line->at == 32 ? 4 : 1;
+	uint32_t value;
+	memset(address, 0, sizeof(*address));
+	address->v6 = words == 4;
+	for (int i = 0; i < words; i++) {
+		if (!take_hex(line, 8, &value))
+			return false;
+		/* The kernel prints the address as words of its own byte order. */
+		memcpy(address->bytes + 4 * i, &value, 4);
+	}
+	if (!take(line, ':') || !take_hex(line, 4, &value))
+		return false;
+	address->port = (uint16_t)value;
+	return true;
+}
+
+bool procnet_row(struct span line, struct row *row)
+{
+	uint64_t number;
+	uint32_t hex;
+	struct span word;
+	take_spaces(&line);
+	if (!take_number(&line, &number) || !take(&line, ':') || !take(&line, ' ') ||
+	    !take_address(&line, &row->local) || !take(&line, ' ') ||
+	    !take_address(&line, &row->remote) || !take(&line, ' ') || !take_hex(&line, 2, &hex) ||
+	    !take(&line, ' ') || row->local.v6 != row->remote.v6)
+		return false;
+	row->state = hex;
+	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') || !take_hex(&line, 8, &hex))
+		return false;
+	for (int i = 0; i < 4; i++) /* tr:tm->when, retrnsmt, uid, timeout */
+		if (!take_word(&line, &word))
+			return false;
+	take_spaces(&line);
+	/* A number at the very end may have lost its last digits. */
+	return take_number(&line, &row->inode) && take(&line, ' ');
+}
+
+static bool next_line(struct span *text, struct span *line)
+{
+	const char *newline = text->size ? memchr(text->at, '\n', text->size) : NULL;
+	if (!newline)
+		return false;
+	*line = (struct span){text->at, (size_t)(newline - text->at)};
+	text->at += line->size + 1;
+	text->size -= line->size + 1;
+	return true;
+}
+
+bool procnet_passive_opens(struct span snmp, uint64_t *count)
+{
+	struct span names, values, name, value;
+	do
+		if (!next_line(&snmp, &names))
+			return false;
+	while (!span_starts(names, "Tcp: "));
+	if (!next_line(&snmp, &values) || !span_starts(values, "Tcp: "))
+		return false;
+	while (take_word(&names, &name) && take_word(&values, &value))
+		if (name.size == strlen("PassiveOpens") && span_starts(name, "PassiveOpens"))
+			return take_number(&value, count) && value.size == 0;
+	return false;
+}

@@ -1,0 +1,161 @@
+/* A hook's output appears nowhere in Kubernetes: what is said here goes to the container's own log
+ * as well. Nobody may be reading either, so no write is allowed to wait. */
+#include "report.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EVERY = 1000 };
+
+static bool same_file(int a, int b)
+{
+	struct stat one, other;
+	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
+void report_open(struct report *report, int out, bool pod_log, bool verbose)
+{
+	*report =
+		(struct report){.out = out, .pod_log = -1, .verbose = verbose, .shown_at = -EVERY};
+	if (!pod_log)
+		return;
+	report->pod_log =
+		open("/proc/1/fd/1", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (report->pod_log >= 0 && same_file(report->pod_log, out)) {
+		close(report->pod_log);
+		report->pod_log = -1;
+	}
+}
+
+static void put(int fd, const struct text *line)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	if (fd < 0 || poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+		return;
+	/* A pipe that is ready takes a line whole; a socket has to be told not to wait. A full disk
+	 * or a reader that is gone is no reason to hold a shutdown. */
+	if (send(fd, line->at, line->used, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ENOTSOCK &&
+	    write(fd, line->at, line->used) < 0)
+		return;
+}
+
+static void show(struct report *report, struct text *line)
+{
+	if (line->used + 1 >= line->size)
+		line->used = line->size - 2;
+	text_char(line, '\n');
+	put(report->out, line);
+	put(report->pod_log, line);
+}
+
+static void describe(const struct progress *progress, const char *phase, const char *reason,
+		     millis now, struct text *line)
+{
+	text_add(line, "drainmon: ");
+	text_add(line, phase);
+	text_add(line, ", ");
+	text_number(line, progress->in_flight);
+	text_add(line, " in flight");
+	for (unsigned i = 0; i < progress->state_count; i++) {
+		text_add(line, i ? ", " : " (");
+		text_add(line, progress->states[i].name);
+		text_char(line, ' ');
+		text_number(line, progress->states[i].count);
+	}
+	text_add(line, progress->state_count ? "), " : ", ");
+	text_seconds(line, now);
+	text_add(line, " s");
+	if (*reason) {
+		text_add(line, ": ");
+		text_add(line, reason);
+	}
+}
+
+static void describe_uncounted(const char *outcome, millis now, struct text *line)
+{
+	text_add(line, "drainmon: ");
+	text_add(line, outcome);
+	text_add(line, ", ");
+	text_seconds(line, now);
+	text_add(line, " s: nothing was counted");
+}
+
+/* What makes two lines different to a reader: all but the time and a reason's countdown. */
+static uint64_t fingerprint(const struct progress *progress)
+{
+	char bytes[512], reason[sizeof(progress->reason)];
+	struct text line = TEXT_IN(bytes), steady = TEXT_IN(reason);
+	reason[0] = '\0';
+	for (const char *c = progress->reason; *c; c++)
+		if (*c != '.' && (*c < '0' || *c > '9'))
+			text_char(&steady, *c);
+	describe(progress, progress->phase, reason, 0, &line);
+	uint64_t hash = 14695981039346656037u; /* FNV-1a */
+	for (size_t i = 0; i < line.used; i++)
+		hash = (hash ^ (unsigned char)line.at[i]) * 1099511628211u;
+	return hash;
+}
+
+void report_remember(struct report *report, const struct progress *progress)
+{
+	report->latest = *progress;
+	report->counted = true;
+}
+
+void report_progress(struct report *report, const struct progress *progress, millis now)
+{
+	report_remember(report, progress);
+	report->pending = fingerprint(progress) != report->shown;
+	report_tick(report, now);
+}
+
+void report_tick(struct report *report, millis now)
+{
+	if (!report->pending || now < report->shown_at + EVERY)
+		return;
+	char bytes[512];
+	struct text line = TEXT_IN(bytes);
+	describe(&report->latest, report->latest.phase, report->latest.reason, now, &line);
+	show(report, &line);
+	report->pending = false;
+	report->shown = fingerprint(&report->latest);
+	report->shown_at = now;
+}
+
+millis report_due(const struct report *report)
+{
+	return report->pending ? report->shown_at + EVERY : INT64_MAX;
+}
+
+void report_outcome(struct report *report, const char *outcome, const char *reason, millis now)
+{
+	char bytes[512];
+	struct text line = TEXT_IN(bytes);
+	report->pending = false;
+	if (report->counted)
+		describe(&report->latest, outcome, reason, now, &line);
+	else
+		describe_uncounted(outcome, now, &line);
+	show(report, &line);
+}
+
+void report_note(struct report *report, const char *first, const char *second, const char *third)
+{
+	char bytes[512];
+	struct text line = TEXT_IN(bytes);
+	text_add(&line, "drainmon: ");
+	text_add(&line, first);
+	text_add(&line, second);
+	text_add(&line, third);
+	show(report, &line);
+}
+
+void report_detail(struct report *report, const char *first, const char *second)
+{
+	if (report->verbose)
+		report_note(report, first, second, "");
+}

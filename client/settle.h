@@ -1,0 +1,45 @@
+#ifndef DRAINMON_SETTLE_H
+#define DRAINMON_SETTLE_H
+
+#include "text.h"
+
+struct policy {
+	millis timeout;
+	millis min_wait;
+	millis quiet;
+	uint64_t exit_at;
+	bool roll;
+};
+
+/* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */
+struct settle {
+	enum { SETTLING, ROLLING, WAITING, DRAINED, DEADLINE } phase;
+	bool counted;
+	uint64_t arrivals;
+	millis last_arrival;
+	bool arrived_since_roll;
+	millis last_roll;
+	unsigned rolls;
+};
+
+enum settle_action {
+	SETTLE_LOOK_AGAIN,
+	SETTLE_ROLL, /* roll nginx's workers, and say settle_rolled when that is over */
+	SETTLE_DRAINED,
+	SETTLE_DEADLINE,
+};
+
+/* `rolled`: somebody else has settled and rolled already, and only the waiting is left. */
+void settle_init(struct settle *settle, millis now, bool rolled);
+
+/* One look at the sockets: how many are in flight, and the passive opens counted so far. */
+enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
+			       uint64_t in_flight, uint64_t arrivals);
+void settle_rolled(struct settle *settle);
+
+const char *settle_phase(const struct settle *settle);
+/* Why it is not over yet. */
+void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
+		   uint64_t in_flight, struct text *reason);
+
+#endif

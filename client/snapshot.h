@@ -1,0 +1,36 @@
+#ifndef DRAINMON_SNAPSHOT_H
+#define DRAINMON_SNAPSHOT_H
+
+#include "procnet.h"
+
+enum { SNAPSHOT_LEFT = 20, LISTENERS_AT_MOST = 4096 };
+
+/* Which local ports are watched. A port stays when its listener has closed. */
+struct ports {
+	uint8_t bits[65536 / 8];
+	bool any_listener; /* whose listeners are nginx's is not known: all are taken */
+	unsigned count;
+	unsigned listener_count;
+	uint64_t listeners[LISTENERS_AT_MOST]; /* socket inodes that nginx holds */
+};
+
+/* What is in flight on those ports at one moment. */
+struct snapshot {
+	uint64_t in_flight;
+	uint64_t by_state[TCP_STATES];
+	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer
+			    */
+	unsigned seams;    /* how often the reading was interrupted within a file */
+	unsigned left_count;
+	struct row left[SNAPSHOT_LEFT];
+};
+
+bool ports_has(const struct ports *ports, uint16_t port);
+
+/* Accounts for the complete lines at the start of `bytes`; returns how many bytes these were. */
+size_t snapshot_take(struct snapshot *snapshot, struct ports *ports, struct span bytes);
+
+/* NULL: a connection in this state can lose nothing. */
+const char *snapshot_state(unsigned state);
+
+#endif

@@ -1,0 +1,38 @@
+#ifndef DRAINMON_TEXT_H
+#define DRAINMON_TEXT_H
+
+#include "clock.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that belong to somebody else; no terminating zero. */
+struct span {
+	const char *at;
+	size_t size;
+};
+
+/* Text being built in a fixed buffer: always terminated, cut when full. */
+struct text {
+	char *at;
+	size_t size;
+	size_t used;
+};
+
+#define TEXT_IN(buffer) ((struct text){.at = (buffer), .size = sizeof(buffer), .used = 0})
+
+void text_char(struct text *text, char c);
+void text_add(struct text *text, const char *string);
+void text_number(struct text *text, uint64_t number);
+/* 1234 -> "1.2"; cut, not rounded: a reader must not see a deadline before it has come. */
+void text_seconds(struct text *text, millis time);
+/* 1234 -> "1.234" */
+void text_millis(struct text *text, millis time);
+/* One byte of somebody else's; what could steer a terminal or split a line becomes '?'. */
+void text_foreign_char(struct text *text, unsigned char c);
+void text_foreign(struct text *text, struct span bytes);
+
+struct span span_of(const char *string);
+bool span_starts(struct span span, const char *prefix);
+
+#endif

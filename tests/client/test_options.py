@@ -1,0 +1,155 @@
+"""Flags and variables: each good and bad form, and which one wins."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.client.fake_daemon import Conversation, FakeDaemon
+from tests.client.library import Library
+from tests.client.run import run
+
+NOT_A_DURATION = "is not a duration (try 25s, 500ms, 2m)"
+BAD_DURATIONS = ["12x", "-1s", "", "s", ".5s", "5.", "1e3", " 5s", "5 s", "0x5", "99999999999s",
+                 "9223372036854775808", "25days", "36000m", "2147484s"]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", BAD_DURATIONS)
+@pytest.mark.parametrize("flag", ["--timeout", "--min-wait", "--quiet"])
+def test_a_bad_duration_is_refused(client: Path, flag: str, value: str) -> None:
+    ended = run(client, f"{flag}={value}")
+    assert ended.status == 2
+    assert ended.lines == [f"cannot read {flag}: '{value}' {NOT_A_DURATION}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--exit-at=-1"], "cannot read --exit-at: '-1' is not a number of connections (try 0)"),
+        (["--exit-at=1.5"], "cannot read --exit-at: '1.5' is not a number"),
+        (["--exit-at", "99999999999"], "cannot read --exit-at: '99999999999' is not a number"),
+        (["--on-missing=maybe"], "'maybe' is none of fallback, pass, fail"),
+        (["--socket="], "cannot read --socket: '' is not a path"),
+        (["--socket", "/" + "x" * 107], "is too long for the path of a socket"),
+        (["--pid-file="], "cannot read --pid-file: '' is not a path"),
+        (["--no-roll=maybe"], "cannot read --no-roll: 'maybe' is neither 1 nor 0"),
+        (["--timeout"], "cannot read --timeout: its value is missing"),
+        (["--tiemout=5s"], "cannot read the arguments: '--tiemout=5s' is not known (see --help)"),
+        (["--time"], "'--time' is not known"),
+        (["25s"], "'25s' is not known"),
+        (["--"], "'--' is not known"),
+        ([""], "'' is not known"),
+        (["--timeout=\x1b[31m"], "'?[31m' is not a duration"),
+    ],
+)
+def test_a_bad_argument_is_refused(client: Path, arguments: list[str], complaint: str) -> None:
+    ended = run(client, *arguments)
+    assert ended.status == 2
+    assert complaint in ended.last
+    assert len(ended.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DRAINMON_TIMEOUT", "12x"),
+        ("DRAINMON_MIN_WAIT", "-5s"),
+        ("DRAINMON_QUIET", "soon"),
+        ("DRAINMON_EXIT_AT", "few"),
+        ("DRAINMON_ON_MISSING", "shrug"),
+        ("DRAINMON_NO_ROLL", "2"),
+        ("DRAINMON_VERBOSE", "very"),
+        ("DRAINMON_SOCKET", "/" + "x" * 107),
+    ],
+)
+def test_a_bad_variable_is_refused_by_name(client: Path, variable: str, value: str) -> None:
+    ended = run(client, env={variable: value})
+    assert ended.status == 2
+    assert f"cannot read {variable}: '{value}'" in ended.last
+
+
+def test_nothing_is_done_before_everything_is_checked(client: Path, socket_path: Path) -> None:
+    with FakeDaemon(socket_path, drained) as daemon:
+        ended = run(client, f"--socket={socket_path}", "--quiet=1s", env={"DRAINMON_EXIT_AT": "x"})
+    assert ended.status == 2
+    assert daemon.requests == []
+
+
+def drained(conversation: Conversation) -> None:
+    conversation.head()
+    conversation.line(result="drained", in_flight=0)
+
+
+def test_the_defaults_are_asked_for(client: Path, socket_path: Path) -> None:
+    with FakeDaemon(socket_path, drained) as daemon:
+        assert run(client, "--socket", str(socket_path)).status == 0
+    (request,) = daemon.requests
+    assert 0 <= request.pop("elapsed") < 0.4
+    assert request == {
+        "timeout": 24.75, "min_wait": 5.0, "quiet": 1.5, "exit_at": 0, "roll": True,
+    }  # fmt: skip
+    assert daemon.head_lines == ["POST /v1/self/drain HTTP/1.0"]
+
+
+def test_variables_are_read_and_flags_win(client: Path, socket_path: Path) -> None:
+    env = {
+        "DRAINMON_SOCKET": str(socket_path),
+        "DRAINMON_TIMEOUT": "1m",
+        "DRAINMON_MIN_WAIT": "1.25s",
+        "DRAINMON_QUIET": "nonsense, but the flag wins",
+        "DRAINMON_EXIT_AT": "3",
+        "DRAINMON_NO_ROLL": "1",
+        "DRAINMON_ON_MISSING": "",
+    }
+    with FakeDaemon(socket_path, drained) as daemon:
+        assert run(client, "--quiet", "750ms", env=env).status == 0
+        assert run(client, "--quiet=0.5", "--no-roll=0", "--exit-at", "7", env=env).status == 0
+    first, second = daemon.requests
+    assert (first["timeout"], first["min_wait"], first["quiet"]) == (59.75, 1.25, 0.75)
+    assert (first["exit_at"], first["roll"]) == (3, False)
+    assert (second["quiet"], second["exit_at"], second["roll"]) == (0.5, 7, True)
+
+
+def test_a_min_wait_that_does_not_fit_is_halved_to_the_timeout(
+    client: Path, socket_path: Path
+) -> None:
+    with FakeDaemon(socket_path, drained) as daemon:
+        ended = run(client, f"--socket={socket_path}", "--timeout=4s")
+    assert daemon.requests[0]["min_wait"] == 2.0
+    assert "--min-wait is not less than --timeout" in ended.output
+
+
+def test_help_fits_one_screen(client: Path) -> None:
+    shown = run(client, "--help")
+    assert shown.status == 0
+    assert len(shown.output.splitlines()) <= 24
+    assert max(map(len, shown.output.splitlines())) <= 85
+    flags = (
+        "--socket --timeout --min-wait --quiet --exit-at --no-roll --on-missing --pid-file "
+        "--no-pod-log --verbose --version"
+    )
+    for flag in flags.split():
+        assert flag in shown.output
+
+
+@pytest.mark.parametrize(
+    ("text", "millis"),
+    [("25s", 25_000), ("1.5s", 1_500), ("500ms", 500), ("2m", 120_000), ("7", 7_000), ("0", 0),
+     ("0.0009", 0), ("1.0009999999999999999999s", 1_000), ("0.5m", 30_000), ("1.9ms", 1),
+     ("2147483.647s", 2_147_483_647), ("2147483.648s", None)],
+)  # fmt: skip
+def test_durations(library: Library, text: str, millis: int | None) -> None:
+    assert library.duration(text) == millis
+
+
+@given(number=st.decimals(0, 2_000_000, places=3), unit=st.sampled_from(["s", "", "ms"]))
+def test_a_duration_is_exact(library: Library, number: object, unit: str) -> None:
+    scale = 1 if unit == "ms" else 1000
+    assert library.duration(f"{number}{unit}") == int(float(str(number)) * scale + 1e-6)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_no_text_breaks_a_duration(library: Library, text: str) -> None:
+    millis = library.duration(text)
+    assert millis is None or 0 <= millis < 1 << 31

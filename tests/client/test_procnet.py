@@ -1,0 +1,235 @@
+"""/proc/net as the kernel writes it, torn, and hostile."""
+
+import ipaddress
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.client.library import Library
+
+HEADER = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+LISTEN, TIME_WAIT = 10, 6
+IN_FLIGHT = {1, 4, 8, 9, 11}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+V4 = st.ip_addresses(v=4)
+V6 = st.ip_addresses(v=6)
+ZERO4 = ipaddress.IPv4Address(0)
+
+
+def proc_address(address: Address, port: int) -> str:
+    words = struct.unpack(f"={len(address.packed) // 4}I", address.packed)
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One socket, written as tcp4_seq_show and tcp6_seq_show of the kernel do."""
+
+    local_port: int = 80
+    state: int = 1
+    inode: int = 0
+    local: Address = ZERO4
+    remote: Address = ZERO4
+    remote_port: int = 0
+    unsent: int = 0
+    number: int = field(default=0, compare=False)
+
+    def line(self) -> bytes:
+        text = (
+            f"{self.number:4d}: {proc_address(self.local, self.local_port)} "
+            f"{proc_address(self.remote, self.remote_port)} {self.state:02X} "
+            f"{self.unsent:08X}:{0:08X} {0:02X}:{0:08X} {0:08X} {33:5d} {0:8d} {self.inode} "
+            f"2 000000004f71fc9d 100 0 0 10 0"
+        )
+        return text.ljust(149).encode() + b"\n"
+
+
+PORTS = st.integers(0, 65535)
+ROWS = st.builds(
+    Row,
+    local_port=st.sampled_from([80, 443, 9999]),
+    state=st.integers(1, 12),
+    inode=st.sampled_from([0, 7, 8]),
+    remote=V4,
+    remote_port=PORTS,
+    number=st.integers(0, 200_000),
+)
+
+
+def table(rows: list[Row]) -> bytes:
+    """As the kernel orders it: listeners first."""
+    ordered = sorted(rows, key=lambda row: row.state != LISTEN)
+    return HEADER + b"".join(row.line() for row in ordered)
+
+
+def expected_in_flight(rows: list[Row], listener: int = 0) -> int:
+    ports = {
+        row.local_port for row in rows
+        if row.state == LISTEN and (not listener or row.inode == listener)
+    }  # fmt: skip
+    return sum(row.state in IN_FLIGHT and row.local_port in ports for row in rows)
+
+
+def printed(address: Address, port: int) -> str:
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return f"{mapped}:{port}" if mapped else f"[{address.compressed}]:{port}"
+    return f"{address}:{port}"
+
+
+@given(
+    local=V4, remote=V4, local_port=PORTS, remote_port=PORTS, state=st.integers(0, 255),
+    unsent=st.integers(0, 2**32 - 1), inode=st.integers(0, 2**64 - 1),
+)  # fmt: skip
+def test_an_ipv4_row(
+    library: Library, local: Address, remote: Address, local_port: int, remote_port: int,
+    state: int, unsent: int, inode: int,
+) -> None:  # fmt: skip
+    row = Row(local_port, state, inode, local, remote, remote_port, unsent)
+    assert library.row(row.line().rstrip(b"\n")) == (
+        f"{local}:{local_port} {remote}:{remote_port} {state} {unsent} {inode}"
+    )
+
+
+@given(remote=V6, port=PORTS)
+@example(ipaddress.IPv6Address("::"), 0)
+@example(ipaddress.IPv6Address("::1"), 1)
+@example(ipaddress.IPv6Address("fd77::2"), 41234)
+@example(ipaddress.IPv6Address("1:0:2:0:0:3:0:0"), 1)
+@example(ipaddress.IPv6Address("1:0:2:3:4:5:6:7"), 1)
+@example(ipaddress.IPv6Address("::ffff:10.0.0.2"), 41234)
+@example(ipaddress.IPv6Address("1::"), 65535)
+def test_ipv6_is_printed_as_usual(
+    library: Library, remote: ipaddress.IPv6Address, port: int
+) -> None:
+    row = Row(local=ipaddress.IPv6Address("::"), remote=remote, remote_port=port)
+    said = library.row(row.line().rstrip(b"\n"))
+    assert said is not None
+    assert said.split()[1] == printed(remote, port)
+
+
+@given(row=ROWS, cut=st.integers(0, 148))
+def test_a_torn_row_is_none_or_the_whole(library: Library, row: Row, cut: int) -> None:
+    line = row.line().rstrip(b"\n")
+    assert library.row(line[:cut]) in (None, library.row(line))
+
+
+@given(row=ROWS, at=st.integers(0, 90), junk=st.binary(max_size=4))
+def test_junk_in_a_row_breaks_nothing(library: Library, row: Row, at: int, junk: bytes) -> None:
+    line = row.line().rstrip(b"\n")
+    library.row(line[:at] + junk + line[at + len(junk) :])
+    library.row(line[:at] + junk + line[at:])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b" ", HEADER.rstrip(), b"   0:", b"   0: 00000000:0050",
+        Row().line().rstrip().replace(b" 01 ", b" 1 "),
+        Row().line().rstrip().replace(b":0050 ", b":050 "),
+        Row().line().rstrip().replace(b" 01 ", b" 0001 "),
+        Row(local=ipaddress.IPv6Address(1), remote=ZERO4).line().rstrip(),
+        Row().line()[:40] + Row().line().rstrip(),
+    ],
+)  # fmt: skip
+def test_what_is_no_row(library: Library, line: bytes) -> None:
+    assert library.row(line) is None
+
+
+@given(
+    rows=st.lists(ROWS, max_size=30),
+    chunk=st.integers(1, 400),
+    listener=st.sampled_from([0, 7]),
+)
+def test_counting_does_not_depend_on_how_it_is_read(
+    library: Library, rows: list[Row], chunk: int, listener: int
+) -> None:
+    data = table(rows)
+    assert library.in_flight(data, chunk, listener) == expected_in_flight(rows, listener)
+
+
+@given(
+    rows=st.lists(ROWS, max_size=10), junk=st.binary(max_size=200).filter(lambda b: b"\n" not in b)
+)
+def test_a_junk_line_costs_only_itself(library: Library, rows: list[Row], junk: bytes) -> None:
+    data = table(rows)
+    assert library.in_flight(data + junk + b"\n") == expected_in_flight(rows)
+
+
+def test_a_hundred_thousand_rows(library: Library) -> None:
+    few = Row(80, LISTEN, 7).line() + b"".join(
+        Row(80, state, remote_port=number).line()
+        for number, state in enumerate([1, TIME_WAIT] * 10)
+    )
+    many = few + (Row(80, 1).line() * 100 + Row(81, 1).line() * 100) * 25
+    assert library.in_flight(many, 4096) == 10 + 2500
+
+
+SNMP = b"Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn ActiveOpens PassiveOpens X\nTcp: 200 -1 18 12345 0\n"
+
+
+def test_passive_opens_are_found_by_name(library: Library) -> None:
+    assert library.passive_opens(SNMP) == 12345
+    moved = SNMP.replace(b"ActiveOpens PassiveOpens", b"PassiveOpens ActiveOpens")
+    assert library.passive_opens(moved) == 18
+    assert library.passive_opens(Path("/proc/net/snmp").read_bytes()) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"Tcp: ", b"Tcp: PassiveOpens\n", b"Tcp: PassiveOpens\nUdp: 1\n",
+        b"Tcp: PassiveOpens\nTcp: \n", b"Tcp: PassiveOpens\nTcp: x\n",
+        b"Tcp: PassiveOpens\nTcp: -1\n",
+        b"Tcp: PassiveOpens\nTcp: 1", b"TcpExt: PassiveOpens\nTcpExt: 1\n",
+        b"Tcp: PassiveOpensX\nTcp: 1\n", b"Tcp: PassiveOpens\nTcp: 99999999999999999999999\n",
+    ],
+)  # fmt: skip
+def test_snmp_without_passive_opens(library: Library, text: bytes) -> None:
+    assert library.passive_opens(text) is None
+
+
+@given(
+    st.binary()
+    | st.lists(st.sampled_from([b"Tcp: ", b"PassiveOpens", b" ", b"\n", b"1"])).map(b"".join)
+)
+def test_no_snmp_breaks_it(library: Library, text: bytes) -> None:
+    library.passive_opens(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "pid"),
+    [
+        (b"17\n", 17), (b"4194304", 4194304), (b"17 \t\r\n", 17), (b"", 0), (b"\n", 0), (b"0", 0),
+        (b"-1", 0), (b"+1", 0), (b" 1", 0), (b"1x", 0), (b"1 2", 0), (b"1\0", 0), (b"\0", 0),
+        (b"9" * 30, 0),
+    ],
+)  # fmt: skip
+def test_what_a_pid_file_says(library: Library, text: bytes, pid: int) -> None:
+    assert library.number(text) == pid
+
+
+@pytest.mark.parametrize(
+    ("text", "parent"),
+    [
+        (b"17 (nginx) S 1 17 17 0", 1),
+        (b"17 (a ) S 99 (b) R 4194304 1", 4194304),
+        (b"17 (nginx) S 0 17", 0),
+        (b"17 (nginx) S 1", 0),
+        (b"17 (nginx", 0),
+        (b"", 0),
+        (b"17 (nginx) S x 1", 0),
+    ],
+)
+def test_the_parent_of_a_process(library: Library, text: bytes, parent: int) -> None:
+    assert library.parent(text) == parent
+
+
+@given(st.binary())
+def test_no_stat_breaks_it(library: Library, text: bytes) -> None:
+    assert library.parent(text + b")") == 0

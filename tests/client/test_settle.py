@@ -1,0 +1,157 @@
+"""The drain's decisions, by a clock that the test turns."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.client.library import Library
+
+
+def test_nothing_in_flight_still_waits_for_min_wait(library: Library) -> None:
+    library.settle()
+    assert library.step(0) == "look"
+    assert library.reason(0) == "min-wait has 5.0 s to go"
+    assert library.step(4_999) == "look"
+    assert library.step(5_000) == "drained"
+
+
+def test_quiet_begins_anew_with_each_arrival(library: Library) -> None:
+    library.settle()
+    library.step(0, arrivals=100)
+    assert library.step(4_500, arrivals=101) == "look"
+    assert library.step(5_000, arrivals=101) == "look"
+    assert library.reason(5_000) == "quiet has 1.0 s to go"
+    assert library.step(5_999, arrivals=101) == "look"
+    assert library.step(6_000, arrivals=101) == "drained"
+
+
+def test_what_arrived_before_the_first_look_is_not_known(library: Library) -> None:
+    library.settle(min_wait=0, now=10_000)
+    assert library.step(10_000, arrivals=7) == "look"
+    assert library.step(11_499, arrivals=7) == "look"
+    assert library.step(11_500, arrivals=7) == "drained"
+
+
+def test_from_half_of_the_timeout_quiet_is_not_asked_for(library: Library) -> None:
+    library.settle(timeout=20_000)
+    for now in range(0, 10_000, 1_000):
+        assert library.step(now, arrivals=now) == "look"
+    assert library.step(10_000, arrivals=10_000) == "drained"
+
+
+def test_min_wait_is_asked_for_whatever_the_timeout(library: Library) -> None:
+    library.settle(timeout=20_000, min_wait=15_000)
+    assert library.step(14_999) == "look"
+    assert library.step(15_000) == "drained"
+
+
+def test_it_rolls_once_and_waits(library: Library) -> None:
+    library.settle()
+    assert library.step(5_000, in_flight=3) == "roll"
+    assert library.phase == "rolling"
+    assert library.step(5_100, in_flight=3) == "look"
+    library.rolled()
+    assert library.phase == "waiting"
+    for now in range(5_200, 12_000, 100):
+        assert library.step(now, in_flight=2) == "look"
+    assert library.reason(12_000, in_flight=2) == "waiting for them to end"
+    assert library.step(12_000) == "drained"
+
+
+def test_it_need_not_roll_what_ends_by_itself(library: Library) -> None:
+    library.settle()
+    library.step(5_000, in_flight=1)
+    assert library.step(5_010) == "drained"
+
+
+def test_exit_at(library: Library) -> None:
+    library.settle(exit_at=2)
+    assert library.step(5_000, in_flight=3) == "roll"
+    library.rolled()
+    assert library.step(5_100, in_flight=2) == "drained"
+
+
+def test_without_roll_it_only_waits(library: Library) -> None:
+    library.settle(roll=False)
+    for now in range(0, 25_000, 100):
+        assert library.step(now, in_flight=1, arrivals=now // 5_000) == "look"
+    assert library.step(25_000, in_flight=1) == "deadline"
+    assert library.phase == "deadline"
+
+
+def test_what_ends_at_the_last_moment_has_drained(library: Library) -> None:
+    library.settle()
+    library.step(24_900, in_flight=1)
+    assert library.step(25_000) == "drained"
+
+
+def test_stragglers_are_rolled_when_they_have_stopped_coming(library: Library) -> None:
+    library.settle(timeout=100_000)
+    library.step(0)
+    assert library.step(5_000, in_flight=1) == "roll"
+    library.rolled()
+    for now in range(5_100, 7_100, 100):
+        assert library.step(now, in_flight=1, arrivals=now) == "look"
+    assert library.step(8_400, in_flight=1, arrivals=7_000) == "look"
+    assert library.step(8_500, in_flight=1, arrivals=7_000) == "roll"
+
+
+def test_who_stays_without_stragglers_is_not_rolled_again(library: Library) -> None:
+    library.settle(timeout=100_000)
+    assert library.step(5_000, in_flight=1) == "roll"
+    library.rolled()
+    assert all(library.step(now, in_flight=1) == "look" for now in range(5_100, 99_000, 100))
+
+
+def test_rolls_come_at_longer_and_longer_intervals(library: Library) -> None:
+    library.settle(timeout=1_000_000, quiet=200, min_wait=0)
+    rolls: list[int] = []
+    for now in range(0, 200_000, 100):
+        # One straggler behind each roll, quiet ever after.
+        if library.step(now, in_flight=1, arrivals=len(rolls)) == "roll":
+            rolls.append(now)
+            library.rolled()
+    gaps = [after - before for before, after in pairwise(rolls)]
+    assert gaps == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000]
+
+
+def test_what_the_daemon_rolled_is_only_waited_for(library: Library) -> None:
+    library.settle(now=8_000, rolled=True)
+    assert library.phase == "waiting"
+    assert library.step(8_000, in_flight=1) == "look"
+    assert library.step(9_000) == "look"
+    assert library.step(9_500) == "drained"
+
+
+@given(
+    looks=st.lists(
+        st.tuples(st.integers(0, 3_000), st.integers(0, 3), st.integers(0, 2), st.booleans())
+    ),
+    timeout=st.integers(0, 60_000), min_wait=st.integers(0, 20_000), quiet=st.integers(0, 20_000),
+    exit_at=st.integers(0, 2), roll=st.booleans(),
+)  # fmt: skip
+def test_whatever_happens_a_drain_is_honest(
+    library: Library, looks: list[tuple[int, int, int, bool]], timeout: int, min_wait: int,
+    quiet: int, exit_at: int, roll: bool,
+) -> None:  # fmt: skip
+    library.settle(timeout=timeout, min_wait=min_wait, quiet=quiet, exit_at=exit_at, roll=roll)
+    now = arrivals = last_arrival = 0
+    for number, (pause, in_flight, arrived, rolled) in enumerate(looks):
+        now += pause
+        arrivals += arrived
+        if arrived and number:
+            last_arrival = now
+        action = library.step(now, in_flight, arrivals)
+        if action == "drained":
+            assert in_flight <= exit_at
+            assert now >= min_wait
+            assert now - last_arrival >= quiet or now >= timeout / 2
+            return
+        if action == "deadline":
+            assert now >= timeout
+            return
+        assert now < timeout
+        assert action != "roll" or (roll and in_flight > exit_at and now >= min_wait)
+        if rolled:
+            library.rolled()
