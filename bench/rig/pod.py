@@ -1,0 +1,296 @@
+"""A pod without a container runtime: nginx as pid 1 of its own pid, mount and network namespaces.
+
+What a kubelet and a container runtime would do at its end is in `terminate`:
+hook, stop signal, SIGKILL, and the network gone while the kernel still holds
+bytes that no client has seen.
+"""
+
+import itertools
+import os
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psutil
+
+from bench.rig import nginx as nginx_binaries
+from bench.rig.errors import RigError
+from bench.rig.netns import Netns, add_address, delete_netns, ip, link
+
+PID_FILE = "/run/nginx.pid"
+"""Where the pod's processes find nginx: /run is the pod's own."""
+
+START_SECONDS = 10.0
+KILL_DELAY_SECONDS = 2.0
+"""The kubelet's least time between the stop signal and SIGKILL."""
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Termination:
+    """What happened when; all times are time.monotonic() seconds."""
+
+    hook_start: float
+    hook_end: float
+    hook_exit: int | None
+    """Negative when a signal ended it; None without a hook, or when it outlived the grace."""
+    nginx_exit: float
+    killed: bool
+    """Whether nginx had to be killed at the end of the grace period."""
+    teardown: float
+    output: str
+
+    @property
+    def seconds(self) -> float:
+        """From the termination's start to the end of the network."""
+        return self.teardown - self.hook_start
+
+
+class FakePod:
+    """A running nginx, reachable from `client`. Close it, or use it as a context manager.
+
+    `http` and `server` are added to those blocks of its configuration; /file is
+    `file_bytes` long; /slow-upstream goes to `upstream_port` of the client's side.
+    Raises RigError when nginx does not start.
+    """
+
+    def __init__(
+        self,
+        client: Netns,
+        *,
+        nginx: Path | None = None,
+        workers: int = 2,
+        port: int = 80,
+        http: str = "",
+        server: str = "",
+        file_bytes: int = 2_000_000,
+        upstream_port: int = 9000,
+    ) -> None:
+        self.nginx = nginx or nginx_binaries.choose()
+        self.port = port
+        self.client = client
+        self.upstream_port = upstream_port
+        self.began = time.time()
+        """Wall-clock time: a namespace's inode alone may have been an earlier pod's."""
+        self._cleanup = ExitStack()
+        self._hooks: list[subprocess.Popen[bytes]] = []
+        try:
+            self.directory = self._make_directory(file_bytes)
+            self._make_network()
+            self.config = self.directory / "nginx.conf"
+            self.config.write_text(
+                nginx_binaries.configuration(
+                    version=nginx_binaries.version(self.nginx),
+                    pid_file=PID_FILE,
+                    port=port,
+                    workers=workers,
+                    upstream=f"{self.client_address}:{upstream_port}",
+                    http=http,
+                    server=server,
+                )
+            )
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def nginx_argv(self) -> list[str]:
+        """nginx with this pod's prefix and configuration, for `-s quit` and the like."""
+        return [str(self.nginx), "-p", str(self.directory), "-c", str(self.config), "-e", "stderr"]
+
+    def log(self) -> str:
+        """What the container printed: nginx's error log, and whatever hooks wrote to pid 1's."""
+        return self._log.read_text(errors="replace")
+
+    def workers(self) -> set[int]:
+        """The host pids of nginx's workers, old ones that still finish their work included."""
+        with suppress(psutil.NoSuchProcess):
+            return {child.pid for child in psutil.Process(self.master_pid).children()}
+        return set()
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        output: int | IO[bytes] = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start `argv` (absolute paths) in the pod's namespaces, as a hook: nginx's end is its end.
+
+        Its stdout and stderr both go to `output`; `env` is added to this process's own.
+        """
+        enter = ["nsenter", f"--target={self.master_pid}", "--net", "--pid", "--mount", "--"]
+        process = subprocess.Popen(
+            [*enter, *argv],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._hooks.append(process)
+        return process
+
+    def terminate(
+        self,
+        hook: Sequence[str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        grace: float = 30.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Termination:
+        """End the pod as a kubelet does; `grace` in seconds, counted from the hook's start.
+
+        The stop signal follows the hook's end at once, or the end of the grace
+        period while the hook still runs; SIGKILL not before that, nor within
+        `KILL_DELAY_SECONDS` of the stop signal. Then the network goes.
+        """
+        start = time.monotonic()
+        status: int | None = None
+        output = self.directory / "hook.log"
+        if hook is not None:
+            with output.open("wb") as file:
+                process = self.exec(hook, env, file)
+            if _ends(process.pid, start + grace):
+                status = process.wait()
+        hook_end = time.monotonic()
+
+        _signal(self._master_fd, stop_signal)
+        killed = not _readable(
+            self._master_fd, max(start + grace, time.monotonic() + KILL_DELAY_SECONDS)
+        )
+        if killed:
+            _signal(self._master_fd, signal.SIGKILL)
+            _readable(self._master_fd, time.monotonic() + KILL_DELAY_SECONDS)
+        nginx_exit = time.monotonic()
+
+        self._unplug()
+        teardown = time.monotonic()
+        delete_netns(self.netns.name)
+        said = output.read_text(errors="replace") if hook is not None else ""
+        return Termination(start, hook_end, status, nginx_exit, killed, teardown, said)
+
+    def close(self) -> None:
+        """Kill what runs and remove what was made, in whatever state; again does nothing."""
+        self._cleanup.close()
+
+    def _make_directory(self, file_bytes: int) -> Path:
+        path = Path(tempfile.mkdtemp(prefix="drainmon-pod-"))
+        self._cleanup.callback(shutil.rmtree, path, ignore_errors=True)
+        for name in ("run", "html", "temp"):
+            (path / name).mkdir()
+        with (path / "html" / "file").open("wb") as file:
+            file.truncate(file_bytes)
+        self._log = path / "container.log"
+        return path
+
+    def _make_network(self) -> None:
+        name = f"drainmon-pod-{secrets.token_hex(3)}"
+        self._cleanup.callback(delete_netns, name)
+        self.netns = Netns(name)
+        self._link = f"dm{secrets.token_hex(4)}"
+        # Explicitly: sockets that still have bytes to send hold a deleted namespace alive.
+        self._cleanup.callback(self._unplug)
+
+        number = next(_numbers)
+        prefix, prefix6 = f"10.{64 + number // 256 % 128}.{number % 256}", f"fd64:{number:x}:"
+        self.client_address, self.address = f"{prefix}.1", f"{prefix}.2"
+        self.client_address6, self.address6 = f"{prefix6}:1", f"{prefix6}:2"
+        here, there = link(
+            self.client, f"{self.client_address}/24", self.netns, f"{self.address}/24", self._link
+        )
+        add_address(self.client, here, f"{self.client_address6}/64")
+        add_address(self.netns, there, f"{self.address6}/64")
+
+    def _start(self) -> None:
+        # /run is the pod's own, so that its nginx.pid is no other pod's; exec keeps nginx pid 1.
+        script = 'mount --bind "$1" /run && shift && exec "$@"'
+        argv = [
+            "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--",
+            "sh", "-c", script, "sh", str(self.directory / "run"), *self.nginx_argv,
+        ]  # fmt: skip
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                self.netns.command(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._cleanup.callback(self._kill, process)
+        # nginx writes its pid file after it listens: from here on a connect() succeeds.
+        pid_file = self.directory / PID_FILE.removeprefix("/")
+        deadline = time.monotonic() + START_SECONDS
+        while not (pid_file.exists() and pid_file.read_text()):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RigError(f"cannot start nginx: {self.log().strip() or 'it says nothing'}")
+            time.sleep(0.005)
+        (master,) = psutil.Process(process.pid).children()
+        self.master_pid = master.pid
+        self._master_fd = os.pidfd_open(self.master_pid)
+        self._cleanup.callback(os.close, self._master_fd)
+
+    def _kill(self, unshare: subprocess.Popen[bytes]) -> None:
+        # The death of pid 1 kills every process of its pid namespace, and completes when all are
+        # reaped: hooks by their nsenter, nginx by unshare, so these must not be killed first.
+        deadline = time.monotonic() + KILL_DELAY_SECONDS
+        with suppress(psutil.NoSuchProcess):
+            for master in psutil.Process(unshare.pid).children():
+                master.kill()
+        for parent in (*self._hooks, unshare):
+            _end(parent, deadline)
+
+    def _unplug(self) -> None:
+        with suppress(subprocess.CalledProcessError):  # gone already, or never made
+            ip("-n", self.client.name, "link", "del", f"{self._link}l")
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def _readable(pidfd: int, deadline: float) -> bool:
+    """Whether the process ends before `deadline`, noticed at once."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _ends(pid: int, deadline: float) -> bool:
+    # Popen.wait(timeout) sleeps up to 50 ms too long; a pidfd does not.
+    pidfd = os.pidfd_open(pid)
+    try:
+        return _readable(pidfd, deadline)
+    finally:
+        os.close(pidfd)
+
+
+def _end(process: subprocess.Popen[bytes], deadline: float) -> None:
+    """Let it end by itself until `deadline`, then kill it."""
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None and not _ends(process.pid, deadline):
+        process.kill()
+    process.wait()

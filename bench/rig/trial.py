@@ -1,0 +1,54 @@
+"""One trial: a fresh pod under load is told to stop, and every request is accounted for."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.rig.clients import LoadSpec
+from bench.rig.hooks import Hook, Tools
+from bench.rig.netns import fresh_netns
+from bench.rig.outcome import Totals
+from bench.rig.pod import FakePod, Termination
+from bench.rig.traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one termination cost."""
+
+    hook: Hook
+    totals: Totals
+    losses: list[dict[str, Any]]
+    """The first lost requests: kind, what, race, seconds after the termination's start."""
+    termination: Termination
+    pod_log: str
+
+
+def run_trial(
+    hook: Hook,
+    tools: Tools,
+    *,
+    nginx: Path | None = None,
+    load: LoadSpec | None = None,
+    warm_up: float = 2.5,
+    stop_signal: signal.Signals = signal.SIGTERM,
+    grace: float = 30.0,
+    progress: Callable[[Totals], None] | None = None,
+) -> Trial:
+    """Run `load` (its address is filled in) against a pod that ends by `hook`.
+
+    Raises RigError when the rig itself fails.
+    """
+    with fresh_netns("drainmon-client") as client, FakePod(client, nginx=nginx) as pod:
+        spec = replace(
+            load or LoadSpec(), address=pod.address, port=pod.port, upstream_port=pod.upstream_port
+        )
+        with Traffic(client, spec, progress) as traffic:
+            time.sleep(warm_up)
+            traffic.terminate()
+            termination = pod.terminate(hook.argv(pod, tools), stop_signal, grace)
+            totals = traffic.wait()
+            return Trial(hook, totals, traffic.losses, termination, pod.log())

@@ -1,0 +1,29 @@
+"""The server behind nginx's /slow-upstream: answers after the seconds that the query asks for."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nslow\n"
+
+
+@asynccontextmanager
+async def serve(port: int) -> AsyncIterator[None]:
+    """Listen on every IPv4 address of this network namespace until the block ends."""
+    server = await asyncio.start_server(_answer, "0.0.0.0", port)  # noqa: S104 - a netns of its own
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    # An nginx that is being killed hangs up at any moment: its clients will report it.
+    with suppress(OSError, asyncio.IncompleteReadError):
+        head = await reader.readuntil(b"\r\n\r\n")
+        delay = re.search(rb"delay=([0-9.]+)", head)
+        await asyncio.sleep(float(delay[1]) if delay else 0.0)
+        writer.write(REPLY)
+        await writer.drain()
+    writer.close()

@@ -1,0 +1,115 @@
+"""Nothing is left behind: no netns, process, mount, link or file, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.rig.clients import LoadSpec
+from bench.rig.netns import NAMES, Netns, fresh_netns
+from bench.rig.pod import FakePod
+from bench.rig.traffic import ROOT, Traffic
+
+pytestmark = pytest.mark.root
+
+
+class OutOfNowhere(Exception):
+    """Raised by a test inside a block that must clean up."""
+
+
+def processes(word: str) -> list[psutil.Process]:
+    """Those with `word` in their command line, this one aside."""
+
+    def found() -> Iterator[psutil.Process]:
+        for process in psutil.process_iter(["cmdline"]):
+            if process.pid != os.getpid() and word in " ".join(process.info["cmdline"] or ()):
+                yield process
+
+    return list(found())
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return list(psutil.Process(pid).children(recursive=True))
+
+
+def namespaces(processes: list[psutil.Process]) -> set[int]:
+    """The netns inodes of these processes, other than this one's."""
+    inodes = set()
+    for process in processes:
+        with suppress(FileNotFoundError):
+            inodes.add(Path(f"/proc/{process.pid}/ns/net").stat().st_ino)
+    return inodes - {Path("/proc/self/ns/net").stat().st_ino}
+
+
+def assert_gone(pod: FakePod) -> None:
+    assert not pod.netns.path.exists()
+    assert not pod.directory.exists()
+    assert processes(str(pod.directory)) == []
+    assert pod.netns.name not in Path("/proc/self/mountinfo").read_text()
+    links = subprocess.run(
+        ["ip", "-n", pod.client.name, "-o", "link"], check=True, capture_output=True, text=True
+    )
+    assert "veth" not in links.stdout
+    assert "dm" not in links.stdout
+
+
+def test_after_a_block(client: Netns, nginx: Path) -> None:
+    with FakePod(client, nginx=nginx) as pod:
+        pod.exec(["/bin/sleep", "60"])
+        assert len(processes(str(pod.directory))) >= 2
+    assert_gone(pod)
+    pod.close()
+
+
+def test_after_a_termination(client: Netns, newest_nginx: Path) -> None:
+    with FakePod(client, nginx=newest_nginx) as pod:
+        pod.terminate()
+        pod.terminate()
+    assert_gone(pod)
+
+
+@pytest.mark.parametrize("error", [OutOfNowhere, KeyboardInterrupt])
+def test_after_an_exception(client: Netns, newest_nginx: Path, error: type[BaseException]) -> None:
+    with (
+        pytest.raises(error),
+        FakePod(client, nginx=newest_nginx) as pod,
+        Traffic(client, LoadSpec(pod.address)) as traffic,
+    ):
+        raise error
+    assert_gone(pod)
+    assert not psutil.pid_exists(traffic.pid)
+    with pytest.raises(OutOfNowhere), fresh_netns() as namespace:
+        raise OutOfNowhere
+    assert not namespace.path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_after_an_interrupted_demo(
+    tmp_path: Path, newest_nginx: Path, number: signal.Signals
+) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "bench.demo", "--hook", "quit-wait", "--nginx", str(newest_nginx)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while len(inodes := namespaces(mine := children(demo.pid))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        demo.send_signal(number)
+        assert demo.wait(15) in (130, 128 + number)
+    assert list(tmp_path.iterdir()) == []
+    assert processes(str(tmp_path)) == []
+    assert psutil.wait_procs(mine, timeout=5)[1] == []
+    assert not any(path.stat().st_ino in inodes for path in NAMES.iterdir())

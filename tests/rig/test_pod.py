@@ -1,0 +1,105 @@
+"""A fake pod behaves as a container does: its namespaces, its hooks, its end."""
+
+import http.client
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.rig.errors import RigError
+from bench.rig.netns import Netns
+from bench.rig.pod import FakePod
+
+pytestmark = pytest.mark.root
+
+
+def get(address: str, path: str, port: int = 80) -> Callable[[], tuple[int, bytes]]:
+    def function() -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(address, port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    return function
+
+
+def test_serves_both_families(client: Netns, nginx: Path) -> None:
+    with FakePod(client, nginx=nginx, file_bytes=300_000) as pod:
+        for address in (pod.address, pod.address6):
+            assert client.call(get(address, "/")) == (200, b"ok\n")
+        status, body = client.call(get(pod.address, "/file"))
+        assert (status, len(body)) == (200, 300_000)
+        assert len(pod.workers()) == 2
+
+
+def test_adds_to_the_configuration(client: Netns, newest_nginx: Path) -> None:
+    more = 'location = /more { return 200 "more"; }'
+    with FakePod(client, nginx=newest_nginx, server=more, port=8080) as pod:
+        assert client.call(get(pod.address, "/more", 8080)) == (200, b"more")
+
+
+def test_two_pods_of_one_client(client: Netns, newest_nginx: Path) -> None:
+    with FakePod(client, nginx=newest_nginx) as one, FakePod(client, nginx=newest_nginx) as two:
+        one.terminate()
+        assert client.call(get(two.address, "/")) == (200, b"ok\n")
+
+
+def test_hook_runs_inside(pod: FakePod) -> None:
+    script = "readlink /proc/self/ns/net; cat /proc/1/comm /run/nginx.pid; echo $WORD"
+    hook = pod.exec(["/bin/sh", "-c", script], {"WORD": "drain"})
+    output, _ = hook.communicate(timeout=5)
+    assert output.decode().split() == [f"net:[{pod.netns.inode}]", "nginx", "1", "drain"]
+
+
+def test_hook_writes_to_the_pod_log(pod: FakePod) -> None:
+    hook = pod.exec(["/bin/sh", "-c", "echo said-by-hook > /proc/1/fd/1"])
+    hook.communicate(timeout=5)
+    assert "said-by-hook" in pod.log()
+
+
+def test_hook_dies_with_nginx(pod: FakePod) -> None:
+    hook = pod.exec(["/bin/sleep", "60"])
+    pod.terminate()
+    assert hook.wait(5) == -signal.SIGKILL
+
+
+def test_stop_signal_follows_the_hook(pod: FakePod) -> None:
+    hook = ["/bin/sh", "-c", "echo done; exit 3"]
+    end = pod.terminate(hook, stop_signal=signal.SIGQUIT)
+    assert (end.hook_exit, end.output, end.killed) == (3, "done\n", False)
+    assert end.hook_start < end.hook_end <= end.nginx_exit < end.teardown
+    assert end.seconds < 5
+    assert "gracefully shutting down" in pod.log()
+
+
+def test_hook_that_makes_nginx_quit_is_killed(pod: FakePod) -> None:
+    quit_and_wait = f"{' '.join(pod.nginx_argv)} -s quit; sleep 60"
+    end = pod.terminate(["/bin/sh", "-c", quit_and_wait])
+    assert end.hook_exit == -signal.SIGKILL
+
+
+def test_grace_ends_a_hook(pod: FakePod) -> None:
+    end = pod.terminate(["/bin/sleep", "60"], grace=0.3)
+    assert end.hook_exit is None
+    assert 0.3 <= end.seconds < 5
+
+
+def test_kills_an_nginx_that_does_not_end(client: Netns, newest_nginx: Path) -> None:
+    with FakePod(client, nginx=newest_nginx, file_bytes=50_000_000) as pod:
+        with client.socket(socket.AF_INET) as stalled:
+            stalled.connect((pod.address, pod.port))
+            stalled.sendall(b"GET /file HTTP/1.1\r\nHost: pod\r\n\r\n")
+            stalled.recv(1)
+            end = pod.terminate(stop_signal=signal.SIGQUIT, grace=0.1)
+        assert end.killed
+        assert end.seconds >= 2
+
+
+def test_says_why_nginx_does_not_start(client: Netns, newest_nginx: Path) -> None:
+    with pytest.raises(RigError, match=r'cannot start nginx: (.|\n)*unknown directive "nonsense"'):
+        FakePod(client, nginx=newest_nginx, http="nonsense;")
