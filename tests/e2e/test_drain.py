@@ -39,10 +39,14 @@ def ask(daemon: Daemon, path: str) -> Any:
     return answer
 
 
+def records_of(daemon: Daemon, pod: FakePod) -> list[dict[str, Any]]:
+    drains = ask(daemon, "/v1/drains")["drains"]
+    return [d for d in drains if d["netns"] == pod.netns.inode and d["started"] > pod.began]
+
+
 def record_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
     """The latest drain of the pod; empty when there is none yet."""
-    drains: list[dict[str, Any]] = ask(daemon, "/v1/drains")["drains"]
-    return next((drain for drain in drains if drain["netns"] == pod.netns.inode), {})
+    return next(iter(records_of(daemon, pod)), {})
 
 
 def in_flight(daemon: Daemon, pod: FakePod) -> int | None:
@@ -216,8 +220,7 @@ def test_two_callers_share_one_drain(daemon: Daemon, make_pod: MakePod) -> None:
         assert patient.poll() is None
         slow.read_all()
         assert finish(patient)[0] == 0
-    drains = ask(daemon, "/v1/drains")["drains"]
-    assert len([drain for drain in drains if drain["netns"] == pod.netns.inode]) == 1
+    assert len(records_of(daemon, pod)) == 1
 
 
 def test_a_drain_that_nobody_follows_is_abandoned(daemon: Daemon, make_pod: MakePod) -> None:

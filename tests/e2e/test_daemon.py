@@ -1,0 +1,141 @@
+"""The daemon's start and end: what it refuses, what it says, what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.rig.daemon import healthy, running_daemon
+from bench.rig.netns import Netns
+from tests.e2e.harness import DAEMON, Daemon, finish
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+
+def refuse(*argv: str, within: float = 20.0) -> str:
+    """What a daemon says that must not start."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=within, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_socket_where_another_daemon_listens(daemon: Daemon) -> None:
+    said = refuse(str(DAEMON), "daemon", "--socket", str(daemon.socket))
+    assert said == f"drainmon: cannot listen on {daemon.socket}: another daemon listens there"
+    assert healthy(daemon.socket)
+
+
+def test_a_socket_path_that_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("precious")
+    said = refuse(str(DAEMON), "daemon", "--socket", str(path))
+    assert said == f"drainmon: cannot listen on {path}: there is something else than a socket"
+    assert path.read_text() == "precious"
+
+
+def test_no_privileges(tmp_path: Path) -> None:
+    # Root without capabilities, as a container without securityContext runs it.
+    path = tmp_path / "drainmon.sock"
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
+    said = refuse(*drop, str(DAEMON), "daemon", "--socket", str(path))
+    assert said == "drainmon: cannot load drainmon.bpf.o: Operation not permitted"
+    assert not path.exists()
+
+
+def test_no_btf(tmp_path: Path) -> None:
+    hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", hide, "sh", str(DAEMON), "daemon"]
+    said = refuse(*argv, "--socket", str(tmp_path / "drainmon.sock"))
+    assert said.startswith("drainmon: cannot load drainmon.bpf.o: the kernel has no BTF")
+
+
+def test_a_caller_whose_process_cannot_be_seen(tmp_path: Path) -> None:
+    # A daemon in a PID namespace of its own sees callers from outside as pid 0.
+    daemon = Daemon(tmp_path)
+    log = daemon.log.open("wb")
+    argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    process = subprocess.Popen(
+        [*argv, str(DAEMON), "daemon", "--socket", str(daemon.socket)], stdout=log, stderr=log
+    )
+    try:
+        eventually(daemon.socket.exists)
+        answer = _curl(daemon, "/v1/self")
+        assert "cannot tell who calls" in answer
+        assert "hostPID" in answer
+        assert "hostPID" in _curl(daemon, "/healthz")
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def _curl(daemon: Daemon, path: str) -> str:
+    return subprocess.run(
+        ["curl", "-sS", "--max-time", "10", "--unix-socket", daemon.socket, f"http://d{path}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_and_takes_its_socket_along(tmp_path: Path, number: signal.Signals) -> None:
+    daemon = Daemon(tmp_path)
+    with daemon.log.open("wb") as log:
+        process = subprocess.Popen(
+            [DAEMON, "daemon", "--socket", daemon.socket], stdout=log, stderr=log
+        )
+        eventually(lambda: healthy(daemon.socket))
+        process.send_signal(number)
+        assert process.wait(5) == 0
+    assert not daemon.socket.exists()
+    events = [json.loads(line)["event"] for line in daemon.log.read_text().splitlines()]
+    assert events == ["serving", "stopping"]
+
+
+def test_a_killed_daemons_socket_is_taken_over(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    with daemon.log.open("wb") as log:
+        process = subprocess.Popen(
+            [DAEMON, "daemon", "--socket", daemon.socket], stdout=log, stderr=log
+        )
+        eventually(lambda: healthy(daemon.socket))
+        process.kill()
+        process.wait()
+    assert daemon.socket.is_socket()
+    with running_daemon(DAEMON, daemon.socket, daemon.log):
+        assert healthy(daemon.socket)
+
+
+def test_a_pod_may_not_see_others(daemon: Daemon, netns: Netns) -> None:
+    for path in ("/v1/pods", "/v1/drains"):
+        curl = ["curl", "-sS", "--unix-socket", str(daemon.socket), f"http://d{path}"]
+        with subprocess.Popen(netns.command(curl), stdout=subprocess.PIPE) as process:
+            assert "only root of the host may" in finish(process)[1]
+
+
+def test_another_process_name(tmp_path: Path, netns: Netns) -> None:
+    daemon = Daemon(tmp_path)
+    flags = ["--process", "nginx", "--process", "python3"]
+    code = "import socket, time; s = socket.create_server(('127.0.0.1', 99)); time.sleep(60)"
+    with running_daemon(DAEMON, daemon.socket, daemon.log, flags):
+        server = subprocess.Popen(netns.command(["/usr/bin/python3", "-c", code]))
+        try:
+            eventually(lambda: f'"netns":{netns.inode},"ports":[99]' in _curl(daemon, "/v1/pods"))
+        finally:
+            server.kill()
+            server.wait()
+
+
+def test_status(daemon: Daemon) -> None:
+    environment = os.environ | {"DRAINMON_SOCKET": str(daemon.socket)}
+    done = subprocess.run(
+        [DAEMON, "status"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("source core, drainmon ")
+    assert "POD" in done.stdout
