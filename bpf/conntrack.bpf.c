@@ -27,7 +27,7 @@ const volatile struct {
 	enum lost_place place;
 	enum record_flags flags;
 	enum tcp_state state;
-} wire_types;
+} wire_types SEC(".rodata.types");
 
 /*
  * The current task means nothing here (softirq runs under whoever it
@@ -54,14 +54,15 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 	} else if (account_is_passive(oldstate, newstate)) {
 		key = port_of(&sk->__sk_common);
 		/* SYN_RECV is left by simultaneous active opens, too. */
-		counters = oldstate == TCP_LISTEN ? enter_port(&key) : find_port(&key);
+		counters = oldstate == TCP_LISTEN ? enter_port(&key, &sk->__sk_common)
+						  : find_port(&key);
 		if (!counters)
 			return 0;
 		change = account(0, newstate);
 	} else {
 		if (newstate == TCP_LISTEN && sk->__sk_common.skc_num) {
 			key = port_of(&sk->__sk_common);
-			enter_port(&key);
+			enter_port(&key, &sk->__sk_common);
 			send_event(&key, EVENT_LISTENER);
 			wake(&key);
 		} else if (oldstate == TCP_LISTEN) {
@@ -109,7 +110,7 @@ int snapshot(struct bpf_iter__tcp *ctx)
 		return 0;
 
 	key = port_of(sk);
-	counters = sk->skc_state == TCP_LISTEN ? enter_port(&key) : find_port(&key);
+	counters = sk->skc_state == TCP_LISTEN ? enter_port(&key, sk) : find_port(&key);
 	if (!counters)
 		return 0;
 	describe(sk, &record);

@@ -34,6 +34,8 @@ struct port_key {
 };
 
 struct port_counters {
+	__u64 netns_cookie;   /* tells a namespace from a later one with its inode; 0: kernel
+				 before 5.12 */
 	__u64 accepted;       /* passive opens ever */
 	__u64 last_accept_ns; /* 0: none yet */
 	__s64 by_state[STATE_SLOTS];

@@ -31,14 +31,23 @@ static __always_inline struct port_counters *find_port(const struct port_key *ke
 	return bpf_map_lookup_elem(&ports, key);
 }
 
-static __always_inline struct port_counters *enter_port(const struct port_key *key)
+static __always_inline __u64 cookie_of(const struct sock_common *sk)
+{
+	struct net *net = sk->skc_net.net;
+
+	/* Given to every namespace from its beginning since kernel 5.12. */
+	return bpf_core_field_exists(net->net_cookie) ? net->net_cookie : 0;
+}
+
+static __always_inline struct port_counters *enter_port(const struct port_key *key,
+							const struct sock_common *sk)
 {
 	struct port_counters *counters = find_port(key);
-	struct port_counters zero = {};
+	struct port_counters zero = {.netns_cookie = cookie_of(sk)};
 
-	if (counters)
+	if (counters && counters->netns_cookie == zero.netns_cookie)
 		return counters;
-	bpf_map_update_elem(&ports, key, &zero, BPF_NOEXIST);
+	bpf_map_update_elem(&ports, key, &zero, counters ? BPF_EXIST : BPF_NOEXIST);
 	counters = find_port(key);
 	if (!counters)
 		count_lost(LOST_PORT);

@@ -17,6 +17,8 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 
+typedef _Bool bool;
+
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -28,6 +30,7 @@ enum bpf_map_type {
 };
 
 #define BPF_NOEXIST 1
+#define BPF_EXIST 2
 #define BPF_F_NO_PREALLOC 1
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 
@@ -45,6 +48,7 @@ struct ns_common {
 
 struct net {
 	struct ns_common ns;
+	__u64 net_cookie;
 };
 
 typedef struct {

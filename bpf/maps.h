@@ -6,7 +6,9 @@
 /*
  * Counters of every port that ever listened.
  * Inserted by: a port that begins to listen (tracepoint), or is found
- * listening (iterator). Deleted by: user space, when the namespace is gone.
+ * listening (iterator); again, from zero, when the namespace is another one
+ * with the same inode. Deleted by: user space, when no process is in the
+ * namespace any more; sockets that outlive it then find nothing to change.
  * Read by: user space.
  */
 struct {

@@ -7,6 +7,12 @@
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
 
+/*
+ * Set by user space when every namespace has been listed once: a connection
+ * that is new to the iterator from then on is not old, its events were missed.
+ */
+bool seeded;
+
 const volatile __u64 tick_ns = 4000000; /* a jiffy; user space sets it before loading */
 
 static __always_inline __u32 since_ms(__u32 jiffies)
@@ -63,6 +69,8 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 		connection->state = state;
 	} else {
 		struct connection new = {.netns = key->netns, .port = key->port, .state = state};
+
+		change.accepted = seeded;
 
 		connection =
 			bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE);

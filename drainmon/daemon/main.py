@@ -11,6 +11,7 @@ from aiohttp import web
 
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
+from drainmon.daemon.rounds import Rounds
 from drainmon.pods.discovery import Registry
 from drainmon.server import unix_socket
 from drainmon.server.app import make_app
@@ -24,10 +25,12 @@ SHUTDOWN = 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """What the daemon is told: the path of its socket, and nginx's process names."""
+    """What the daemon is told: the path of its socket, nginx's process names, and how many seconds
+    pass between two pods' turns to be compared with a snapshot."""
 
     socket: Path
     processes: tuple[str, ...] = ("nginx",)
+    reconcile_interval: float = 1.0
 
 
 async def serve(options: Options) -> None:
@@ -50,6 +53,7 @@ async def serve(options: Options) -> None:
             node = Node(Registry(options.processes), CoreSource, spawn)
             try:
                 await node.start()
+                spawn(Rounds(node, options.reconcile_interval).run())
                 runner = web.AppRunner(
                     make_app(node, Drains(node, spawn)),
                     access_log=None,

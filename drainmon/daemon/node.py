@@ -1,13 +1,14 @@
 """The node: its pods and their counts, from the source through the ledger."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine
 
 from drainmon.model.ledger import Counts, Ledger
-from drainmon.model.snapshot import Snapshot
-from drainmon.pods.discovery import Registry, open_namespaces
+from drainmon.model.snapshot import Snapshot, format_states
+from drainmon.pods.discovery import Registry, live_namespaces, open_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
 from drainmon.sources.base import Listeners, Source
@@ -37,6 +38,7 @@ class Node:
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self._watched: dict[int, frozenset[int]] = {}
+        self.drift = 0
         self._source = make_source(self)
 
     @property
@@ -56,6 +58,20 @@ class Node:
         """Look for nginx on the whole node."""
         async with self._scanning:
             await asyncio.to_thread(self.registry.scan)
+        self._ledger.keep_only({pod.number for pod in self.pods()})
+
+    async def drop_dead_pods(self) -> None:
+        """Scan again if a pod has ended."""
+        if self.registry.outdated():
+            await self.scan()
+
+    async def prune(self) -> None:
+        """Free what is kept of namespaces that no process is in any more."""
+        await self._source.prune(live_namespaces)
+
+    def missed(self) -> dict[str, int]:
+        """How often the source missed something, by place."""
+        return self._source.missed()
 
     def listening(self, netns: int, port: int) -> None:
         """From the source: somebody began to listen; it may be nginx."""
@@ -85,16 +101,26 @@ class Node:
 
     def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
-        self._ledger.update(pod.netns, self._source.counters(pod.netns, pod.ports))
-        return self._ledger.counts(pod.netns)
+        self._ledger.update(pod.number, self._source.counters(pod.netns, pod.ports))
+        return self._ledger.counts(pod.number)
 
     async def snapshot(self, pod: Pod, netns_fd: int) -> Snapshot:
         """The sockets of the pod whose namespace is open as netns_fd; corrects the ledger."""
         before = self._source.counters(pod.netns, pod.ports)
         snapshot = await self._source.snapshot(netns_fd, pod.ports)
         after = self._source.counters(pod.netns, pod.ports)
-        if drift := self._ledger.rebase(pod.netns, before, snapshot, after):
-            log.debug("counters corrected", extra={"pod": pod.label, "drift": drift})
+        shown = self._ledger.counts(pod.number)
+        if drift := self._ledger.rebase(pod.number, before, snapshot, after):
+            self.drift += drift
+            log.debug(
+                "counters corrected",
+                extra={
+                    "pod": pod.label,
+                    "drift": drift,
+                    "before": format_states(shown.by_state),
+                    "after": format_states(self._ledger.counts(pod.number).by_state),
+                },
+            )
         return snapshot
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
@@ -104,6 +130,13 @@ class Node:
             return await self.snapshot(pod, fd)
         finally:
             os.close(fd)
+
+    async def compare(self, pod: Pod) -> Snapshot | None:
+        """A snapshot for the ledger's sake; None when the pod's processes are gone meanwhile."""
+        for nginx in pod.processes:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                return await self.snapshot_through(pod, nginx.pid)
+        return None
 
     def watch(self, pod: Pod, callback: Callable[[], None]) -> None:
         """Call back once at the pod's next change; again after each call."""

@@ -17,6 +17,7 @@ from drainmon.kernel.wire import Event, LostPlace, PortCounters, PortKey, Watch
 
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
 BTF = Path("/sys/kernel/btf/vmlinux")
+CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
 _READ_SIZE = 1 << 18
 
 EventHandler = Callable[[int, int, int], None]
@@ -50,8 +51,10 @@ class Conntrack:
         self._ports = self._map_fd("ports")
         self._watches = self._map_fd("watches")
         self._lost = self._map_fd("lost")
+        on_state = self._program("on_state")
+        self._on_state = lib.bpf_program__fd(on_state)
         link = libbpf.must_pointer(
-            lib.bpf_program__attach(self._program("on_state")), "attach to inet_sock_set_state"
+            lib.bpf_program__attach(on_state), "attach to inet_sock_set_state"
         )
         stack.callback(lib.bpf_link__destroy, link)
         iterator = libbpf.must_pointer(
@@ -65,10 +68,19 @@ class Conntrack:
         size = ctypes.c_size_t()
         rodata = self._lib.bpf_object__find_map_by_name(self._object, b".rodata")
         value = self._lib.bpf_map__initial_value(rodata, ctypes.byref(size)) if rodata else None
-        if not value:
-            libbpf.fail("set the length of a jiffy in drainmon.bpf.o", errno.EINVAL)
-        tick = time.clock_getres(time.CLOCK_MONOTONIC_RAW + 2)
+        if not value or size.value != ctypes.sizeof(ctypes.c_uint64):
+            libbpf.fail("find tick_ns in drainmon.bpf.o", errno.EINVAL)
+        tick = time.clock_getres(CLOCK_MONOTONIC_COARSE)
         ctypes.c_uint64.from_address(value).value = round(tick * 1e9)
+
+    def set_seeded(self) -> None:
+        """From now on connections that only a snapshot finds count as accepted: they are not old,
+        their events were missed."""
+        first, true = ctypes.c_uint32(0), ctypes.c_bool(True)
+        result = self._lib.bpf_map_update_elem(
+            self._map_fd(".bss"), ctypes.byref(first), ctypes.byref(true), 0
+        )
+        libbpf.must(result, "set seeded in drainmon.bpf.o")
 
     def _map_fd(self, name: str) -> int:
         found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
@@ -144,6 +156,13 @@ class Conntrack:
             libbpf.must(result, "read the map lost")
             counts[place] = value.value
         return counts
+
+    def missed(self) -> int:
+        """How many events the kernel dropped because they interrupted the program on its CPU;
+        counted since kernel 5.12 (recursion_misses of the program's info)."""
+        info = Path(f"/proc/self/fdinfo/{self._on_state}").read_text()
+        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        return int(fields.get("recursion_misses", 0))
 
     def snapshot(self, netns_fd: int) -> bytes:
         """`SocketRecord`s of the netns open as netns_fd: listeners first, then every socket on

@@ -25,6 +25,7 @@ class PortCounters(ctypes.Structure):
     """struct port_counters: value of the map `ports`."""
 
     _fields_ = (
+        ("netns_cookie", ctypes.c_uint64),
         ("accepted", ctypes.c_uint64),
         ("last_accept_ns", ctypes.c_uint64),
         ("by_state", ctypes.c_int64 * STATE_SLOTS),

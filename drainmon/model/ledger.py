@@ -39,46 +39,47 @@ def total(parts: Iterable[Counts]) -> Counts:
 
 
 class Ledger:
-    """Counts of every pod, by netns inode. Never negative, whatever the counters say."""
+    """Counts of every pod, by pod number. Never negative, whatever the counters say."""
 
     def __init__(self) -> None:
         self._counted: dict[int, Counts] = {}
         self._corrections: dict[int, Mapping[TcpState, int]] = {}
 
-    def update(self, netns: int, counted: Counts) -> None:
+    def update(self, pod: int, counted: Counts) -> None:
         """Take over the counters of a pod."""
-        self._counted[netns] = counted
+        self._counted[pod] = counted
 
-    def rebase(self, netns: int, before: Counts, snapshot: Snapshot, after: Counts) -> int:
+    def rebase(self, pod: int, before: Counts, snapshot: Snapshot, after: Counts) -> int:
         """Correct the counters of a pod by a snapshot, and return the drift: by how many
         connections, over all states, they were wrong.
 
         `before` and `after` are the counters around the snapshot; when they differ, connections
         have come and gone meanwhile and nothing is corrected.
         """
-        self.update(netns, after)
+        self.update(pod, after)
         if before != after:
             return 0
-        shown = self.counts(netns).by_state
+        shown = self.counts(pod).by_state
         exact = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
-        self._corrections[netns] = {
+        self._corrections[pod] = {
             state: exact[state] - after.by_state.get(state, 0)
             for state in TcpState
             if exact[state] != after.by_state.get(state, 0)
         }
         return sum(abs(exact[state] - shown.get(state, 0)) for state in TcpState)
 
-    def counts(self, netns: int) -> Counts:
+    def counts(self, pod: int) -> Counts:
         """The corrected counts of a pod; zero for one that is not known."""
-        counted = self._counted.get(netns, Counts())
-        correction = self._corrections.get(netns, _EMPTY)
+        counted = self._counted.get(pod, Counts())
+        correction = self._corrections.get(pod, _EMPTY)
         by_state = {
             state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
             for state in counted.by_state.keys() | correction.keys()
         }
         return Counts(by_state, counted.accepted, counted.last_accept)
 
-    def forget(self, netns: int) -> None:
-        """Drop a pod that is gone."""
-        self._counted.pop(netns, None)
-        self._corrections.pop(netns, None)
+    def keep_only(self, pods: set[int]) -> None:
+        """Forget every other pod: they are gone."""
+        for known in (self._counted, self._corrections):
+            for pod in known.keys() - pods:
+                del known[pod]

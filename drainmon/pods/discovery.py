@@ -1,7 +1,10 @@
 """Finding the node's nginx: processes by name, grouped by network namespace."""
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import psutil
 
@@ -51,17 +54,25 @@ def label(netns: int, processes: Iterable[NginxProcess]) -> str:
     return f"netns-{netns}"
 
 
+def _runs(nginx: NginxProcess) -> bool:
+    try:
+        return process.start_time(nginx.pid) == nginx.started
+    except OSError:
+        return False
+
+
 class Registry:
     """The node's pods, by netns inode; `scan` brings it up to date.
 
-    A port stays with its pod after the listener has closed, as long as the pod has processes or
-    is held.
+    A port stays with its pod after the listener has closed, as long as one of the pod's processes
+    lives on or the pod is held. A namespace whose nginx are all new is a new pod.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
         self._pods: dict[int, Pod] = {}
         self._held: dict[int, int] = {}
+        self._numbers = itertools.count(1)
 
     def scan(self) -> None:
         """Look at every process of the node. Blocks for milliseconds."""
@@ -69,7 +80,10 @@ class Registry:
         pods = {}
         for netns, processes in found.items():
             known = self._pods.get(netns)
+            if known and netns not in self._held and set(known.processes).isdisjoint(processes):
+                known = None
             pods[netns] = Pod(
+                known.number if known else next(self._numbers),
                 netns,
                 known.label if known else label(netns, processes),
                 tuple(processes),
@@ -77,8 +91,15 @@ class Registry:
             )
         for netns in self._held.keys() - pods.keys():
             if known := self._pods.get(netns):
-                pods[netns] = Pod(netns, known.label, (), known.ports)
+                pods[netns] = replace(known, processes=())
         self._pods = pods
+
+    def outdated(self) -> bool:
+        """Whether a pod has lost all processes since the last scan. Cheap: the node's other
+        processes are not looked at."""
+        return any(
+            pod.processes and not any(map(_runs, pod.processes)) for pod in self._pods.values()
+        )
 
     def hold(self, netns: int) -> None:
         """Keep the pod although its last process ends: it is being drained."""
@@ -97,6 +118,15 @@ class Registry:
     def get(self, netns: int) -> Pod | None:
         """The pod of a namespace, None when the last scan found no nginx in it."""
         return self._pods.get(netns)
+
+
+def live_namespaces() -> set[int]:
+    """The inode of every network namespace that has a process."""
+    inodes = set()
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            inodes.add(process.netns_inode(pid))
+    return inodes
 
 
 def open_namespaces() -> Iterator[int]:

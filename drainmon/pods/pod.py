@@ -17,10 +17,12 @@ class NginxProcess:
 class Pod:
     """nginx in one network namespace.
 
-    `netns` is the namespace's inode; `ports` are those that its nginx listens on, or has
-    listened on since the pod was first seen.
+    `number` is this pod's alone for the daemon's life; the `netns` inode of a dead pod is soon
+    another's. `ports` are those that its nginx listens on, or has listened on since the pod was
+    first seen.
     """
 
+    number: int
     netns: int
     label: str
     processes: tuple[NginxProcess, ...]

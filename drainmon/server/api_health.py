@@ -8,4 +8,13 @@ from drainmon.server.replies import reply
 
 
 async def get_health(request: web.Request) -> web.Response:
-    return reply({"status": "ok", "source": request.app[NODE].source_name, "version": __version__})
+    node = request.app[NODE]
+    return reply(
+        {
+            "status": "ok",
+            "source": node.source_name,
+            "version": __version__,
+            "drift": node.drift,
+            "missed": node.missed(),
+        }
+    )

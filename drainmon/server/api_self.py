@@ -27,7 +27,7 @@ async def get_self(request: web.Request) -> web.Response:
     request[CALLER].verify()
     if pod is None:
         netns = request[CALLER].netns
-        empty = Pod(netns, f"netns-{netns}", (), frozenset())
+        empty = Pod(0, netns, f"netns-{netns}", (), frozenset())
         return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
     return reply(api_pods.describe(pod, request.app[NODE].counts(pod)))
 

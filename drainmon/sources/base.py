@@ -40,5 +40,12 @@ class Source(Protocol):
     def unwatch(self, netns: int, ports: Iterable[int]) -> None:
         """No more `changed` for the ports."""
 
+    def missed(self) -> dict[str, int]:
+        """How often an event or an entry was missed since the source began, by place."""
+
+    async def prune(self, alive: Callable[[], set[int]]) -> None:
+        """Free what is kept of namespaces that are not alive; `alive` lists those that are, and
+        may block."""
+
     def close(self) -> None:
         """Detach from the kernel."""

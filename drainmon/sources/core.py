@@ -39,6 +39,22 @@ class CoreSource:
         def body() -> None:
             for fd in netns_fds():
                 self._conntrack.snapshot(fd)
+            self._conntrack.set_seeded()
+
+        await asyncio.to_thread(body)
+
+    def missed(self) -> dict[str, int]:
+        lost = {place.name.lower(): count for place, count in self._conntrack.lost().items()}
+        return lost | {"recursion": self._conntrack.missed()}
+
+    async def prune(self, alive: Callable[[], set[int]]) -> None:
+        def body() -> None:
+            # Ports first: a namespace made in between is not taken for a dead one.
+            ports = list(self._conntrack.ports())
+            living = alive()
+            for netns, port in ports:
+                if netns not in living:
+                    self._conntrack.forget_port(netns, port)
 
         await asyncio.to_thread(body)
 

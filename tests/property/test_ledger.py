@@ -9,7 +9,7 @@ from drainmon.model.ledger import Counts, Ledger, total
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 from tests.unit.sockets import TEMPLATE, in_state, snapshot
 
-NETNS = 7
+POD = 7
 COUNTED = sorted(set(TcpState) - {TcpState.LISTEN, TcpState.CLOSE, TcpState.NEW_SYN_RECV})
 states = st.sampled_from(COUNTED)
 counters = st.dictionaries(states, st.integers(-50, 200)).map(lambda d: Counts(d, 1, 1.0))
@@ -22,12 +22,12 @@ def test_after_a_quiet_snapshot_the_ledger_is_exact(
 ) -> None:
     ledger = Ledger()
     for before, seen in earlier:
-        ledger.rebase(NETNS, before, snapshot(1.0, *map(in_state, seen)), before)
-    ledger.rebase(NETNS, counted, snapshot(2.0, *map(in_state, sockets)), counted)
-    shown = ledger.counts(NETNS)
+        ledger.rebase(POD, before, snapshot(1.0, *map(in_state, seen)), before)
+    ledger.rebase(POD, counted, snapshot(2.0, *map(in_state, sockets)), counted)
+    shown = ledger.counts(POD)
     assert {s: n for s, n in shown.by_state.items() if n} == Counter(sockets)
     assert shown.in_flight == sum(state in IN_FLIGHT for state in sockets)
-    assert ledger.rebase(NETNS, counted, snapshot(3.0, *map(in_state, sockets)), counted) == 0
+    assert ledger.rebase(POD, counted, snapshot(3.0, *map(in_state, sockets)), counted) == 0
 
 
 @given(counters, exact, st.lists(st.tuples(states, st.sampled_from([-1, 1]))))
@@ -35,13 +35,13 @@ def test_changes_after_a_snapshot_add_up_and_never_go_below_zero(
     counted: Counts, sockets: list[TcpState], changes: list[tuple[TcpState, int]]
 ) -> None:
     ledger = Ledger()
-    ledger.rebase(NETNS, counted, snapshot(1.0, *map(in_state, sockets)), counted)
+    ledger.rebase(POD, counted, snapshot(1.0, *map(in_state, sockets)), counted)
     by_state, expected = Counter(counted.by_state), Counter(sockets)
     for state, change in changes:
         by_state[state] += change
         expected[state] += change
-        ledger.update(NETNS, Counts(dict(by_state)))
-        shown = ledger.counts(NETNS).by_state
+        ledger.update(POD, Counts(dict(by_state)))
+        shown = ledger.counts(POD).by_state
         assert all(shown.get(s, 0) == max(0, expected[s]) for s in COUNTED)
 
 
@@ -50,10 +50,10 @@ def test_a_snapshot_amid_changes_corrects_nothing(
     before: Counts, after: Counts, sockets: list[TcpState]
 ) -> None:
     ledger = Ledger()
-    drift = ledger.rebase(NETNS, before, snapshot(1.0, *map(in_state, sockets)), after)
+    drift = ledger.rebase(POD, before, snapshot(1.0, *map(in_state, sockets)), after)
     if before != after:
         assert drift == 0
-        assert all(n >= 0 for n in ledger.counts(NETNS).by_state.values())
+        assert all(n >= 0 for n in ledger.counts(POD).by_state.values())
 
 
 def test_drift_is_counted_and_minisockets_are_not() -> None:
@@ -61,10 +61,12 @@ def test_drift_is_counted_and_minisockets_are_not() -> None:
     counted = Counts({TcpState.ESTABLISHED: 3})
     remains = TEMPLATE._replace(state=TcpState.TIME_WAIT, minisocket=True)
     seen = snapshot(1.0, in_state(TcpState.ESTABLISHED), remains)
-    assert ledger.rebase(NETNS, counted, seen, counted) == 2
-    assert ledger.counts(NETNS).by_state[TcpState.ESTABLISHED] == 1
-    ledger.forget(NETNS)
-    assert ledger.counts(NETNS) == Counts({})
+    assert ledger.rebase(POD, counted, seen, counted) == 2
+    assert ledger.counts(POD).by_state[TcpState.ESTABLISHED] == 1
+    ledger.keep_only({POD})
+    assert ledger.counts(POD).by_state
+    ledger.keep_only({POD + 1})
+    assert ledger.counts(POD) == Counts({})
 
 
 def test_a_pods_counts_are_the_sum_over_its_ports() -> None:

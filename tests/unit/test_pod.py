@@ -11,7 +11,7 @@ MASTER, WORKER, CACHE, OTHER = (
 
 
 def make(*processes: NginxProcess) -> Pod:
-    return Pod(1, "pod", processes, frozenset())
+    return Pod(1, 1, "pod", processes, frozenset())
 
 
 def test_a_master_is_nobodys_child_in_the_pod() -> None:

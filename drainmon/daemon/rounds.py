@@ -1,0 +1,65 @@
+"""The slow round: counters re-based on snapshots, one pod at a time, and the dead forgotten."""
+
+import asyncio
+import logging
+
+from drainmon.daemon.node import Node
+from drainmon.model.rotation import Rotation
+from drainmon.pods.pod import Pod
+
+log = logging.getLogger(__name__)
+
+DROP_EVERY = 10
+"""Turns between two looks for pods that have ended."""
+
+PRUNE_EVERY = 60
+"""Turns between two looks for namespaces that are gone, at every process of the node."""
+
+
+class Rounds:
+    """Every `interval` seconds one pod that has connections, or had some since its last turn, is
+    compared with a snapshot; all are when events were missed."""
+
+    def __init__(self, node: Node, interval: float) -> None:
+        self._node = node
+        self._interval = interval
+        self._rotation = Rotation()
+        self._accepted: dict[int, int] = {}
+        self._missed = 0
+        self._due: set[int] = set()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        turn = 0
+        while True:
+            await asyncio.sleep(self._interval)
+            turn += 1
+            try:
+                await self.turn()
+                if turn % DROP_EVERY == 0:
+                    await self._node.drop_dead_pods()
+                if turn % PRUNE_EVERY == 0:
+                    await self._node.prune()
+            except OSError as error:
+                log.warning("cannot compare counters with a snapshot: %s", error)
+
+    async def turn(self) -> None:
+        """One pod's turn, if any needs one."""
+        pods = {pod.number: pod for pod in self._node.pods()}
+        missed = sum(self._node.missed().values())
+        if missed > self._missed:
+            log.warning("events were missed, pods are compared", extra={"missed": missed})
+            self._missed, self._due = missed, set(pods)
+        self._due &= pods.keys()
+        self._accepted = {number: n for number, n in self._accepted.items() if number in pods}
+        number = self._rotation.next(self._due or pods, lambda n: self._needs(pods[n]))
+        if number is not None:
+            self._due.discard(number)
+            self._accepted[number] = self._node.counts(pods[number]).accepted
+            await self._node.compare(pods[number])
+
+    def _needs(self, pod: Pod) -> bool:
+        if pod.number in self._due:
+            return True
+        counts = self._node.counts(pod)
+        return any(counts.by_state.values()) or counts.accepted != self._accepted.get(pod.number, 0)
