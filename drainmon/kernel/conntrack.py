@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from drainmon.kernel import libbpf, netns
+from drainmon.kernel import libbpf
 from drainmon.kernel.wire import Event, LostPlace, PortCounters, PortKey, Watch
 
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
@@ -164,15 +164,12 @@ class Conntrack:
         fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
         return int(fields.get("recursion_misses", 0))
 
-    def snapshot(self, netns_fd: int) -> bytes:
-        """`SocketRecord`s of the netns open as netns_fd: listeners first, then every socket on
-        a port that ever listened. Enters connections that the counters do not know yet.
+    def read_snapshot(self) -> bytes:
+        """`SocketRecord`s of the netns that the calling thread is in: listeners first, then every
+        socket on a port that ever listened. Enters connections that the counters do not know yet.
 
-        Blocks for the length of the pass: call it from a worker thread. Raises OSError.
+        Blocks for the length of the pass: some milliseconds, and more with many sockets.
         """
-        return netns.call_in(netns_fd, self._read_iterator)
-
-    def _read_iterator(self) -> bytes:
         fd = libbpf.must(self._lib.bpf_iter_create(self._iterator_fd), "create iter/tcp")
         try:
             chunks = []

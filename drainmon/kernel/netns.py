@@ -8,6 +8,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 CLONE_NEWNET = 0x40000000
@@ -29,24 +30,26 @@ def enter(fd: int) -> None:
         raise OSError(errno, f"cannot enter the network namespace: {os.strerror(errno)}")
 
 
-def call_in(fd: int, function: Callable[[], T]) -> T:
-    """The result of `function`, run by a thread of its own inside the netns open as `fd`.
-
-    Whatever the function raises, or OSError from `enter`, is raised here.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
+def spawn_in(fd: int, function: Callable[[], T]) -> Future[T]:
+    """The coming result of `function`, run by a thread of its own inside the netns open as `fd`.
+    What the function raises, or OSError of `enter`, comes with the result."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # nobody can take it back any more
+    own_fd = os.dup(fd)
 
     def body() -> None:
         try:
-            enter(fd)
-            results.append(function())
+            enter(own_fd)
+            future.set_result(function())
         except BaseException as error:
-            errors.append(error)
+            future.set_exception(error)
+        finally:
+            os.close(own_fd)
 
-    thread = threading.Thread(target=body, name="netns")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    threading.Thread(target=body, name="netns", daemon=True).start()
+    return future
+
+
+def call_in(fd: int, function: Callable[[], T]) -> T:
+    """The same, waited for."""
+    return spawn_in(fd, function).result()

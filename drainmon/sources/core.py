@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
+from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import SOCKET_RECORD, EventKind, RecordFlag
 from drainmon.model.ledger import Counts, total
@@ -38,7 +39,7 @@ class CoreSource:
     async def seed(self, netns_fds: Callable[[], Iterable[int]]) -> None:
         def body() -> None:
             for fd in netns_fds():
-                self._conntrack.snapshot(fd)
+                netns.call_in(fd, self._conntrack.read_snapshot)
             self._conntrack.set_seeded()
 
         await asyncio.to_thread(body)
@@ -52,9 +53,9 @@ class CoreSource:
             # Ports first: a namespace made in between is not taken for a dead one.
             ports = list(self._conntrack.ports())
             living = alive()
-            for netns, port in ports:
-                if netns not in living:
-                    self._conntrack.forget_port(netns, port)
+            for inode, port in ports:
+                if inode not in living:
+                    self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
 
@@ -74,13 +75,12 @@ class CoreSource:
         return Counts(by_state, counters.accepted, last)
 
     async def snapshot(self, netns_fd: int, ports: frozenset[int]) -> Snapshot:
-        return await asyncio.to_thread(self._snapshot, netns_fd, ports)
+        def body() -> Snapshot:
+            taken = time.monotonic()
+            sockets, listeners = parse_records(self._conntrack.read_snapshot(), ports)
+            return Snapshot(taken, time.monotonic(), tuple(sockets), tuple(listeners))
 
-    def _snapshot(self, netns_fd: int, ports: frozenset[int]) -> Snapshot:
-        taken = time.monotonic()
-        records = self._conntrack.snapshot(netns_fd)
-        sockets, listeners = parse_records(records, ports)
-        return Snapshot(taken, time.monotonic(), tuple(sockets), tuple(listeners))
+        return await asyncio.wrap_future(netns.spawn_in(netns_fd, body))
 
     def watch(self, netns: int, ports: Iterable[int]) -> None:
         for port in ports:

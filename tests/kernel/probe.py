@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 from bench.rig.netns import Netns
+from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
@@ -31,7 +32,8 @@ class Probe:
     def snapshot(self, namespace: Netns, port: int = PORT) -> Snapshot:
         fd = os.open(namespace.path, os.O_RDONLY)
         try:
-            sockets, listeners = parse_records(self.conntrack.snapshot(fd), frozenset({port}))
+            records = netns.call_in(fd, self.conntrack.read_snapshot)
+            sockets, listeners = parse_records(records, frozenset({port}))
         finally:
             os.close(fd)
         return Snapshot(0.0, 0.0, tuple(sockets), tuple(listeners))
