@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
 # Running: libbpf1. Testing and the demo: nginx-light, iproute2, bpftool, curl, gcc, clang-format.
-PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv python3-dev gcc libc6-dev \
+PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
 	nginx-light iproute2 util-linux bpftool curl clang-format
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf

@@ -97,7 +97,11 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 	return 0;
 }
 
-/* Lists the sockets of the namespace that the reader's thread is in; LISTEN comes first. */
+/*
+ * Lists the sockets of the namespace that the reader's thread is in; LISTEN
+ * comes first. Those on a port that never listened are left out, unless the map
+ * of ports has been full: then nobody knows.
+ */
 SEC("iter/tcp")
 int snapshot(struct bpf_iter__tcp *ctx)
 {
@@ -111,10 +115,10 @@ int snapshot(struct bpf_iter__tcp *ctx)
 
 	key = port_of(sk);
 	counters = sk->skc_state == TCP_LISTEN ? enter_port(&key, sk) : find_port(&key);
-	if (!counters)
+	if (!counters && !was_lost(LOST_PORT))
 		return 0;
 	describe(sk, &record);
-	if (!record.flags || record.flags == RECORD_IPV6)
+	if (!(record.flags & (RECORD_TIMEWAIT | RECORD_REQUEST)))
 		describe_full(sk, &key, counters, &record);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;

@@ -11,6 +11,13 @@ static __always_inline void count_lost(__u32 place)
 		__sync_fetch_and_add(count, 1);
 }
 
+static __always_inline bool was_lost(__u32 place)
+{
+	__u64 *count = bpf_map_lookup_elem(&lost, &place);
+
+	return count && *count;
+}
+
 static __always_inline void send_event(const struct port_key *key, __u32 kind)
 {
 	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);

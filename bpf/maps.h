@@ -24,7 +24,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 16384); /* as many as ports: it cannot be the first to be full */
 	__type(key, struct port_key);
 	__type(value, struct watch);
 } watches SEC(".maps");

@@ -101,6 +101,8 @@ static __always_inline void describe_full(struct sock_common *sk, const struct p
 	record->unsent = tcp->write_seq - tcp->snd_una;
 	record->idle_in_ms = since_ms(tcp->inet_conn.icsk_ack.lrcvtime);
 	record->idle_out_ms = since_ms(tcp->lsndtime);
+	if (!counters)
+		return;
 	connection = enter(tcp, key, counters, record->state);
 	if (connection)
 		record->opened_ns = connection->opened_ns;

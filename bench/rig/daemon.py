@@ -19,8 +19,9 @@ SHOWN_LINES = 8
 @contextmanager
 def running_daemon(
     program: Path, socket_path: Path, log: Path, flags: Sequence[str] = ()
-) -> Iterator[None]:
+) -> Iterator[int]:
     """Run the daemon of `program` at `socket_path` until the block ends; it prints to `log`.
+    Gives its pid.
 
     Raises RigError, with its last lines, when it does not become healthy.
     """
@@ -39,7 +40,7 @@ def running_daemon(
             raise RigError(f"cannot start the daemon: {error}") from error
     try:
         _wait_healthy(process, socket_path, log)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         try:

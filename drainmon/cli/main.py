@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drainmon import __version__
 from drainmon.cli import logs, status
+from drainmon.cli.duration import parse_duration
 
 DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
 LEVELS = ("debug", "info", "warning", "error")
@@ -45,6 +46,14 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="process name of nginx, repeatable (default nginx)",
     )
     daemon.add_argument(
+        "--reconcile-interval",
+        type=_interval,
+        metavar="TIME",
+        default=environment.get("DRAINMON_RECONCILE_INTERVAL", "1s"),
+        help="time between two pods' turns to have their counters compared with a snapshot"
+        " (default 1s)",
+    )
+    daemon.add_argument(
         "--log-level",
         choices=LEVELS,
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
@@ -59,6 +68,16 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _interval(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not seconds:
+        raise argparse.ArgumentTypeError("it cannot be zero")
+    return seconds
+
+
 def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     # The daemon's libraries are imported for the daemon alone.
     from drainmon.daemon.main import Options, serve  # noqa: PLC0415
@@ -67,7 +86,7 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
     logs.set_up(arguments.log_level)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
-    asyncio.run(serve(Options(arguments.socket, tuple(names))))
+    asyncio.run(serve(Options(arguments.socket, tuple(names), arguments.reconcile_interval)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

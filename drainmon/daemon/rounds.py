@@ -1,7 +1,9 @@
 """The slow round: counters re-based on snapshots, one pod at a time, and the dead forgotten."""
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Awaitable
 
 from drainmon.daemon.node import Node
 from drainmon.model.rotation import Rotation
@@ -14,6 +16,13 @@ DROP_EVERY = 10
 
 PRUNE_EVERY = 60
 """Turns between two looks for namespaces that are gone, at every process of the node."""
+
+
+async def _try(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except OSError as error:
+        log.warning("cannot keep the counters right: %s", error)
 
 
 class Rounds:
@@ -30,18 +39,13 @@ class Rounds:
 
     async def run(self) -> None:
         """Go round until cancelled."""
-        turn = 0
-        while True:
+        for turn in itertools.count(1):
             await asyncio.sleep(self._interval)
-            turn += 1
-            try:
-                await self.turn()
-                if turn % DROP_EVERY == 0:
-                    await self._node.drop_dead_pods()
-                if turn % PRUNE_EVERY == 0:
-                    await self._node.prune()
-            except OSError as error:
-                log.warning("cannot compare counters with a snapshot: %s", error)
+            await _try(self.turn())
+            if turn % DROP_EVERY == 0:
+                await _try(self._node.drop_dead_pods())
+            if turn % PRUNE_EVERY == 0:
+                await _try(self._node.prune())
 
     async def turn(self) -> None:
         """One pod's turn, if any needs one."""

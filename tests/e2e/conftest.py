@@ -16,7 +16,7 @@ from tests.e2e.harness import DAEMON, Daemon, MakePod
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
-    with running_daemon(DAEMON, daemon.socket, daemon.log):
+    with running_daemon(DAEMON, daemon.socket, daemon.log) as daemon.pid:
         yield daemon
 
 

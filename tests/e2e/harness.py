@@ -15,7 +15,9 @@ MakePod = Callable[..., FakePod]
 
 
 class Daemon:
-    """A running daemon: where its socket and its log are."""
+    """A running daemon: where its socket and its log are, and its pid."""
+
+    pid: int
 
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "drainmon.sock"

@@ -6,11 +6,20 @@ from typing import Any
 import pytest
 
 from drainmon.cli import client, main, status
+from drainmon.cli.duration import parse_duration
 
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["daemon", "--colour"], ["nonsense"], ["daemon", "--log-level", "loud"], ["status", "x"]],
+    [
+        [],
+        ["nonsense"],
+        ["status", "x"],
+        ["daemon", "--colour"],
+        ["daemon", "--log-level", "loud"],
+        ["daemon", "--reconcile-interval", "soon"],
+        ["daemon", "--reconcile-interval", "0"],
+    ],
 )
 def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -38,6 +47,19 @@ def test_flags_are_environment_variables_too() -> None:
     arguments = parser.parse_args(["daemon"])
     assert (arguments.socket, arguments.log_level) == (Path("/x"), "debug")
     assert parser.parse_args(["daemon", "--socket", "/y"]).socket == Path("/y")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("25s", 25), ("1.5s", 1.5), ("500ms", 0.5), ("2m", 120), (".5", 0.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "1h", "1 s", "1e3", "nan", "1.s", "\u0661s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
 
 
 def test_a_bad_level_in_the_environment(

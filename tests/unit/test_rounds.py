@@ -1,0 +1,124 @@
+"""The slow round: whose turn it is, and what missed events bring about."""
+
+import asyncio
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drainmon.daemon.node import Node
+from drainmon.daemon.rounds import DROP_EVERY, PRUNE_EVERY, Rounds
+from drainmon.model.ledger import Counts
+from drainmon.model.rotation import ASKED_AT_MOST, Rotation
+from drainmon.model.tcp import TcpState
+from drainmon.pods.pod import Pod
+
+IDLE, BUSY = Counts(), Counts({TcpState.ESTABLISHED: 1})
+
+
+class FakeNode:
+    """Counts by pod number; tells what was compared."""
+
+    def __init__(self, **counts: Counts) -> None:
+        self.figures = {int(name[1:]): figure for name, figure in counts.items()}
+        self.compared: list[int] = []
+        self.lost = 0
+        self.chores: list[str] = []
+        self.broken = False
+        self.pruned = asyncio.Event()
+
+    def pods(self) -> list[Pod]:
+        return [Pod(number, 1, "pod", (), frozenset()) for number in self.figures]
+
+    def counts(self, pod: Pod) -> Counts:
+        return self.figures[pod.number]
+
+    def missed(self) -> dict[str, int]:
+        return {"event": self.lost}
+
+    async def compare(self, pod: Pod) -> None:
+        self.compared.append(pod.number)
+        if self.broken:
+            raise OSError("cannot enter the network namespace: it is gone")
+
+    async def drop_dead_pods(self) -> None:
+        self.chores.append("drop")
+
+    async def prune(self) -> None:
+        self.chores.append("prune")
+        self.pruned.set()
+
+
+def rounds(node: FakeNode, interval: float = 1.0) -> Rounds:
+    return Rounds(cast(Node, node), interval)
+
+
+async def turns(node: FakeNode, number: int) -> list[int]:
+    going = rounds(node)
+    for _ in range(number):
+        await going.turn()
+    return node.compared
+
+
+async def test_one_pod_a_turn_and_each_in_turn() -> None:
+    assert await turns(FakeNode(p1=BUSY, p2=BUSY, p3=BUSY), 4) == [1, 2, 3, 1]
+
+
+async def test_idle_pods_are_passed_over() -> None:
+    assert await turns(FakeNode(p1=IDLE, p2=BUSY, p3=IDLE), 2) == [2, 2]
+    assert await turns(FakeNode(p1=IDLE), 3) == []
+
+
+async def test_a_pod_whose_connections_have_come_and_gone_is_compared_once() -> None:
+    assert await turns(FakeNode(p1=Counts(accepted=7), p2=IDLE), 3) == [1]
+
+
+async def test_missed_events_have_every_pod_compared() -> None:
+    node = FakeNode(p1=IDLE, p2=IDLE, p3=IDLE)
+    going = rounds(node)
+    await going.turn()
+    assert node.compared == []
+    node.lost = 1
+    for _ in range(5):
+        await going.turn()
+    assert node.compared == [1, 2, 3]
+
+
+async def test_a_pod_that_goes_is_due_no_more() -> None:
+    node = FakeNode(p1=IDLE, p2=IDLE)
+    going = rounds(node)
+    node.lost = 1
+    await going.turn()
+    del node.figures[2]
+    await going.turn()
+    await going.turn()
+    assert node.compared == [1]
+
+
+async def test_chores_and_a_failure_on_the_way() -> None:
+    node = FakeNode(p1=BUSY)
+    node.broken = True
+    task = asyncio.create_task(rounds(node, interval=0.0001).run())
+    async with asyncio.timeout(10):
+        await node.pruned.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(node.compared) >= PRUNE_EVERY
+    assert node.chores.count("drop") == PRUNE_EVERY // DROP_EVERY
+
+
+@given(st.sets(st.integers(1, 10_000), max_size=200), st.sets(st.integers(1, 10_000)))
+def test_every_pod_in_need_has_its_turn(pods: set[int], needy: set[int]) -> None:
+    rotation = Rotation()
+    asked: list[int] = []
+
+    def needs(number: int) -> bool:
+        asked.append(number)
+        return number in needy
+
+    served = set()
+    for _ in range(len(pods & needy) + len(pods) // ASKED_AT_MOST + 1):
+        before = len(asked)
+        served.add(rotation.next(pods, needs))
+        assert len(asked) - before <= ASKED_AT_MOST
+    assert served - {None} == cast(Any, pods & needy)
