@@ -1,6 +1,5 @@
 """A real nginx, a real daemon, the real client: what a drain keeps, and when it lets go."""
 
-import http.client
 import json
 import os
 import signal
@@ -10,7 +9,6 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +18,7 @@ from bench.rig.netns import Netns
 from bench.rig.outcome import Kind
 from bench.rig.pod import FakePod
 from bench.rig.traffic import Traffic
+from tests.e2e.api import ask, pod_in, record_of, records_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
 from tests.waiting import eventually
@@ -29,30 +28,8 @@ pytestmark = pytest.mark.root
 FILE = 2_000_000
 
 
-def ask(daemon: Daemon, path: str) -> Any:
-    connection = http.client.HTTPConnection("drainmon")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(daemon.socket))
-    connection.request("GET", path)
-    answer = json.load(connection.getresponse())
-    connection.close()
-    return answer
-
-
-def records_of(daemon: Daemon, pod: FakePod) -> list[dict[str, Any]]:
-    drains = ask(daemon, "/v1/drains")["drains"]
-    return [d for d in drains if d["netns"] == pod.netns.inode and d["started"] > pod.began]
-
-
-def record_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
-    """The latest drain of the pod; empty when there is none yet."""
-    return next(iter(records_of(daemon, pod)), {})
-
-
 def in_flight(daemon: Daemon, pod: FakePod) -> int | None:
-    pods = {found["netns"]: found for found in ask(daemon, "/v1/pods")["pods"]}
-    found = pods.get(pod.netns.inode)
-    return found and found["in_flight"]
+    return pod_in(daemon.socket, pod.netns.inode).get("in_flight")
 
 
 def test_a_slow_reader_is_complete_after_the_network_is_gone(
@@ -137,7 +114,11 @@ def test_two_pods_drain_independently(daemon: Daemon, make_pod: MakePod) -> None
         assert holding.poll() is None
         slow.read_all()
         assert finish(holding)[0] == 0
-    assert record_of(daemon, busy)["result"] == record_of(daemon, idle)["result"] == "drained"
+    assert (
+        record_of(daemon.socket, busy)["result"]
+        == record_of(daemon.socket, idle)["result"]
+        == "drained"
+    )
 
 
 def test_idle_connections_are_closed_by_rolling(
@@ -151,7 +132,7 @@ def test_idle_connections_are_closed_by_rolling(
         assert connection.read() == b""
         assert finish(hook)[0] == 0
     eventually(lambda: pod.workers() and pod.workers().isdisjoint(before))
-    assert len(record_of(daemon, pod)["rolls"]) == 1
+    assert len(record_of(daemon.socket, pod)["rolls"]) == 1
 
 
 def test_a_broken_configuration_is_rolled_by_quitting_the_workers(
@@ -193,7 +174,7 @@ def test_the_deadline_says_who_is_left(daemon: Daemon, make_pod: MakePod) -> Non
         assert time.monotonic() - began < 2.5
         assert status == 1
         assert pod.client_address in output
-    record = record_of(daemon, pod)
+    record = record_of(daemon.socket, pod)
     assert record["result"] == "deadline"
     assert record["remaining"][0]["remote"].startswith(pod.client_address)
 
@@ -204,7 +185,7 @@ def test_a_connection_that_is_never_used_does_not_hold(daemon: Daemon, make_pod:
         hook = pod.exec(wait_argv(daemon.socket, min_wait="0.1s", quiet="0.1s", timeout="10s"))
         status, output = finish(hook)
     assert status == 0, output
-    assert record_of(daemon, pod)["seconds"] < 5
+    assert record_of(daemon.socket, pod)["seconds"] < 5
 
 
 def test_two_callers_share_one_drain(daemon: Daemon, make_pod: MakePod) -> None:
@@ -214,23 +195,23 @@ def test_two_callers_share_one_drain(daemon: Daemon, make_pod: MakePod) -> None:
         slow.read(1000)
         flags = {"min_wait": "0.1s", "quiet": "0.1s"}
         patient = pod.exec(wait_argv(daemon.socket, **flags))
-        eventually(lambda: record_of(daemon, pod))
+        eventually(lambda: record_of(daemon.socket, pod))
         hasty = pod.exec(wait_argv(daemon.socket, timeout="1s", **flags))
         assert finish(hasty)[0] == 1
         assert patient.poll() is None
         slow.read_all()
         assert finish(patient)[0] == 0
-    assert len(records_of(daemon, pod)) == 1
+    assert len(records_of(daemon.socket, pod)) == 1
 
 
 def test_a_drain_that_nobody_follows_is_abandoned(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     hook = pod.exec(wait_argv(daemon.socket))
-    eventually(lambda: record_of(daemon, pod))
+    eventually(lambda: record_of(daemon.socket, pod))
     for child in _children(hook.pid):
         os.kill(child, signal.SIGKILL)
     hook.wait()
-    eventually(lambda: record_of(daemon, pod)["result"] == "abandoned")
+    eventually(lambda: record_of(daemon.socket, pod)["result"] == "abandoned")
 
 
 def _children(pid: int) -> list[int]:
@@ -291,10 +272,10 @@ def test_a_daemon_that_dies_and_returns_amid_a_drain(tmp_path: Path, make_pod: M
         received = len(slow.read(1000))
         with running_daemon(DAEMON, daemon.socket, daemon.log):
             hook = pod.exec(wait_argv(daemon.socket, min_wait="0.2s", quiet="0.1s"))
-            eventually(lambda: ask(daemon, "/v1/drains")["drains"])
+            eventually(lambda: ask(daemon.socket, "/v1/drains")["drains"])
         assert hook.poll() is None
         with running_daemon(DAEMON, daemon.socket, daemon.log):
-            eventually(lambda: ask(daemon, "/v1/drains")["drains"])
+            eventually(lambda: ask(daemon.socket, "/v1/drains")["drains"])
             assert hook.poll() is None
             assert received + slow.read_all() > FILE
             status, output = finish(hook)

@@ -1,0 +1,207 @@
+"""Counts that stay right, and drains that are neither held nor released by a wrong one."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from bench.rig.daemon import running_daemon
+from bench.rig.netns import Netns, fresh_netns
+from bench.rig.pod import FakePod
+from drainmon.kernel.wire import PortCounters
+from tests.e2e.api import ask, pod_in, record_of
+from tests.e2e.connections import Connection
+from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.maps import DaemonMaps
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+ESTABLISHED = 1
+QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon whose slow round is a fast one."""
+    daemon = Daemon(tmp_path_factory.mktemp("quick"))
+    flags = ["--reconcile-interval", "20ms", "--log-level", "debug"]
+    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+        yield daemon
+
+
+def shown(daemon: Daemon, pod: FakePod) -> dict[str, int]:
+    states: dict[str, int] = pod_in(daemon.socket, pod.netns.inode).get("by_state", {})
+    return states
+
+
+def listed(namespace: Netns, port: int) -> int:
+    """Established connections on a port, by ss."""
+    argv = ["ss", "-Htn", "state", "established", f"sport = :{port}"]
+    done = subprocess.run(namespace.command(argv), check=True, capture_output=True)
+    return len(done.stdout.splitlines())
+
+
+def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    maps = DaemonMaps(quick.pid)
+    with Connection(pod) as connection:
+        assert connection.get()
+        eventually(lambda: shown(quick, pod) == {"ESTABLISHED": 1})
+        before = ask(quick.socket, "/healthz")["drift"]
+        wrong = maps.counters(pod.netns.inode, pod.port)
+        wrong.by_state[ESTABLISHED] += 3
+        maps.set_counters(pod.netns.inode, pod.port, wrong)
+        eventually(lambda: ask(quick.socket, "/healthz")["drift"] >= before + 3)
+        assert shown(quick, pod) == {"ESTABLISHED": 1}
+    assert '"before": {"ESTABLISHED": 4}, "after": {"ESTABLISHED": 1}' in quick.log.read_text()
+
+
+@contextmanager
+def waiting_drain(
+    daemon: Daemon, pod: FakePod
+) -> Iterator[tuple[Connection, subprocess.Popen[bytes]]]:
+    """A drain that waits for one connection, nginx left alone."""
+    with Connection(pod) as connection:
+        assert connection.get()
+        hook = pod.exec(wait_argv(daemon.socket, no_roll=True, **QUICK))
+        eventually(lambda: record_of(daemon.socket, pod).get("phases"))
+        eventually(lambda: record_of(daemon.socket, pod)["phases"][-1][0] == "waiting")
+        yield connection, hook
+
+
+def test_a_dropped_last_event_holds_a_drain_for_a_second_at_most(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
+    pod = make_pod()
+    maps = DaemonMaps(daemon.pid)
+    with waiting_drain(daemon, pod) as (connection, hook):
+        eventually(lambda: maps.is_watched(pod.netns.inode, pod.port))
+        maps.unwatch(pod.netns.inode, pod.port)
+        stale = maps.counters(pod.netns.inode, pod.port)
+        connection.close()
+        began = time.monotonic()
+        eventually(lambda: listed(pod.netns, pod.port) == 0)
+        maps.set_counters(pod.netns.inode, pod.port, stale)  # nor were the counters told
+        assert finish(hook)[0] == 0
+    assert time.monotonic() - began < 3  # one second, and a busy machine's
+
+
+def test_counters_that_say_too_much_hold_nothing(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    maps = DaemonMaps(daemon.pid)
+    with waiting_drain(daemon, pod) as (connection, hook):
+        wrong = maps.counters(pod.netns.inode, pod.port)
+        wrong.by_state[ESTABLISHED] += 100
+        maps.set_counters(pod.netns.inode, pod.port, wrong)
+        connection.close()
+        assert finish(hook)[0] == 0
+    assert record_of(daemon.socket, pod)["seconds"] < 15
+
+
+def test_counters_that_say_nothing_release_nothing(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    maps = DaemonMaps(daemon.pid)
+    with waiting_drain(daemon, pod) as (connection, hook):
+        for _ in range(3):  # each one wakes the drain
+            zero = maps.counters(pod.netns.inode, pod.port)
+            zero.by_state = PortCounters().by_state
+            maps.set_counters(pod.netns.inode, pod.port, zero)
+            with Connection(pod) as other:
+                assert other.get()
+            eventually(lambda: listed(pod.netns, pod.port) == 1)
+        assert connection.get()
+        assert hook.poll() is None
+        connection.close()
+        assert finish(hook)[0] == 0
+
+
+def test_the_count_lies_between_what_ss_says_before_and_after(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
+    pod = make_pod()
+    connections: list[socket.socket] = []
+    go_on = threading.Event()
+
+    def rise() -> None:
+        while not go_on.is_set() and len(connections) < 4000:
+            connection = pod.client.socket()
+            connection.connect((pod.address, pod.port))
+            connections.append(connection)
+
+    def fall() -> None:
+        while not go_on.is_set() and connections:
+            connections.pop().close()
+            time.sleep(0.0002)  # not all at once
+
+    for change in (rise, fall):
+        go_on.clear()
+        thread = threading.Thread(target=change)
+        thread.start()
+        eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
+        for _ in range(15):
+            before = listed(pod.netns, pod.port)
+            value = shown(daemon, pod).get("ESTABLISHED", 0)
+            after = listed(pod.netns, pod.port)
+            assert min(before, after) <= value <= max(before, after)
+        go_on.set()
+        thread.join()
+    for connection in connections:
+        connection.close()
+
+
+def test_dead_pods_leave_the_list_and_the_maps(quick: Daemon, client_netns: Netns) -> None:
+    maps = DaemonMaps(quick.pid)
+    for _ in range(3):
+        with FakePod(client_netns) as pod, Connection(pod) as connection:
+            assert connection.get()
+            inode = pod.netns.inode
+            eventually(lambda: pod_in(quick.socket, inode))  # noqa: B023
+            assert (inode, pod.port) in maps.ports()
+        eventually(lambda: not pod_in(quick.socket, inode))  # noqa: B023
+        eventually(lambda: (inode, pod.port) not in maps.ports())  # noqa: B023
+    assert "Traceback" not in quick.log.read_text()
+
+
+def test_namespaces_that_come_and_go_leave_the_daemon_as_it_was(quick: Daemon) -> None:
+    maps = DaemonMaps(quick.pid)
+    process = psutil.Process(quick.pid)
+
+    def churn(times: int) -> None:
+        def serve() -> None:
+            with (
+                socket.create_server(("127.0.0.1", 80)) as listener,
+                socket.create_connection(("127.0.0.1", 80)),
+                listener.accept()[0],
+            ):
+                pass
+
+        for _ in range(times):
+            with fresh_netns() as namespace:
+                namespace.call(serve)
+        eventually(lambda: len(maps.ports()) <= ports)
+
+    ports = len(maps.ports()) + 5
+    churn(50)
+    before = process.memory_info().rss
+    churn(150)
+    assert process.memory_info().rss - before < 1 << 20
+    assert process.num_fds() < 40
+    assert ask(quick.socket, "/healthz")["missed"]["port"] == 0
+
+
+def test_a_pod_that_goes_amid_its_drain(daemon: Daemon, client_netns: Netns) -> None:
+    with FakePod(client_netns) as pod, Connection(pod) as connection:
+        assert connection.get()
+        # A sidecar's caller: it is in the pod's network namespace, but outlives nginx.
+        argv = pod.netns.command(wait_argv(daemon.socket, no_roll=True, **QUICK))
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
+            eventually(lambda: record_of(daemon.socket, pod))
+            psutil.Process(pod.master_pid).kill()
+            assert finish(hook)[0] == 0
+    assert "Traceback" not in daemon.log.read_text()
