@@ -36,6 +36,10 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 test: build ## every test (those that need root or BPF skip elsewhere, with the reason)
 	$(BIN)/pytest
 
+.PHONY: bench-churn
+bench-churn: build ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
+	$(BIN)/python -m bench.churn
+
 .PHONY: lint
 lint: build ## formats, types, import rule
 	$(BIN)/ruff format --check .

@@ -61,6 +61,7 @@ class DrainRun:
     async def _run(self) -> None:
         self._node.registry.hold(self._pod.netns)
         try:
+            await self._rescan()  # a port that was added a moment ago counts
             while self.drain.phase not in ENDED:
                 await self._act()
                 self._publish()
@@ -111,13 +112,13 @@ class DrainRun:
     async def _roll(self) -> None:
         self._publish()
         began = time.monotonic()
-        await self._node.scan()
-        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        await self._rescan()
         self.drain.rolled(began, await roll(self._pod, self._rescan))
 
-    async def _rescan(self) -> Pod | None:
+    async def _rescan(self) -> Pod:
         await self._node.scan()
-        return self._node.registry.get(self._pod.netns)
+        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        return self._pod
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):

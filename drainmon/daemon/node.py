@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Coroutine
 
 from drainmon.model.ledger import Counts, Ledger
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 
 SCAN_PAUSE = 0.2
 """Seconds from a new listener to the scan for its process: many come at once."""
+
+SCAN_SHARE = 50
+"""A new listener's scan comes no sooner than this many times what the last one took: a node where
+servers come and go all the time must not spend its time on looking for nginx."""
 
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts a task that the daemon owns."""
@@ -35,6 +40,7 @@ class Node:
         self._spawn = spawn
         self._ledger = Ledger()
         self._scan_planned = False
+        self._scan_seconds = 0.0
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self._watched: dict[int, frozenset[int]] = {}
@@ -57,7 +63,9 @@ class Node:
     async def scan(self) -> None:
         """Look for nginx on the whole node."""
         async with self._scanning:
+            began = time.monotonic()
             await asyncio.to_thread(self.registry.scan)
+            self._scan_seconds = time.monotonic() - began
         self._ledger.keep_only({pod.number for pod in self.pods()})
 
     async def drop_dead_pods(self) -> None:
@@ -80,7 +88,7 @@ class Node:
             self._spawn(self._scan_soon())
 
     async def _scan_soon(self) -> None:
-        await asyncio.sleep(SCAN_PAUSE)
+        await asyncio.sleep(max(SCAN_PAUSE, SCAN_SHARE * self._scan_seconds))
         self._scan_planned = False
         await self.scan()
 

@@ -21,10 +21,10 @@ VERIFY_FOR = 3.0
 VERIFY_EVERY = 0.05
 
 
-async def roll(pod: Pod, rescan: Callable[[], Awaitable[Pod | None]]) -> str:
+async def roll(pod: Pod, rescan: Callable[[], Awaitable[Pod]]) -> str:
     """Replace the workers of every nginx master of the pod; says in a sentence how it went.
 
-    `rescan` gives the pod as it is now, None when it is gone.
+    `rescan` gives the pod as it is now.
     """
     if not pod.masters:
         return "no nginx left to replace its workers"
@@ -41,14 +41,12 @@ async def roll(pod: Pod, rescan: Callable[[], Awaitable[Pod | None]]) -> str:
 
 
 async def _until_new_workers(
-    masters: list[NginxProcess], before: Pod, rescan: Callable[[], Awaitable[Pod | None]]
+    masters: list[NginxProcess], before: Pod, rescan: Callable[[], Awaitable[Pod]]
 ) -> list[NginxProcess]:
     """The masters that have no new worker when time is up."""
     waiting = list(masters)
     for _ in range(round(VERIFY_FOR / VERIFY_EVERY)):
         now = await rescan()
-        if now is None:
-            return []
         waiting = [m for m in waiting if not set(now.workers(m)) - set(before.workers(m))]
         if not waiting:
             break

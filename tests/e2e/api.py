@@ -1,32 +1,20 @@
 """What the daemon's socket answers to root of the host."""
 
-import http.client
-import json
-import socket
 from pathlib import Path
 from typing import Any
 
 from bench.rig.pod import FakePod
-
-
-def ask(path: Path, resource: str) -> Any:
-    connection = http.client.HTTPConnection("drainmon")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(path))
-    connection.request("GET", resource)
-    answer = json.load(connection.getresponse())
-    connection.close()
-    return answer
+from drainmon.cli.client import get
 
 
 def pod_in(path: Path, netns: int) -> dict[str, Any]:
     """The pod of a namespace; empty when there is none."""
-    pods: list[dict[str, Any]] = ask(path, "/v1/pods")["pods"]
+    pods: list[dict[str, Any]] = get(path, "/v1/pods")["pods"]
     return next((pod for pod in pods if pod["netns"] == netns), {})
 
 
 def records_of(path: Path, pod: FakePod) -> list[dict[str, Any]]:
-    drains = ask(path, "/v1/drains")["drains"]
+    drains = get(path, "/v1/drains")["drains"]
     return [d for d in drains if d["netns"] == pod.netns.inode and d["started"] > pod.began]
 
 

@@ -18,7 +18,8 @@ from bench.rig.netns import Netns
 from bench.rig.outcome import Kind
 from bench.rig.pod import FakePod
 from bench.rig.traffic import Traffic
-from tests.e2e.api import ask, pod_in, record_of, records_of
+from drainmon.cli.client import get
+from tests.e2e.api import pod_in, record_of, records_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
 from tests.waiting import eventually
@@ -272,10 +273,10 @@ def test_a_daemon_that_dies_and_returns_amid_a_drain(tmp_path: Path, make_pod: M
         received = len(slow.read(1000))
         with running_daemon(DAEMON, daemon.socket, daemon.log):
             hook = pod.exec(wait_argv(daemon.socket, min_wait="0.2s", quiet="0.1s"))
-            eventually(lambda: ask(daemon.socket, "/v1/drains")["drains"])
+            eventually(lambda: get(daemon.socket, "/v1/drains")["drains"])
         assert hook.poll() is None
         with running_daemon(DAEMON, daemon.socket, daemon.log):
-            eventually(lambda: ask(daemon.socket, "/v1/drains")["drains"])
+            eventually(lambda: get(daemon.socket, "/v1/drains")["drains"])
             assert hook.poll() is None
             assert received + slow.read_all() > FILE
             status, output = finish(hook)

@@ -13,8 +13,9 @@ import pytest
 from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
+from drainmon.cli.client import get
 from drainmon.kernel.wire import PortCounters
-from tests.e2e.api import ask, pod_in, record_of
+from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
 from tests.e2e.maps import DaemonMaps
@@ -53,11 +54,11 @@ def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod)
     with Connection(pod) as connection:
         assert connection.get()
         eventually(lambda: shown(quick, pod) == {"ESTABLISHED": 1})
-        before = ask(quick.socket, "/healthz")["drift"]
+        before = get(quick.socket, "/healthz")["drift"]
         wrong = maps.counters(pod.netns.inode, pod.port)
         wrong.by_state[ESTABLISHED] += 3
         maps.set_counters(pod.netns.inode, pod.port, wrong)
-        eventually(lambda: ask(quick.socket, "/healthz")["drift"] >= before + 3)
+        eventually(lambda: get(quick.socket, "/healthz")["drift"] >= before + 3)
         assert shown(quick, pod) == {"ESTABLISHED": 1}
     assert '"before": {"ESTABLISHED": 4}, "after": {"ESTABLISHED": 1}' in quick.log.read_text()
 
@@ -192,7 +193,7 @@ def test_namespaces_that_come_and_go_leave_the_daemon_as_it_was(quick: Daemon) -
     churn(150)
     assert process.memory_info().rss - before < 1 << 20
     assert process.num_fds() < 40
-    assert ask(quick.socket, "/healthz")["missed"]["port"] == 0
+    assert get(quick.socket, "/healthz")["missed"]["port"] == 0
 
 
 def test_a_pod_that_goes_amid_its_drain(daemon: Daemon, client_netns: Netns) -> None:

@@ -52,7 +52,6 @@ def test_a_full_ring_buffer_is_counted(netns: Netns, probe: Probe) -> None:
 
 def test_a_full_map_of_ports_is_counted_and_hides_no_connection(pair: Pair, probe: Probe) -> None:
     listen_on_many(pair.client, range(20000, 20000 + PORTS_KEPT))
-    assert probe.conntrack.lost()[LostPlace.PORT] == 0
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         for end in pair.connect(listener):
             stack.enter_context(end)

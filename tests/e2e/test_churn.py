@@ -1,0 +1,15 @@
+"""The churn benchmark at a small size: counters, snapshot and ss agree, whatever happened."""
+
+import pytest
+
+from bench.churn import churn, come_and_go
+
+pytestmark = pytest.mark.root
+
+
+def test_everybody_agrees_after_very_many_connections() -> None:
+    assert churn(connections=24_000, namespaces=2, processes=2) == []
+
+
+def test_namespaces_with_orphans_leave_nothing() -> None:
+    assert come_and_go(60) == []
