@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from dataclasses import asdict
 from typing import Any
@@ -12,23 +11,25 @@ from drainmon.daemon.node import Node, Spawn
 from drainmon.daemon.roll import roll
 from drainmon.drain.machine import ENDED, Action, Drain, Phase
 from drainmon.drain.report import DrainRecord, progress
+from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
+from drainmon.sources.base import Place
 
 log = logging.getLogger(__name__)
 
 
 class DrainRun:
-    """Drains one pod; any number of callers may follow it. Owns netns_fd, which keeps the pod's
-    namespace in reach when its processes have ended."""
+    """Drains one pod; any number of callers may follow it. Owns `place`, through which the pod's
+    sockets stay in reach when its processes have ended."""
 
-    def __init__(self, node: Node, pod: Pod, drain: Drain, netns_fd: int) -> None:
+    def __init__(self, node: Node, pod: Pod, drain: Drain, place: Place) -> None:
         self._node = node
         self._pod = pod
-        self._netns_fd = netns_fd
+        self._place = place
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._accepted_before = node.counts(pod).accepted
+        self._accepted_before: int | None = None
         self.drain = drain
         self.record = DrainRecord(
             pod.label, pod.netns, started=time.time() - (time.monotonic() - drain.started)
@@ -75,7 +76,7 @@ class DrainRun:
         finally:
             self._node.unwatch(self._pod)
             self._node.registry.release(self._pod.netns)
-            os.close(self._netns_fd)
+            self._place.close()
             self._publish()
             log.info("drain ended", extra={"drain": asdict(self.record)})
 
@@ -95,19 +96,18 @@ class DrainRun:
         self._pod = self._node.registry.get(self._pod.netns) or self._pod
         # Watch first: a change during the snapshot must wake again.
         self._wake.clear()
-        self._node.watch(self._pod, self._on_change)
-        snapshot = await self._node.snapshot(self._pod, self._netns_fd)
-        self._count_arrivals()
+        self._node.watch(self._pod, self._wake.set)
+        snapshot = await self._node.snapshot(self._pod, self._place)
+        await self._count_arrivals()
         self.drain.saw(snapshot)
 
-    def _count_arrivals(self) -> None:
-        counts = self._node.counts(self._pod)
+    async def _count_arrivals(self) -> Counts:
+        counts = await self._node.counts(self._pod)
+        if self._accepted_before is None:
+            self._accepted_before = counts.accepted
         self.record.arrivals = counts.accepted - self._accepted_before
         self.drain.arrived(counts.last_accept)
-
-    def _on_change(self) -> None:
-        self.drain.woke(self._node.counts(self._pod).in_flight)
-        self._wake.set()
+        return counts
 
     async def _roll(self) -> None:
         self._publish()
@@ -127,8 +127,10 @@ class DrainRun:
                 if self.drain.phase is Phase.SETTLING:
                     await asyncio.Event().wait()
                 await self._wake.wait()
-        self._wake.clear()
-        self._count_arrivals()
+        counts = await self._count_arrivals()
+        if self._wake.is_set():
+            self._wake.clear()
+            self.drain.woke(counts.in_flight)
 
     def _publish(self) -> None:
         self.record.update(self.drain, time.monotonic())

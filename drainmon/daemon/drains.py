@@ -11,7 +11,6 @@ from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, remaining
 from drainmon.pods.pod import Pod
-from drainmon.procfs import process
 
 RECORDS_KEPT = 1000
 
@@ -49,7 +48,7 @@ class Drains:
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.netns)
         if run is None or run.ended:
-            run = self._begin(pod, pid, Drain(policy, started))
+            run = self._begin(pod, pid, Drain(policy, started, self._node.look_interval))
         self._followers[run] += 1
         try:
             async for line in _follow(run, started + policy.timeout):
@@ -61,7 +60,7 @@ class Drains:
                 run.abandon()
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
-        run = DrainRun(self._node, pod, drain, process.open_netns(pid))
+        run = DrainRun(self._node, pod, drain, self._node.open(pid))
         self._records.append(run.record)
         self._runs[pod.netns] = run
         run.begin(self._spawn)

@@ -3,16 +3,14 @@
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Coroutine
 
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
-from drainmon.pods.discovery import Registry, live_namespaces, open_namespaces
+from drainmon.pods.discovery import Registry
 from drainmon.pods.pod import Pod
-from drainmon.procfs import process
-from drainmon.sources.base import Listeners, Source
+from drainmon.sources.base import MakeSource, Place
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ class Node:
     def __init__(
         self,
         registry: Registry,
-        make_source: Callable[[Listeners], Source],
+        make_source: MakeSource,
         spawn: Spawn,
     ) -> None:
         self.registry = registry
@@ -43,7 +41,6 @@ class Node:
         self._scan_seconds = 0.0
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
-        self._watched: dict[int, frozenset[int]] = {}
         self.drift = 0
         self._source = make_source(self)
 
@@ -51,9 +48,14 @@ class Node:
     def source_name(self) -> str:
         return self._source.name
 
+    @property
+    def look_interval(self) -> float:
+        """Seconds between two looks at a pod that is being drained."""
+        return self._source.look_interval
+
     async def start(self) -> None:
         """Find the connections and the pods that exist already."""
-        await self._source.seed(open_namespaces)
+        await self._source.start()
         await self.scan()
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class Node:
 
     async def prune(self) -> None:
         """Free what is kept of namespaces that no process is in any more."""
-        await self._source.prune(live_namespaces)
+        await self._source.prune()
 
     def missed(self) -> dict[str, int]:
         """How often the source missed something, by place."""
@@ -107,16 +109,20 @@ class Node:
             await self.scan()
         return self.registry.get(netns)
 
-    def counts(self, pod: Pod) -> Counts:
+    async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
-        self._ledger.update(pod.number, self._source.counters(pod.netns, pod.ports))
+        self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
 
-    async def snapshot(self, pod: Pod, netns_fd: int) -> Snapshot:
-        """The sockets of the pod whose namespace is open as netns_fd; corrects the ledger."""
-        before = self._source.counters(pod.netns, pod.ports)
-        snapshot = await self._source.snapshot(netns_fd, pod.ports)
-        after = self._source.counters(pod.netns, pod.ports)
+    def open(self, pid: int) -> Place:
+        """The namespace of a process, held open. Raises OSError when the process is gone."""
+        return self._source.open(pid)
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        """The pod's sockets; corrects the ledger."""
+        before = await self._source.counters(pod)
+        snapshot = await self._source.snapshot(pod, place)
+        after = await self._source.counters(pod)
         shown = self._ledger.counts(pod.number)
         if drift := self._ledger.rebase(pod.number, before, snapshot, after):
             self.drift += drift
@@ -133,11 +139,11 @@ class Node:
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
         """The same, through the namespace of one of the pod's processes. Raises OSError."""
-        fd = process.open_netns(pid)
+        place = self.open(pid)
         try:
-            return await self.snapshot(pod, fd)
+            return await self.snapshot(pod, place)
         finally:
-            os.close(fd)
+            place.close()
 
     async def compare(self, pod: Pod) -> Snapshot | None:
         """A snapshot for the ledger's sake; None when the pod's processes are gone meanwhile."""
@@ -149,10 +155,9 @@ class Node:
     def watch(self, pod: Pod, callback: Callable[[], None]) -> None:
         """Call back once at the pod's next change; again after each call."""
         self._on_change[pod.netns] = callback
-        self._watched[pod.netns] = pod.ports
-        self._source.watch(pod.netns, pod.ports)
+        self._source.watch(pod)
 
     def unwatch(self, pod: Pod) -> None:
         """No more call-backs."""
         self._on_change.pop(pod.netns, None)
-        self._source.unwatch(pod.netns, self._watched.pop(pod.netns, frozenset()))
+        self._source.unwatch(pod)

@@ -56,14 +56,15 @@ class Rounds:
             self._missed, self._due = missed, set(pods)
         self._due &= pods.keys()
         self._accepted = {number: n for number, n in self._accepted.items() if number in pods}
-        number = self._rotation.next(self._due or pods, lambda n: self._needs(pods[n]))
-        if number is not None:
-            self._due.discard(number)
-            self._accepted[number] = self._node.counts(pods[number]).accepted
-            await self._node.compare(pods[number])
+        for number in self._rotation.turn(self._due or pods):
+            if await self._needs(pods[number]):
+                self._due.discard(number)
+                self._accepted[number] = (await self._node.counts(pods[number])).accepted
+                await self._node.compare(pods[number])
+                return
 
-    def _needs(self, pod: Pod) -> bool:
+    async def _needs(self, pod: Pod) -> bool:
         if pod.number in self._due:
             return True
-        counts = self._node.counts(pod)
+        counts = await self._node.counts(pod)
         return any(counts.by_state.values()) or counts.accepted != self._accepted.get(pod.number, 0)

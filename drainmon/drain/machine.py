@@ -20,8 +20,8 @@ from enum import Enum, StrEnum, auto
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import Snapshot, Socket
 
-LOOK_INTERVAL = 1.0
-"""Seconds between snapshots when nothing wakes the drain."""
+LOOK_PAUSE_AT_MOST = 1.0
+"""Seconds that a drain goes without looking at the most, however long a snapshot takes."""
 
 LOOK_AGAIN = 0.02
 """Seconds to a second look after a wake-up: the event comes just before the state changes."""
@@ -65,11 +65,13 @@ class Step:
 
 
 class Drain:
-    """One drain of one pod, begun at `started`."""
+    """One drain of one pod, begun at `started`. `look_interval`: seconds between snapshots when
+    nothing wakes the drain."""
 
-    def __init__(self, policy: Policy, started: float) -> None:
+    def __init__(self, policy: Policy, started: float, look_interval: float = 1.0) -> None:
         self.policy = policy
         self.started = started
+        self._look_interval = look_interval
         self.phase = Phase.SETTLING
         self.snapshot: Snapshot | None = None
         self.in_flight: tuple[Socket, ...] = ()
@@ -176,15 +178,15 @@ class Drain:
 
     def _look_at(self, now: float, last: Snapshot) -> float:
         """When the next snapshot is due."""
+        pause = min(LOOK_SHARE * (last.finished - last.taken), LOOK_PAUSE_AT_MOST)
         if self.phase is not Phase.SETTLING:
             if self._woken and self._promising and now >= self._settled_at():
                 return now
-            pause = min(LOOK_SHARE * (last.finished - last.taken), LOOK_INTERVAL)
             if self._woken:
                 return last.finished + pause
             if self._looks_after_wake:
                 return last.finished + max(pause, LOOK_AGAIN)
-        return last.finished + LOOK_INTERVAL
+        return last.finished + max(pause, self._look_interval)
 
     def _sleep(self, *times: float) -> Step:
         return Step(Action.SLEEP, min(*times, self.deadline))

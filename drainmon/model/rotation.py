@@ -1,7 +1,7 @@
-"""Whose turn it is to be looked at: every pod in turn, those without need passed over."""
+"""Whose turn it is to be looked at: every pod in turn, so many at once."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
 ASKED_AT_MOST = 32
 """Pods asked for their need in one turn: an idle node with hundreds must cost next to nothing."""
@@ -13,12 +13,11 @@ class Rotation:
     def __init__(self) -> None:
         self._last = 0
 
-    def next(self, pods: Iterable[int], needs: Callable[[int], bool]) -> int | None:
-        """The next pod that needs a look, None when none of those asked does."""
+    def turn(self, pods: Iterable[int]) -> Iterator[int]:
+        """The pods to ask in this turn, until one needs something: those after the last one that
+        was asked come first."""
         order = sorted(pods)
         start = bisect_right(order, self._last)
         for number in [*order[start:], *order[:start]][:ASKED_AT_MOST]:
             self._last = number
-            if needs(number):
-                return number
-        return None
+            yield number

@@ -26,4 +26,4 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
 
 async def get_pods(request: web.Request) -> web.Response:
     node = request.app[NODE]
-    return reply({"pods": [describe(pod, node.counts(pod)) for pod in node.pods()]})
+    return reply({"pods": [describe(pod, await node.counts(pod)) for pod in node.pods()]})

@@ -29,7 +29,7 @@ async def get_self(request: web.Request) -> web.Response:
         netns = request[CALLER].netns
         empty = Pod(0, netns, f"netns-{netns}", (), frozenset())
         return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
-    return reply(api_pods.describe(pod, request.app[NODE].counts(pod)))
+    return reply(api_pods.describe(pod, await request.app[NODE].counts(pod)))
 
 
 async def get_connections(request: web.Request) -> web.Response:

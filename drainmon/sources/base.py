@@ -1,10 +1,13 @@
 """The interface of a source: where counts come from, whatever the host has."""
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
 
 
 class Listeners(Protocol):
@@ -17,35 +20,56 @@ class Listeners(Protocol):
         """Something changed on a watched port of the namespace."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """A network namespace held open for one source: it stays in reach when its last process has
+    ended. Close it."""
+
+    files: tuple[int, ...]
+
+    def close(self) -> None:
+        for fd in self.files:
+            os.close(fd)
+
+
 class Source(Protocol):
-    """Counters of every listening port of the node (cheap), snapshots of one netns (exact), and
-    wake-ups. Counts are of accepted connections. Methods raise OSError "cannot X: why" when the
-    source no longer works."""
+    """Counters of listening ports (cheap), snapshots of one pod (exact), and wake-ups. Counts are
+    of accepted connections. Methods raise OSError "cannot X: why": for a pod that is gone
+    FileNotFoundError or ProcessLookupError, otherwise because the source no longer works."""
 
     name: str
 
-    async def seed(self, netns_fds: Callable[[], Iterable[int]]) -> None:
-        """Enter every connection that exists already, in each of the namespaces given as open
-        file descriptors, one after the other."""
+    look_interval: float
+    """Seconds between two looks at a pod that is being drained, when nothing wakes the drain."""
 
-    def counters(self, netns: int, ports: Iterable[int]) -> Counts:
-        """The sum over the ports of one namespace; zero for ports that never listened."""
+    async def start(self) -> None:
+        """Enter every connection of the node that exists already."""
 
-    async def snapshot(self, netns_fd: int, ports: frozenset[int]) -> Snapshot:
-        """The sockets on `ports` in the namespace open as netns_fd."""
+    def open(self, pid: int) -> Place:
+        """The namespace of a process."""
 
-    def watch(self, netns: int, ports: Iterable[int]) -> None:
-        """Call `changed` once at the next change on any of the ports; again after each call."""
+    async def counters(self, pod: Pod) -> Counts:
+        """The sum over the pod's ports; zero for ports that never listened."""
 
-    def unwatch(self, netns: int, ports: Iterable[int]) -> None:
-        """No more `changed` for the ports."""
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        """The sockets on the pod's ports."""
+
+    def watch(self, pod: Pod) -> None:
+        """Call `changed` once at the next change on any of the pod's ports; again after each
+        call. Does nothing where changes are found by looking."""
+
+    def unwatch(self, pod: Pod) -> None:
+        """No more `changed` for the pod."""
 
     def missed(self) -> dict[str, int]:
         """How often an event or an entry was missed since the source began, by place."""
 
-    async def prune(self, alive: Callable[[], set[int]]) -> None:
-        """Free what is kept of namespaces that are not alive; `alive` lists those that are, and
-        may block."""
+    async def prune(self) -> None:
+        """Free what is kept of namespaces that no process is in any more."""
 
     def close(self) -> None:
         """Detach from the kernel."""
+
+
+MakeSource = Callable[[Listeners], Source]
+"""Makes a source inside the running event loop. Raises OSError when the host cannot run it."""

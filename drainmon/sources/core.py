@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
@@ -10,7 +9,10 @@ from drainmon.kernel.wire import SOCKET_RECORD, EventKind, RecordFlag
 from drainmon.model.ledger import Counts, total
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
-from drainmon.sources.base import Listeners
+from drainmon.pods.discovery import live_namespaces, open_namespaces
+from drainmon.pods.pod import Pod
+from drainmon.procfs import process
+from drainmon.sources.base import Listeners, Place
 
 _STATES = {int(state): state for state in TcpState}
 
@@ -19,6 +21,7 @@ class CoreSource:
     """Must be made inside a running event loop. Raises OSError when the host cannot run it."""
 
     name = "core"
+    look_interval = 1.0
 
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
@@ -36,34 +39,37 @@ class CoreSource:
         elif kind == EventKind.CHANGE:
             self._listeners.changed(netns)
 
-    async def seed(self, netns_fds: Callable[[], Iterable[int]]) -> None:
+    async def start(self) -> None:
         def body() -> None:
-            for fd in netns_fds():
+            for fd in open_namespaces():
                 netns.call_in(fd, self._conntrack.read_snapshot)
             self._conntrack.set_seeded()
 
         await asyncio.to_thread(body)
 
+    def open(self, pid: int) -> Place:
+        return Place((process.open_netns(pid),))
+
     def missed(self) -> dict[str, int]:
         lost = {place.name.lower(): count for place, count in self._conntrack.lost().items()}
         return lost | {"recursion": self._conntrack.missed()}
 
-    async def prune(self, alive: Callable[[], set[int]]) -> None:
+    async def prune(self) -> None:
         def body() -> None:
             # Ports first: a namespace made in between is not taken for a dead one.
             ports = list(self._conntrack.ports())
-            living = alive()
+            living = live_namespaces()
             for inode, port in ports:
                 if inode not in living:
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
 
-    def counters(self, netns: int, ports: Iterable[int]) -> Counts:
-        return total(self._port_counts(netns, port) for port in ports)
+    async def counters(self, pod: Pod) -> Counts:
+        return total(self._port_counts(pod.netns, port) for port in pod.ports)
 
-    def _port_counts(self, netns: int, port: int) -> Counts:
-        counters = self._conntrack.counters(netns, port)
+    def _port_counts(self, inode: int, port: int) -> Counts:
+        counters = self._conntrack.counters(inode, port)
         if counters is None:
             return Counts()
         by_state = {
@@ -74,21 +80,22 @@ class CoreSource:
         last = counters.last_accept_ns / 1e9 if counters.last_accept_ns else None
         return Counts(by_state, counters.accepted, last)
 
-    async def snapshot(self, netns_fd: int, ports: frozenset[int]) -> Snapshot:
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         def body() -> Snapshot:
             taken = time.monotonic()
-            sockets, listeners = parse_records(self._conntrack.read_snapshot(), ports)
+            sockets, listeners = parse_records(self._conntrack.read_snapshot(), pod.ports)
             return Snapshot(taken, time.monotonic(), tuple(sockets), tuple(listeners))
 
-        return await asyncio.wrap_future(netns.spawn_in(netns_fd, body))
+        (fd,) = place.files
+        return await asyncio.wrap_future(netns.spawn_in(fd, body))
 
-    def watch(self, netns: int, ports: Iterable[int]) -> None:
-        for port in ports:
-            self._conntrack.watch(netns, port)
+    def watch(self, pod: Pod) -> None:
+        for port in pod.ports:
+            self._conntrack.watch(pod.netns, port)
 
-    def unwatch(self, netns: int, ports: Iterable[int]) -> None:
-        for port in ports:
-            self._conntrack.unwatch(netns, port)
+    def unwatch(self, pod: Pod) -> None:
+        for port in pod.ports:
+            self._conntrack.unwatch(pod.netns, port)
 
 
 def parse_records(records: bytes, ports: frozenset[int]) -> tuple[list[Socket], list[Listener]]:

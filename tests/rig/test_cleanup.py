@@ -94,8 +94,10 @@ def test_after_an_exception(client: Netns, newest_nginx: Path, error: type[BaseE
 def test_after_an_interrupted_demo(
     tmp_path: Path, newest_nginx: Path, number: signal.Signals
 ) -> None:
+    argv = [sys.executable, "-m", "bench.demo", "--hook", "quit-wait", "--nginx", str(newest_nginx)]
     demo = subprocess.Popen(
-        [sys.executable, "-m", "bench.demo", "--hook", "quit-wait", "--nginx", str(newest_nginx)],
+        # A shell's background jobs ignore SIGINT, and so would theirs.
+        ["env", "--default-signal=INT", *argv],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,

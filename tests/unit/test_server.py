@@ -45,7 +45,7 @@ class FakeNode:
     async def pod_of(self, netns: int) -> Pod | None:
         return next((pod for pod in self.known if pod.netns == netns), None)
 
-    def counts(self, pod: Pod) -> Counts:
+    async def counts(self, pod: Pod) -> Counts:
         return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
