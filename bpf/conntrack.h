@@ -72,6 +72,7 @@ enum lost_place {
 	LOST_PORT,       /* map `ports` is full */
 	LOST_CONNECTION, /* no memory for a socket's own entry */
 	LOST_EVENT,      /* the ring buffer is full */
+	LOST_CHANGE,     /* an event was missed: a snapshot found what it would have told */
 	LOST_PLACES,
 };
 

@@ -70,8 +70,10 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 	} else {
 		struct connection new = {.netns = key->netns, .port = key->port, .state = state};
 
-		change.accepted = seeded;
-
+		if (seeded) {
+			new.opened_ns = bpf_ktime_get_ns();
+			change.accepted = 1;
+		}
 		connection =
 			bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!connection) {
@@ -79,6 +81,8 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 			return 0;
 		}
 	}
+	if (seeded)
+		count_lost(LOST_CHANGE);
 	apply(counters, change);
 	return connection;
 }

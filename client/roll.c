@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { NEW_WORKERS_WITHIN = 2000 };
+enum { NEW_WORKERS_WITHIN = 3000 };
 
 static bool is_old(const struct roll *roll, pid_t worker)
 {

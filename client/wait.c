@@ -138,7 +138,8 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 	wait->fallback.active = false;
 	if (answer->result)
 		return finish_by_answer(wait, answer, now);
-	wait->daemon_rolled = strcmp(answer->progress.phase, "waiting") == 0;
+	if (strcmp(answer->progress.phase, "rolling") == 0)
+		wait->daemon_rolled = true;
 	report_progress(&wait->report, &answer->progress, now);
 	return RUNNING;
 }

@@ -29,6 +29,7 @@ class DrainRun:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._rolling: asyncio.Task[None] | None = None
         self._accepted_before: int | None = None
         self.drain = drain
         self.record = DrainRecord(
@@ -70,15 +71,21 @@ class DrainRun:
         except asyncio.CancelledError:
             self.record.result = "abandoned"
             raise
-        except Exception:
+        except Exception as error:
             self.record.result = "failed"
-            log.exception("drain failed", extra={"pod": self._pod.label})
+            log.exception("cannot drain: %s", error, extra={"pod": self._pod.label})
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._rolling:
+            self._rolling.cancel()
+        self._node.registry.release(self._pod.netns)
+        self._place.close()
+        with contextlib.suppress(OSError):  # a source that does not work any more
             self._node.unwatch(self._pod)
-            self._node.registry.release(self._pod.netns)
-            self._place.close()
-            self._publish()
-            log.info("drain ended", extra={"drain": asdict(self.record)})
+        self._publish()
+        log.info("drain ended", extra={"drain": asdict(self.record)})
 
     async def _act(self) -> None:
         step = self.drain.step(time.monotonic())
@@ -86,7 +93,7 @@ class DrainRun:
             case Action.LOOK:
                 await self._look()
             case Action.ROLL:
-                await self._roll()
+                self._rolling = asyncio.create_task(self._roll())
             case Action.SLEEP:
                 await self._sleep(step.until)
             case Action.DONE:
@@ -110,10 +117,15 @@ class DrainRun:
         return counts
 
     async def _roll(self) -> None:
-        self._publish()
         began = time.monotonic()
-        await self._rescan()
-        self.drain.rolled(began, await roll(self._pod, self._rescan))
+        note = "nginx could not be told to replace its workers, see the daemon's log"
+        try:
+            await self._rescan()
+            note = await roll(self._pod)
+        except Exception as error:
+            log.exception("cannot roll: %s", error, extra={"pod": self._pod.label})
+        self.drain.rolled(began, note)
+        self._wake.set()
 
     async def _rescan(self) -> Pod:
         await self._node.scan()

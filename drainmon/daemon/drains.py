@@ -49,6 +49,8 @@ class Drains:
         run = self._runs.get(pod.netns)
         if run is None or run.ended:
             run = self._begin(pod, pid, Drain(policy, started, self._node.look_interval))
+        else:
+            run.drain.join(policy, started)
         self._followers[run] += 1
         try:
             async for line in _follow(run, started + policy.timeout):
@@ -58,9 +60,11 @@ class Drains:
             if not self._followers[run]:
                 del self._followers[run]
                 run.abandon()
+                if self._runs.get(pod.netns) is run:
+                    del self._runs[pod.netns]
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
-        run = DrainRun(self._node, pod, drain, self._node.open(pid))
+        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid))
         self._records.append(run.record)
         self._runs[pod.netns] = run
         run.begin(self._spawn)
@@ -69,7 +73,8 @@ class Drains:
 
 async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, Any], None]:
     phase: Phase | None = None
-    earliest = latest = 0.0
+    earliest = 0.0
+    latest = time.monotonic() + HEARTBEAT
     while not run.ended:
         now = time.monotonic()
         if now >= deadline + DEADLINE_GRACE:
@@ -84,6 +89,7 @@ async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, An
             earliest, latest = now + LINE_PAUSE, now + HEARTBEAT
             yield run.progress()
         else:
-            await run.changed(min(latest, deadline + DEADLINE_GRACE) - now)
+            due = min(latest, deadline + DEADLINE_GRACE)
+            await run.changed(max(due - now, DEADLINE_GRACE))
     if run.drain.phase.value == run.record.result:
         yield run.progress()

@@ -1,7 +1,9 @@
 """The daemon: everything put together under one task group."""
 
 import asyncio
+import contextlib
 import logging
+import resource
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -39,23 +41,17 @@ async def serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listener = unix_socket.bind(options.socket)
-    try:
+    _raise_file_limit()
+    with unix_socket.bind(options.socket) as listener, contextlib.ExitStack() as name:
+        name.callback(unix_socket.remove, options.socket, options.socket.stat().st_ino)
         async with asyncio.TaskGroup() as group:
-            running: set[asyncio.Task[None]] = set()
-
-            def spawn(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-                task = group.create_task(work)
-                running.add(task)
-                task.add_done_callback(running.discard)
-                return task
-
-            node = Node(Registry(options.processes), CoreSource, spawn)
+            tasks = _Tasks(group)
+            node = Node(Registry(options.processes), CoreSource, tasks.spawn)
             try:
                 await node.start()
-                spawn(Rounds(node, options.reconcile_interval).run())
+                tasks.spawn(Rounds(node, options.reconcile_interval).run())
                 runner = web.AppRunner(
-                    make_app(node, Drains(node, spawn)),
+                    make_app(node, Drains(node, tasks.spawn)),
                     access_log=None,
                     handler_cancellation=True,
                     shutdown_timeout=SHUTDOWN,
@@ -74,12 +70,40 @@ async def serve(options: Options) -> None:
                     await stop.wait()
                     log.info("stopping")
                 finally:
+                    name.close()  # the place is free for the next daemon while we clean up
                     await runner.cleanup()
             finally:
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+                await tasks.end()
                 node.close()
-    finally:
-        listener.close()
-        options.socket.unlink(missing_ok=True)
+
+
+class _Tasks:
+    """The daemon's tasks. One that fails is logged; it takes nobody else along."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._running: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(_guarded(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def end(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+async def _guarded(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("a task failed")
+
+
+def _raise_file_limit() -> None:
+    """As many open files as the kernel allows us: pods decide how many connections they open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

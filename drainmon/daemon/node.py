@@ -10,12 +10,17 @@ from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.discovery import Registry
 from drainmon.pods.pod import Pod
+from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import MakeSource, Place
 
 log = logging.getLogger(__name__)
 
 SCAN_PAUSE = 0.2
 """Seconds from a new listener to the scan for its process: many come at once."""
+
+SCAN_FRESH = 0.1
+"""Seconds for which a scan's result is good enough for the next who asks, so that callers without
+nginx cannot keep the daemon busy."""
 
 SCAN_SHARE = 50
 """A new listener's scan comes no sooner than this many times what the last one took: a node where
@@ -39,6 +44,7 @@ class Node:
         self._ledger = Ledger()
         self._scan_planned = False
         self._scan_seconds = 0.0
+        self._fresh_until = 0.0
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
@@ -63,11 +69,14 @@ class Node:
         self._source.close()
 
     async def scan(self) -> None:
-        """Look for nginx on the whole node."""
+        """Look for nginx on the whole node, unless somebody has just done so."""
         async with self._scanning:
+            if time.monotonic() < self._fresh_until:
+                return
             began = time.monotonic()
             await asyncio.to_thread(self.registry.scan)
             self._scan_seconds = time.monotonic() - began
+            self._fresh_until = time.monotonic() + max(SCAN_FRESH, self._scan_seconds)
         self._ledger.keep_only({pod.number for pod in self.pods()})
 
     async def drop_dead_pods(self) -> None:
@@ -76,8 +85,8 @@ class Node:
             await self.scan()
 
     async def prune(self) -> None:
-        """Free what is kept of namespaces that no process is in any more."""
-        await self._source.prune()
+        """Free what is kept of namespaces and ports that nobody uses any more."""
+        await self._source.prune(self.pods())
 
     def missed(self) -> dict[str, int]:
         """How often the source missed something, by place."""
@@ -109,14 +118,28 @@ class Node:
             await self.scan()
         return self.registry.get(netns)
 
+    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
+        """The same; without nginx, whatever else listens or has listened in the namespace of
+        `pid`: nginx may have ended with bytes to send, or have a name that we were not told."""
+        await self.scan()
+        if pod := self.registry.get(netns):
+            return pod
+        ports = self._source.ports(netns) | frozenset(net_tcp.listeners(pid).values())
+        return self.registry.adopt(netns, ports) if ports else None
+
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
         self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
 
-    def open(self, pid: int) -> Place:
-        """The namespace of a process, held open. Raises OSError when the process is gone."""
-        return self._source.open(pid)
+    def open(self, pod: Pod, pid: int) -> Place:
+        """The pod's namespace, held open through one of its processes. Raises ProcessLookupError
+        when the process is gone, or another one has its pid."""
+        place = self._source.open(pid)
+        if process.netns_inode(pid) != pod.netns:
+            place.close()
+            raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
+        return place
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The pod's sockets; corrects the ledger."""
@@ -139,7 +162,7 @@ class Node:
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
         """The same, through the namespace of one of the pod's processes. Raises OSError."""
-        place = self.open(pid)
+        place = self.open(pod, pid)
         try:
             return await self.snapshot(pod, place)
         finally:

@@ -8,8 +8,9 @@ same at the price of a moment without workers, as the master starts new ones.
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+import time
 
+from drainmon.pods.nginx import workers
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.pods.signals import send
 
@@ -21,37 +22,40 @@ VERIFY_FOR = 3.0
 VERIFY_EVERY = 0.05
 
 
-async def roll(pod: Pod, rescan: Callable[[], Awaitable[Pod]]) -> str:
-    """Replace the workers of every nginx master of the pod; says in a sentence how it went.
-
-    `rescan` gives the pod as it is now.
-    """
-    if not pod.masters:
-        return "no nginx left to replace its workers"
-    signalled = [master for master in pod.masters if _try(master, signal.SIGHUP)]
-    missing = await _until_new_workers(signalled, pod, rescan)
-    for master in missing:
-        for worker in pod.workers(master):
+async def roll(pod: Pod) -> str:
+    """Replace the workers of every nginx master of the pod; says in a sentence how it went."""
+    masters = pod.masters
+    if not masters:
+        return "no nginx is left to replace its workers"
+    before = {master: await asyncio.to_thread(workers, master) for master in masters}
+    told = [master for master in masters if _try(master, signal.SIGHUP)]
+    if not told:
+        return "nginx could not be told to replace its workers, see the daemon's log"
+    ignored = await _until_new_workers(told, before)
+    for master in ignored:
+        for worker in before[master]:
             _try(worker, signal.SIGQUIT)
-    if missing:
-        log.warning("SIGHUP brought no new workers, sent SIGQUIT to the old ones",
-                    extra={"pod": pod.label})  # fmt: skip
+    if ignored:
+        log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
         return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
     return "nginx's old workers finish what they have"
 
 
 async def _until_new_workers(
-    masters: list[NginxProcess], before: Pod, rescan: Callable[[], Awaitable[Pod]]
+    masters: list[NginxProcess], before: dict[NginxProcess, tuple[NginxProcess, ...]]
 ) -> list[NginxProcess]:
     """The masters that have no new worker when time is up."""
-    waiting = list(masters)
-    for _ in range(round(VERIFY_FOR / VERIFY_EVERY)):
-        now = await rescan()
-        waiting = [m for m in waiting if not set(now.workers(m)) - set(before.workers(m))]
-        if not waiting:
-            break
+    deadline = time.monotonic() + VERIFY_FOR
+    waiting = masters
+    while True:
+        waiting = [
+            master
+            for master in waiting
+            if not set(await asyncio.to_thread(workers, master)) - set(before[master])
+        ]
+        if not waiting or time.monotonic() > deadline:
+            return waiting
         await asyncio.sleep(VERIFY_EVERY)
-    return waiting
 
 
 def _try(process: NginxProcess, number: signal.Signals) -> bool:

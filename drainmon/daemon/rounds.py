@@ -23,6 +23,8 @@ async def _try(work: Awaitable[None]) -> None:
         await work
     except OSError as error:
         log.warning("cannot keep the counters right: %s", error)
+    except Exception:
+        log.exception("cannot keep the counters right")
 
 
 class Rounds:

@@ -3,6 +3,9 @@
 It does nothing itself. `step` says what to do next, `saw`, `arrived` and `rolled` tell it what
 came of it. Times are monotonic seconds, given by the caller.
 
+Several callers may want the same pod drained: the strictest of their options hold, until the last
+of their deadlines.
+
 1. Settle: serve on, at least for min_wait, and until no connection has arrived for `quiet`. From
    half of the timeout on `quiet` is no longer asked for: clients that never stop (health checks)
    must not turn every drain into a deadline.
@@ -49,7 +52,7 @@ class Action(Enum):
     LOOK = auto()
     """Take a snapshot, then call `arrived` and `saw`."""
     ROLL = auto()
-    """Have nginx replace its workers, then call `rolled`."""
+    """Have nginx replace its workers, meanwhile go on, then call `rolled`."""
     SLEEP = auto()
     """Nothing, until `Step.until` or a wake-up."""
     DONE = auto()
@@ -82,16 +85,32 @@ class Drain:
         self._woken = False
         self._looks_after_wake = False
         self._promising = False
+        self._doubted = False
+        self._seen_few = False
 
     @property
     def deadline(self) -> float:
         return self.started + self.policy.timeout
 
+    def join(self, policy: Policy, started: float) -> None:
+        """Another caller, whose drain began at `started`, wants this one to satisfy it, too."""
+        later, mine = started - self.started, self.policy
+        self.policy = Policy(
+            timeout=max(mine.timeout, policy.timeout + later),
+            min_wait=max(mine.min_wait, policy.min_wait + later),
+            quiet=max(mine.quiet, policy.quiet),
+            exit_at=min(mine.exit_at, policy.exit_at),
+            roll=mine.roll or policy.roll,
+        )
+
     def woke(self, in_flight: int) -> None:
         """Something changed on the pod's ports. `in_flight` is what the counters say now, never
-        used connections included: when that is few enough, it is worth looking at once."""
+        used connections included: when that is few enough, it is worth looking at once, unless
+        they have been wrong about that already."""
         self._woken = True
-        self._promising = in_flight - self._never_used <= self.policy.exit_at
+        few = in_flight - self._never_used <= self.policy.exit_at
+        self._doubted = few and self._doubted
+        self._promising = few and not self._doubted
 
     def arrived(self, when: float | None) -> None:
         """The time of the last passive open that the counters know of."""
@@ -100,17 +119,23 @@ class Drain:
 
     def saw(self, snapshot: Snapshot) -> None:
         """A snapshot that `step` asked for."""
+        # From a pass in parts one socket may be missing, from two in a row not the same one.
+        few_before = self.snapshot is not None and self._few()
         self.snapshot = snapshot
         self.in_flight = snapshot.in_flight()
+        self._seen_few = self._few() and (few_before or not snapshot.in_parts)
         self._never_used = sum(socket.never_used for socket in snapshot.sockets)
+        if self._promising and not self._few():
+            self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())
 
     def rolled(self, began: float, note: str) -> None:
         """The roll that `step` asked for was tried, beginning at `began`; `note` says how it
-        went."""
+        went. Until then the drain goes on looking."""
         self.rolls.append(began)
         self._note = note
-        self.phase = Phase.WAITING
+        if self.phase is Phase.ROLLING:
+            self.phase = Phase.WAITING
 
     def reason(self, now: float) -> str:
         """Why it still waits, or how it ended, for people."""
@@ -141,14 +166,14 @@ class Drain:
             if now < settled:
                 return self._sleep(look_at, settled)
             self.phase = Phase.WAITING
-        if len(self.in_flight) <= self.policy.exit_at:
+        if self._few():
             return self._finish(now, self.snapshot.taken, look_at)
         return self._wait(now, self.snapshot.taken, look_at)
 
     def _finish(self, now: float, taken: float, look_at: float) -> Step:
         """Few enough are in flight: drained, if that was seen after the last arrival's quiet."""
         calm = self._settled_at()
-        if taken >= calm:
+        if taken >= calm and self._seen_few:
             self.phase = Phase.DRAINED
             return Step(Action.DONE)
         if now >= calm:
@@ -158,18 +183,23 @@ class Drain:
     def _wait(self, now: float, taken: float, look_at: float) -> Step:
         """Too many are in flight: roll if that helps, else sleep."""
         roll_at = self._roll_at()
-        if roll_at is not None and now >= roll_at:
+        if roll_at is not None and now >= roll_at and self.phase is not Phase.ROLLING:
             if taken < roll_at:
                 return self._look()
             self.phase = Phase.ROLLING
             return Step(Action.ROLL)
-        return self._sleep(look_at, roll_at if roll_at is not None else self.deadline)
+        if roll_at is None or self.phase is Phase.ROLLING:
+            return self._sleep(look_at)
+        return self._sleep(look_at, roll_at)
 
     def _end_at_deadline(self) -> Step:
-        current = self.snapshot is not None and not self._woken
-        few = len(self.in_flight) <= self.policy.exit_at
-        self.phase = Phase.DRAINED if current and few else Phase.DEADLINE
+        calm = self.snapshot is not None and self.snapshot.taken >= self._settled_at()
+        drained = calm and self._seen_few and not self._woken
+        self.phase = Phase.DRAINED if drained else Phase.DEADLINE
         return Step(Action.DONE)
+
+    def _few(self) -> bool:
+        return len(self.in_flight) <= self.policy.exit_at
 
     def _look(self) -> Step:
         # A wake-up from here on is about something that the snapshot may have missed.

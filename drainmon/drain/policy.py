@@ -1,7 +1,9 @@
 """What a drain was asked for."""
 
-import math
 from dataclasses import dataclass, fields
+
+LONGEST = 1e6
+"""The largest value of any option; in seconds some eleven days."""
 
 
 @dataclass(frozen=True)
@@ -34,5 +36,5 @@ class Policy:
                 raise ValueError(f"cannot drain: {field.name} is not a number: {value!r}")
             if field.type is int and not isinstance(value, int):
                 raise ValueError(f"cannot drain: {field.name} is not a whole number: {value!r}")
-            if not math.isfinite(value) or value < 0:
-                raise ValueError(f"cannot drain: {field.name} is out of range: {value!r}")
+            if not 0 <= value <= LONGEST:
+                raise ValueError(f"cannot drain: {field.name} is out of range (0 to {LONGEST:g})")

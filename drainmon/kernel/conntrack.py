@@ -164,9 +164,10 @@ class Conntrack:
         fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
         return int(fields.get("recursion_misses", 0))
 
-    def read_snapshot(self) -> bytes:
+    def read_snapshot(self) -> list[bytes]:
         """`SocketRecord`s of the netns that the calling thread is in: listeners first, then every
-        socket on a port that ever listened. Enters connections that the counters do not know yet.
+        socket on a port that ever listened; in the parts in which the kernel gave them, of whole
+        records each. Enters connections that the counters do not know yet.
 
         Blocks for the length of the pass: some milliseconds, and more with many sockets.
         """
@@ -175,7 +176,7 @@ class Conntrack:
             chunks = []
             while chunk := _read(fd):
                 chunks.append(chunk)
-            return b"".join(chunks)
+            return chunks
         finally:
             os.close(fd)
 

@@ -5,6 +5,7 @@ thread of the process, least of all the event loop's, ever changes namespace.
 """
 
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -26,8 +27,8 @@ def enter(fd: int) -> None:
     Raises OSError when the kernel refuses (no CAP_SYS_ADMIN, not a netns).
     """
     if _libc.setns(fd, CLONE_NEWNET) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"cannot enter the network namespace: {os.strerror(errno)}")
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot enter the network namespace: {os.strerror(number)}")
 
 
 def spawn_in(fd: int, function: Callable[[], T]) -> Future[T]:
@@ -46,7 +47,11 @@ def spawn_in(fd: int, function: Callable[[], T]) -> Future[T]:
         finally:
             os.close(own_fd)
 
-    threading.Thread(target=body, name="netns", daemon=True).start()
+    try:
+        threading.Thread(target=body, name="netns", daemon=True).start()
+    except RuntimeError as error:  # no more threads are to be had
+        os.close(own_fd)
+        raise OSError(errno.EAGAIN, f"cannot enter the network namespace: {error}") from error
     return future
 
 

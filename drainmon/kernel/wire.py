@@ -74,6 +74,7 @@ class LostPlace(IntEnum):
     PORT = 0
     CONNECTION = 1
     EVENT = 2
+    CHANGE = 3
 
 
 class RecordFlag(IntFlag):

@@ -13,7 +13,7 @@ _EMPTY: Mapping[TcpState, int] = {}
 @dataclass(frozen=True)
 class Counts:
     """Accepted connections by state, those accepted ever, and when the last one was (monotonic
-    seconds, None: none yet)."""
+    seconds): from a source that saw none, since when it would have. None when nobody knows."""
 
     by_state: Mapping[TcpState, int] = field(default_factory=dict)
     accepted: int = 0

@@ -62,12 +62,14 @@ class Listener(NamedTuple):
 @dataclass(frozen=True)
 class Snapshot:
     """A pod's sockets on its nginx's ports. `taken` is the monotonic time at which the pass began,
-    `finished` at which it ended."""
+    `finished` at which it ended. Where it was interrupted (`in_parts`) the kernel may have passed
+    over a socket when another one next to it closed in that moment."""
 
     taken: float
     finished: float
     sockets: tuple[Socket, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    in_parts: bool = False
 
     def by_state(self) -> Counter[TcpState]:
         """How many connections are in each state."""

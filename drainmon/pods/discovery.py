@@ -98,8 +98,16 @@ class Registry:
         """Whether a pod has lost all processes since the last scan. Cheap: the node's other
         processes are not looked at."""
         return any(
-            pod.processes and not any(map(_runs, pod.processes)) for pod in self._pods.values()
+            not any(map(_runs, pod.processes)) and netns not in self._held
+            for netns, pod in self._pods.items()
         )
+
+    def adopt(self, netns: int, ports: frozenset[int]) -> Pod:
+        """A pod without nginx processes (they have ended, or have a name that was not told) with
+        the ports given. It stays while it is held."""
+        pod = Pod(next(self._numbers), netns, label(netns, ()), (), ports)
+        self._pods[netns] = pod
+        return pod
 
     def hold(self, netns: int) -> None:
         """Keep the pod although its last process ends: it is being drained."""
@@ -120,13 +128,13 @@ class Registry:
         return self._pods.get(netns)
 
 
-def live_namespaces() -> set[int]:
-    """The inode of every network namespace that has a process."""
-    inodes = set()
+def live_namespaces() -> dict[int, int]:
+    """Every network namespace that has a process: its inode, and the pid of one of them."""
+    pids: dict[int, int] = {}
     for pid in psutil.pids():
         with contextlib.suppress(OSError):
-            inodes.add(process.netns_inode(pid))
-    return inodes
+            pids[process.netns_inode(pid)] = pid
+    return pids
 
 
 def open_namespaces() -> Iterator[int]:

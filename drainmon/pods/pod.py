@@ -33,7 +33,3 @@ class Pod:
         """The processes whose parent is not nginx: who takes the signals."""
         own = {process.pid for process in self.processes}
         return tuple(process for process in self.processes if process.parent not in own)
-
-    def workers(self, master: NginxProcess) -> tuple[NginxProcess, ...]:
-        """The children of one master: workers, and cache processes where there are any."""
-        return tuple(process for process in self.processes if process.parent == master.pid)

@@ -29,6 +29,18 @@ def start_time(pid: int, root: Path = PROC) -> int:
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
 
+def parent(pid: int, root: Path = PROC) -> int:
+    """The pid of the process's parent."""
+    stat = (root / str(pid) / "stat").read_bytes()
+    return int(stat[stat.rindex(b")") + 2 :].split()[1])
+
+
+def title(pid: int, root: Path = PROC) -> str:
+    """What the process calls itself on its command line; nginx says which part it is."""
+    line = (root / str(pid) / "cmdline").read_bytes()
+    return line.split(b"\0", 1)[0].decode(errors="replace")
+
+
 def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
     """The inodes of the sockets that the process holds open."""
     inodes = set()

@@ -12,7 +12,7 @@ from drainmon.drain.report import describe_socket
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
-from drainmon.server.keys import CALLER, DRAINS, NODE
+from drainmon.server.keys import CALLER, DRAINS, HOST, NODE
 from drainmon.server.replies import dumps, reply
 
 NO_NGINX = "no nginx in this pod"
@@ -71,8 +71,10 @@ def parse_policy(body: bytes) -> Policy:
 
 async def post_drain(request: web.Request) -> web.StreamResponse:
     policy = parse_policy(await request.read())
-    pod = await _own_pod(request)
     caller = request[CALLER]
+    if caller.netns in request.app[HOST] and caller.uid != 0:
+        raise PermissionError("cannot drain the host's nginx: only root may")
+    pod = await request.app[NODE].pod_to_drain(caller.netns, caller.pid)
     caller.verify()
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"

@@ -10,7 +10,7 @@ from drainmon.server.api_drains import get_drains
 from drainmon.server.api_health import get_health
 from drainmon.server.api_pods import get_pods
 from drainmon.server.api_self import get_connections, get_self, post_drain
-from drainmon.server.keys import CALLER, DRAINS, NODE
+from drainmon.server.keys import CALLER, DRAINS, HOST, NODE
 from drainmon.server.replies import Handler, errors_as_json
 from drainmon.server.services import Drains, Node
 
@@ -45,18 +45,19 @@ def make_app(node: Node, drains: Drains) -> web.Application:
     app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
     app[NODE] = node
     app[DRAINS] = drains
-    host = peer.host_namespaces()
+    app[HOST] = peer.host_namespaces()
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, _guarded(route, host))
+        app.router.add_route(route.method, route.path, _guarded(route))
     return app
 
 
-def _guarded(route: Route, host: frozenset[int]) -> Handler:
+def _guarded(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.transport is None:
             raise PermissionError("cannot tell who calls: the connection is closed")
         caller = peer.identify(request.transport.get_extra_info("socket"))
-        if route.who is Who.HOST_ROOT and not (caller.uid == 0 and caller.netns in host):
+        host_root = caller.uid == 0 and caller.netns in request.app[HOST]
+        if route.who is Who.HOST_ROOT and not host_root:
             raise PermissionError(f"cannot {route.method} {route.path}: only root of the host may")
         request[CALLER] = caller
         return await route.handler(request)

@@ -8,5 +8,8 @@ from drainmon.server.services import Drains, Node
 NODE: web.AppKey[Node] = web.AppKey("node", Node)
 DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 
+HOST: web.AppKey[frozenset[int]] = web.AppKey("host", frozenset)
+"""The network namespaces whose root is the host's."""
+
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """Put into the request before any handler runs."""

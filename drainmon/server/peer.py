@@ -1,14 +1,25 @@
 """Who calls: the kernel's word for it (SO_PEERCRED), never the caller's."""
 
 import contextlib
+import errno
+import os
+import signal
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from drainmon.procfs import process
 
 _UCRED = struct.Struct("=iII")
+
+SO_PEERPIDFD = 77  # asm-generic/socket.h, since kernel 6.5; not in Python's socket
+
+
+class Connection(Protocol):
+    """A connected unix socket, or asyncio's wrapper of one."""
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -19,37 +30,49 @@ class Caller:
     uid: int
     started: int
     netns: int
+    connection: Connection = field(compare=False, repr=False)
 
     def verify(self) -> None:
         """Raise PermissionError when the pid is not this process in this namespace any more."""
-        if identify_process(self.pid, self.uid) != self:
+        if identify(self.connection) != self:
             raise PermissionError(f"cannot tell who calls: pid {self.pid} is another process now")
 
 
-def identify_process(pid: int, uid: int) -> Caller:
-    """The caller of a pid. Raises PermissionError when it has ended or cannot be seen."""
+def identify(connection: Connection) -> Caller:
+    """The process that connected the unix socket. Raises PermissionError when it has ended or
+    cannot be seen."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(credentials)
     if pid == 0:
         raise PermissionError(
             "cannot tell who calls: its process is in a PID namespace that the daemon does not see"
             " (it needs hostPID)"
         )
     try:
-        return Caller(pid, uid, process.start_time(pid), process.netns_inode(pid))
+        caller = Caller(pid, uid, process.start_time(pid), process.netns_inode(pid), connection)
     except OSError as error:
         raise PermissionError(f"cannot tell who calls: pid {pid}: {error.strerror}") from error
+    if not _lives(connection):
+        raise PermissionError(f"cannot tell who calls: pid {pid} is another process now")
+    return caller
 
 
-class Connection(Protocol):
-    """A connected unix socket, or asyncio's wrapper of one."""
-
-    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
-
-
-def identify(connection: Connection) -> Caller:
-    """The process that connected the unix socket. Raises PermissionError when it is not known."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid, uid, _ = _UCRED.unpack(credentials)
-    return identify_process(pid, uid)
+def _lives(connection: Connection) -> bool:
+    """Whether the process that connected still has its pid, so that what was read under that
+    number was about it. On kernels that cannot say, True."""
+    try:
+        (pidfd,) = struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4))
+    except OSError as error:
+        return error.errno == errno.ENOPROTOOPT
+    try:
+        signal.pidfd_send_signal(pidfd, 0)  # asks only
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    finally:
+        os.close(pidfd)
+    return True
 
 
 def host_namespaces() -> frozenset[int]:

@@ -30,6 +30,14 @@ def bind(path: Path) -> socket.socket:
     return listener
 
 
+def remove(path: Path, inode: int) -> None:
+    """Take the socket's name away, unless it is another daemon's by now: `inode` is what it had
+    when it was bound. Call it before the listener closes; then another may take the place."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.lstat().st_ino == inode:
+            path.unlink()
+
+
 def _make_room(path: Path) -> None:
     try:
         mode = path.lstat().st_mode

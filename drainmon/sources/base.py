@@ -54,6 +54,9 @@ class Source(Protocol):
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The sockets on the pod's ports."""
 
+    def ports(self, netns: int) -> frozenset[int]:
+        """The ports of a namespace that listen or have listened, as far as the source knows."""
+
     def watch(self, pod: Pod) -> None:
         """Call `changed` once at the next change on any of the pod's ports; again after each
         call. Does nothing where changes are found by looking."""
@@ -64,8 +67,9 @@ class Source(Protocol):
     def missed(self) -> dict[str, int]:
         """How often an event or an entry was missed since the source began, by place."""
 
-    async def prune(self) -> None:
-        """Free what is kept of namespaces that no process is in any more."""
+    async def prune(self, pods: list[Pod]) -> None:
+        """Free what is kept of namespaces that no process is in any more, and of ports that
+        neither listen nor have connections nor are one of the pods'."""
 
     def close(self) -> None:
         """Detach from the kernel."""

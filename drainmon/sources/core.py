@@ -1,17 +1,18 @@
 """Source `core`: the CO-RE programs of bpf/, for kernels with BTF."""
 
 import asyncio
+import errno
 import time
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import SOCKET_RECORD, EventKind, RecordFlag
+from drainmon.kernel.wire import SOCKET_RECORD, EventKind, LostPlace, RecordFlag
 from drainmon.model.ledger import Counts, total
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.pod import Pod
-from drainmon.procfs import process
+from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import Listeners, Place
 
 _STATES = {int(state): state for state in TcpState}
@@ -26,6 +27,7 @@ class CoreSource:
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
         self._conntrack = Conntrack(self._on_event)
+        self._since = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._conntrack.events_fd(), self._conntrack.consume_events)
 
@@ -54,40 +56,63 @@ class CoreSource:
         lost = {place.name.lower(): count for place, count in self._conntrack.lost().items()}
         return lost | {"recursion": self._conntrack.missed()}
 
-    async def prune(self) -> None:
+    async def prune(self, pods: list[Pod]) -> None:
+        kept = {(pod.netns, port) for pod in pods for port in pod.ports}
+
         def body() -> None:
             # Ports first: a namespace made in between is not taken for a dead one.
-            ports = list(self._conntrack.ports())
+            ports = set(self._conntrack.ports()) - kept
             living = live_namespaces()
+            listening: dict[int, set[int]] = {}
             for inode, port in ports:
                 if inode not in living:
+                    self._conntrack.forget_port(inode, port)
+                    continue
+                if inode not in listening:
+                    listening[inode] = _listening(living[inode])
+                if port not in listening[inode] and not self._counts(inode, port).by_state:
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
 
-    async def counters(self, pod: Pod) -> Counts:
-        return total(self._port_counts(pod.netns, port) for port in pod.ports)
+    def ports(self, netns: int) -> frozenset[int]:
+        return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
 
-    def _port_counts(self, inode: int, port: int) -> Counts:
+    async def counters(self, pod: Pod) -> Counts:
+        return total(self._counts(pod.netns, port) for port in pod.ports)
+
+    def _counts(self, inode: int, port: int) -> Counts:
         counters = self._conntrack.counters(inode, port)
         if counters is None:
-            return Counts()
+            return Counts(last_accept=self._since)
         by_state = {
             state: counters.by_state[number]
             for number, state in _STATES.items()
             if counters.by_state[number]
         }
-        last = counters.last_accept_ns / 1e9 if counters.last_accept_ns else None
+        last = counters.last_accept_ns / 1e9 or self._since
         return Counts(by_state, counters.accepted, last)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        self._must_count(pod)
+
         def body() -> Snapshot:
             taken = time.monotonic()
-            sockets, listeners = parse_records(self._conntrack.read_snapshot(), pod.ports)
-            return Snapshot(taken, time.monotonic(), tuple(sockets), tuple(listeners))
+            parts = self._conntrack.read_snapshot()
+            sockets, listeners = parse_records(b"".join(parts), pod.ports)
+            now = time.monotonic()
+            return Snapshot(taken, now, tuple(sockets), tuple(listeners), len(parts) > 1)
 
         (fd,) = place.files
         return await asyncio.wrap_future(netns.spawn_in(fd, body))
+
+    def _must_count(self, pod: Pod) -> None:
+        """Without its counters nobody knows what arrives on a port."""
+        if not self._conntrack.lost()[LostPlace.PORT]:
+            return
+        for port in pod.ports:
+            if self._conntrack.counters(pod.netns, port) is None:
+                raise OSError(errno.ENOSPC, f"cannot count port {port}: the map of ports is full")
 
     def watch(self, pod: Pod) -> None:
         for port in pod.ports:
@@ -96,6 +121,14 @@ class CoreSource:
     def unwatch(self, pod: Pod) -> None:
         for port in pod.ports:
             self._conntrack.unwatch(pod.netns, port)
+
+
+def _listening(pid: int) -> set[int]:
+    """The ports that listen in the namespace of a process; none when it is gone."""
+    try:
+        return set(net_tcp.listeners(pid).values())
+    except OSError:
+        return set()
 
 
 def parse_records(records: bytes, ports: frozenset[int]) -> tuple[list[Socket], list[Listener]]:

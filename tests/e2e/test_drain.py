@@ -170,9 +170,9 @@ def test_the_deadline_says_who_is_left(daemon: Daemon, make_pod: MakePod) -> Non
         slow.send("/file", close=True)
         slow.read(1000)
         began = time.monotonic()
-        hook = pod.exec(wait_argv(daemon.socket, min_wait="0.1s", quiet="0.1s", timeout="1.5s"))
+        hook = pod.exec(wait_argv(daemon.socket, min_wait="0.1s", quiet="0.1s", timeout="4s"))
         status, output = finish(hook)
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 5
         assert status == 1
         assert pod.client_address in output
     record = record_of(daemon.socket, pod)

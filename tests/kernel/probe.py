@@ -33,7 +33,7 @@ class Probe:
         fd = os.open(namespace.path, os.O_RDONLY)
         try:
             records = netns.call_in(fd, self.conntrack.read_snapshot)
-            sockets, listeners = parse_records(records, frozenset({port}))
+            sockets, listeners = parse_records(b"".join(records), frozenset({port}))
         finally:
             os.close(fd)
         return Snapshot(0.0, 0.0, tuple(sockets), tuple(listeners))

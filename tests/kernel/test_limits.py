@@ -98,7 +98,7 @@ def test_namespaces_that_are_gone_leave_nothing(probe: Probe) -> None:
             connect_to_itself(namespace, 1)
     assert len(set(probe.conntrack.ports())) > 0
     probe.conntrack.consume_events()
-    living = live_namespaces()
+    living = live_namespaces().keys()
     for inode, port in list(probe.conntrack.ports()):
         if inode not in living:
             probe.conntrack.forget_port(inode, port)

@@ -1,5 +1,6 @@
 """The drain's state machine under a clock of the test's own."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +24,7 @@ class World:
         self.drain = Drain(Policy(**policy), self.now)  # type: ignore[arg-type]
         self.looks: list[float] = []
         self.rolls: list[float] = []
+        self.rolls_take_forever = False
 
     @property
     def elapsed(self) -> float:
@@ -36,7 +38,8 @@ class World:
                 self.drain.saw(snapshot(self.now, *self.sockets(self.elapsed)))
             case Action.ROLL:
                 self.rolls.append(self.elapsed)
-                self.drain.rolled(self.now, "rolled")
+                if not self.rolls_take_forever:
+                    self.drain.rolled(self.now, "rolled")
             case Action.SLEEP:
                 assert step.until > self.now
             case Action.DONE:
@@ -216,6 +219,15 @@ def test_old_connections_are_no_stragglers() -> None:
     assert world.rolls == [1.0]
 
 
+def test_a_snapshot_in_parts_is_not_believed_alone() -> None:
+    drain = Drain(Policy(min_wait=0), 100.0)
+    seen = dataclasses.replace(snapshot(100.0), in_parts=True)
+    for action in (Action.LOOK, Action.LOOK, Action.DONE):
+        assert drain.step(100.0).action is action
+        drain.saw(seen)
+    assert drain.phase is Phase.DRAINED
+
+
 def test_few_enough() -> None:
     world = World(lambda _: (established(),) * 2, min_wait=1, exit_at=2)
     assert world.run() == (Phase.DRAINED, 1.0)
@@ -228,15 +240,45 @@ def test_the_deadline_says_who_is_left() -> None:
     assert len(world.drain.in_flight) == 1
 
 
-def test_a_deadline_before_min_wait_with_nothing_in_flight_is_drained() -> None:
-    assert World(min_wait=30, timeout=10).run() == (Phase.DRAINED, 10.0)
+def test_a_deadline_before_min_wait_is_a_deadline() -> None:
+    assert World(min_wait=30, timeout=10).run() == (Phase.DEADLINE, 10.0)
 
 
-def test_a_change_that_was_not_looked_at_is_not_drained_at_the_deadline() -> None:
-    world = World(min_wait=30, timeout=10)
-    world.until(9.9)
-    world.drain.woke(1)
-    assert world.run() == (Phase.DEADLINE, 10.0)
+def test_it_goes_on_looking_while_nginx_rolls() -> None:
+    flying = [established()]
+    world = World(lambda _: tuple(flying), min_wait=1)
+    world.rolls_take_forever = True
+    world.until(2.5)
+    assert world.drain.phase is Phase.ROLLING
+    assert round(world.looks[-1], 3) == 2.0
+    flying.clear()
+    world.drain.woke(0)
+    assert world.run() == (Phase.DRAINED, 2.5)
+
+
+def test_a_second_caller_is_satisfied_too() -> None:
+    drain = Drain(Policy(timeout=2, min_wait=1, exit_at=5, roll=False), 100.0)
+    drain.join(Policy(timeout=20, min_wait=10, quiet=3), 101.0)
+    assert drain.policy == Policy(timeout=21, min_wait=11, quiet=3, exit_at=0, roll=True)
+    drain.join(Policy(timeout=1, min_wait=0, quiet=0, exit_at=9, roll=False), 102.0)
+    assert drain.policy == Policy(timeout=21, min_wait=11, quiet=3, exit_at=0, roll=True)
+
+
+def test_counters_that_promised_in_vain_are_not_believed_again() -> None:
+    world = World(lambda _: (established(),) * 3, min_wait=0)
+    world.until(1.0)
+    world.looks.clear()
+    slow = snapshot(world.now - 0.03, *world.sockets(0), took=0.03)
+    world.drain.woke(0)
+    assert world.drain.step(world.now).action is Action.LOOK
+    world.drain.saw(slow)
+    world.drain.woke(0)
+    world.until(1.5)
+    assert world.looks == []
+    world.drain.woke(3)  # they have come to their senses
+    world.drain.woke(0)
+    world.until(1.5)
+    assert len(world.looks) == 1
 
 
 def test_time_spent_already_counts() -> None:

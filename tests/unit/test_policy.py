@@ -14,6 +14,8 @@ from drainmon.server.api_self import parse_policy
         ({"timeout": -1}, "timeout is out of range"),
         ({"min_wait": float("nan")}, "min_wait is out of range"),
         ({"quiet": float("inf")}, "quiet is out of range"),
+        ({"timeout": 10**400}, "timeout is out of range"),
+        ({"exit_at": 10**400}, "exit_at is out of range"),
         ({"timeout": "25s"}, "timeout is not a number"),
         ({"timeout": True}, "timeout is not a number"),
         ({"exit_at": 1.5}, "exit_at is not a whole number"),

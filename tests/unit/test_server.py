@@ -1,9 +1,13 @@
 """The HTTP interface on a real unix socket, before a node that the test made up."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +48,10 @@ class FakeNode:
 
     async def pod_of(self, netns: int) -> Pod | None:
         return next((pod for pod in self.known if pod.netns == netns), None)
+
+    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
+        assert pid == os.getpid()
+        return await self.pod_of(netns)
 
     async def counts(self, pod: Pod) -> Counts:
         return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
@@ -245,7 +253,21 @@ def test_a_caller_whose_pid_is_another_process_now() -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with here, there:
         caller = peer.identify(here)
-    caller.verify()
-    stale = peer.Caller(caller.pid, caller.uid, caller.started - 1, caller.netns)
-    with pytest.raises(PermissionError, match="another process now"):
-        stale.verify()
+        caller.verify()
+        stale = dataclasses.replace(caller, started=caller.started - 1)
+        with pytest.raises(PermissionError, match="another process now"):
+            stale.verify()
+
+
+def test_a_caller_that_has_ended_is_nobody() -> None:
+    # Whoever gets its pid next must not be taken for it.
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/sock"
+        code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r})"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            connection, _ = listener.accept()
+            with connection, pytest.raises(PermissionError, match="cannot tell who calls"):
+                peer.identify(connection)
