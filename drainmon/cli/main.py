@@ -13,6 +13,7 @@ from drainmon.cli import logs, status
 from drainmon.cli.duration import parse_duration
 
 DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
+SOURCES = ("auto", "core", "bcc", "procfs")
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -38,6 +39,12 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parents=[common],
         help="run the node's daemon",
         description="Counts the connections of every nginx on this node and serves drains.",
+    )
+    daemon.add_argument(
+        "--source",
+        choices=SOURCES,
+        default=environment.get("DRAINMON_SOURCE", "auto"),
+        help="where counts come from (default auto: the best that this host can run)",
     )
     daemon.add_argument(
         "--process",
@@ -86,7 +93,12 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
     logs.set_up(arguments.log_level)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
-    asyncio.run(serve(Options(arguments.socket, tuple(names), arguments.reconcile_interval)))
+    if arguments.source not in SOURCES:
+        raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")
+    options = Options(
+        arguments.socket, tuple(names), arguments.reconcile_interval, arguments.source
+    )
+    asyncio.run(serve(options))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

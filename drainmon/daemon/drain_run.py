@@ -30,7 +30,7 @@ class DrainRun:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._rolling: asyncio.Task[None] | None = None
-        self._accepted_before: int | None = None
+        self._accepted: int | None = None
         self.drain = drain
         self.record = DrainRecord(
             pod.label, pod.netns, started=time.time() - (time.monotonic() - drain.started)
@@ -88,6 +88,7 @@ class DrainRun:
         log.info("drain ended", extra={"drain": asdict(self.record)})
 
     async def _act(self) -> None:
+        self.drain.look_interval = self._node.look_interval
         step = self.drain.step(time.monotonic())
         match step.action:
             case Action.LOOK:
@@ -110,9 +111,9 @@ class DrainRun:
 
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)
-        if self._accepted_before is None:
-            self._accepted_before = counts.accepted
-        self.record.arrivals = counts.accepted - self._accepted_before
+        if self._accepted is not None:  # another source's count begins anew
+            self.record.arrivals += max(0, counts.accepted - self._accepted)
+        self._accepted = counts.accepted
         self.drain.arrived(counts.last_accept)
         return counts
 

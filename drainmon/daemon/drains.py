@@ -48,7 +48,7 @@ class Drains:
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.netns)
         if run is None or run.ended:
-            run = self._begin(pod, pid, Drain(policy, started, self._node.look_interval))
+            run = self._begin(pod, pid, Drain(policy, started))
         else:
             run.drain.join(policy, started)
         self._followers[run] += 1

@@ -17,7 +17,7 @@ from drainmon.daemon.rounds import Rounds
 from drainmon.pods.discovery import Registry
 from drainmon.server import unix_socket
 from drainmon.server.app import make_app
-from drainmon.sources.core import CoreSource
+from drainmon.sources.choice import AUTO, candidates
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,13 @@ SHUTDOWN = 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """What the daemon is told: the path of its socket, nginx's process names, and how many seconds
-    pass between two pods' turns to be compared with a snapshot."""
+    """What the daemon is told: the path of its socket, nginx's process names, how many seconds
+    pass between two pods' turns to be compared with a snapshot, and which source to use."""
 
     socket: Path
     processes: tuple[str, ...] = ("nginx",)
     reconcile_interval: float = 1.0
+    source: str = AUTO
 
 
 async def serve(options: Options) -> None:
@@ -46,9 +47,10 @@ async def serve(options: Options) -> None:
         name.callback(unix_socket.remove, options.socket, options.socket.stat().st_ino)
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
-            node = Node(Registry(options.processes), CoreSource, tasks.spawn)
+            node = Node(Registry(options.processes), candidates(options.source), tasks.spawn)
             try:
                 await node.start()
+                tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
                 runner = web.AppRunner(
                     make_app(node, Drains(node, tasks.spawn)),

@@ -11,12 +11,16 @@ from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.discovery import Registry
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_tcp, process
-from drainmon.sources.base import MakeSource, Place
+from drainmon.sources.base import Place
+from drainmon.sources.switching import SwitchingSource
 
 log = logging.getLogger(__name__)
 
 SCAN_PAUSE = 0.2
 """Seconds from a new listener to the scan for its process: many come at once."""
+
+SCAN_EVERY = 2.0
+"""Seconds between two scans where nothing announces new listeners."""
 
 SCAN_FRESH = 0.1
 """Seconds for which a scan's result is good enough for the next who asks, so that callers without
@@ -36,7 +40,7 @@ class Node:
     def __init__(
         self,
         registry: Registry,
-        make_source: MakeSource,
+        sources: list[str],
         spawn: Spawn,
     ) -> None:
         self.registry = registry
@@ -48,11 +52,17 @@ class Node:
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
-        self._source = make_source(self)
+        self._source = SwitchingSource(sources, self)
+        self._generation = 0
 
     @property
     def source_name(self) -> str:
         return self._source.name
+
+    @property
+    def refused_sources(self) -> dict[str, str]:
+        """Why each better source is not in use."""
+        return self._source.refused
 
     @property
     def look_interval(self) -> float:
@@ -78,6 +88,16 @@ class Node:
             self._scan_seconds = time.monotonic() - began
             self._fresh_until = time.monotonic() + max(SCAN_FRESH, self._scan_seconds)
         self._ledger.keep_only({pod.number for pod in self.pods()})
+
+    async def find_new_pods(self) -> None:
+        """Scan where the source does not announce listeners, as often as it may cost."""
+        rest = max(SCAN_EVERY, SCAN_SHARE * self._scan_seconds)
+        if not self._source.announces and time.monotonic() > self._fresh_until + rest:
+            await self.scan()
+
+    async def retry_sources(self) -> None:
+        """Come back to a better source when it works again, until cancelled."""
+        await self._source.retry()
 
     async def drop_dead_pods(self) -> None:
         """Scan again if a pod has ended."""
@@ -129,6 +149,9 @@ class Node:
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
+        if self._generation != self._source.generation:  # another source, other counters
+            self._generation = self._source.generation
+            self._ledger.keep_only(set())
         self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
 

@@ -44,6 +44,7 @@ class Rounds:
         for turn in itertools.count(1):
             await asyncio.sleep(self._interval)
             await _try(self.turn())
+            await _try(self._node.find_new_pods())
             if turn % DROP_EVERY == 0:
                 await _try(self._node.drop_dead_pods())
             if turn % PRUNE_EVERY == 0:

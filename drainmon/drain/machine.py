@@ -71,10 +71,11 @@ class Drain:
     """One drain of one pod, begun at `started`. `look_interval`: seconds between snapshots when
     nothing wakes the drain."""
 
-    def __init__(self, policy: Policy, started: float, look_interval: float = 1.0) -> None:
+    look_interval = 1.0
+
+    def __init__(self, policy: Policy, started: float) -> None:
         self.policy = policy
         self.started = started
-        self._look_interval = look_interval
         self.phase = Phase.SETTLING
         self.snapshot: Snapshot | None = None
         self.in_flight: tuple[Socket, ...] = ()
@@ -216,7 +217,7 @@ class Drain:
                 return last.finished + pause
             if self._looks_after_wake:
                 return last.finished + max(pause, LOOK_AGAIN)
-        return last.finished + max(pause, self._look_interval)
+        return last.finished + max(pause, self.look_interval)
 
     def _sleep(self, *times: float) -> Step:
         return Step(Action.SLEEP, min(*times, self.deadline))

@@ -11,8 +11,9 @@ async def get_health(request: web.Request) -> web.Response:
     node = request.app[NODE]
     return reply(
         {
-            "status": "ok",
+            "status": "degraded" if node.refused_sources else "ok",
             "source": node.source_name,
+            "refused": node.refused_sources,
             "version": __version__,
             "drift": node.drift,
             "missed": node.missed(),

@@ -20,7 +20,7 @@ class Listeners(Protocol):
         """Something changed on a watched port of the namespace."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """A network namespace held open for one source: it stays in reach when its last process has
     ended. Close it."""
@@ -41,6 +41,9 @@ class Source(Protocol):
 
     look_interval: float
     """Seconds between two looks at a pod that is being drained, when nothing wakes the drain."""
+
+    announces: bool
+    """Whether new listeners are told; where not, new pods are found by looking."""
 
     async def start(self) -> None:
         """Enter every connection of the node that exists already."""

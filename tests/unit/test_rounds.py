@@ -41,6 +41,9 @@ class FakeNode:
         if self.broken:
             raise OSError("cannot enter the network namespace: it is gone")
 
+    async def find_new_pods(self) -> None:
+        self.chores.append("find")
+
     async def drop_dead_pods(self) -> None:
         self.chores.append("drop")
 

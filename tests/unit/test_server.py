@@ -34,6 +34,11 @@ POD = Pod(1, OWN, "web", (NginxProcess(10, 1, 5),), frozenset({80, 443}))
 
 class FakeNode:
     source_name = "fake"
+
+    @property
+    def refused_sources(self) -> dict[str, str]:
+        return {"better": "cannot: why"}
+
     drift = 3
 
     def __init__(self) -> None:
@@ -196,7 +201,13 @@ async def test_records_and_health(daemon: Daemon) -> None:
     status, health = await daemon.get("/healthz")
     assert status == 200
     assert health.pop("version")
-    assert health == {"status": "ok", "source": "fake", "drift": 3, "missed": {"event": 1}}
+    assert health == {
+        "status": "degraded",
+        "source": "fake",
+        "refused": {"better": "cannot: why"},
+        "drift": 3,
+        "missed": {"event": 1},
+    }
 
 
 @pytest.mark.parametrize(

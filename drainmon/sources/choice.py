@@ -1,0 +1,64 @@
+"""Which source: the one that was asked for, or the best that this host can run."""
+
+import logging
+from collections.abc import Mapping
+
+from drainmon.sources.base import Listeners, MakeSource, Source
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+def _core(listeners: Listeners) -> Source:
+    from drainmon.sources.core import CoreSource  # noqa: PLC0415 - only what is chosen is loaded
+
+    return CoreSource(listeners)
+
+
+def _bcc(listeners: Listeners) -> Source:
+    from drainmon.sources.bcc import BccSource  # noqa: PLC0415
+
+    return BccSource(listeners)
+
+
+def _procfs(listeners: Listeners) -> Source:
+    from drainmon.sources.procfs import ProcfsSource  # noqa: PLC0415
+
+    return ProcfsSource(listeners)
+
+
+SOURCES: Mapping[str, MakeSource] = {"core": _core, "bcc": _bcc, "procfs": _procfs}
+"""By name, the best first."""
+
+
+def candidates(wanted: str) -> list[str]:
+    """The sources to try in this order: one that was asked for by name is tried alone."""
+    return list(SOURCES) if wanted == AUTO else [wanted]
+
+
+async def start_first(
+    names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
+) -> tuple[Source, dict[str, str]]:
+    """The first of the named sources that this host can run, started, and why those before it
+    could not be. Raises OSError with all reasons when none can."""
+    refused: dict[str, str] = {}
+    for name in names:
+        try:
+            source = await _start(make[name], listeners)
+        except OSError as error:
+            refused[name] = error.strerror or str(error)
+            log.info("cannot use source %s: %s", name, refused[name])
+        else:
+            return source, refused
+    raise OSError("; ".join(refused.values()))
+
+
+async def _start(make: MakeSource, listeners: Listeners) -> Source:
+    source = make(listeners)
+    try:
+        await source.start()
+    except BaseException:
+        source.close()
+        raise
+    return source

@@ -1,0 +1,175 @@
+"""A source that goes on with the next one when the one in use breaks, and comes back later."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar, cast
+
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
+from drainmon.sources.base import Listeners, MakeSource, Place, Source
+from drainmon.sources.choice import SOURCES, start_first
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST = 5.0
+RETRY_MOST = 300.0
+"""Seconds until a broken source is tried again: the first time, and, doubled each time, at most."""
+
+T = TypeVar("T")
+
+
+class SwitchingPlace(Place):
+    """A place of whichever source is in use."""
+
+    def __init__(self, pid: int, source: Source) -> None:
+        super().__init__(())
+        self.pid = pid
+        self.source = source
+        self.place = source.open(pid)
+
+    def close(self) -> None:
+        self.place.close()
+
+    def through(self, source: Source, pod: Pod) -> Place:
+        """The same namespace for another source, by any process that is left in it."""
+        if source is not self.source:
+            self.place.close()
+            self.place, self.source = _open(source, [self.pid, *(p.pid for p in pod.processes)])
+        return self.place
+
+
+def _open(source: Source, pids: list[int]) -> tuple[Place, Source]:
+    for pid in pids:
+        try:
+            return source.open(pid), source
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    raise ProcessLookupError("cannot reach the pod: its processes are gone")
+
+
+class SwitchingSource:
+    """A `Source` made of several. `start` chooses among those named, the best first; whenever one
+    breaks, `generation` grows and its figures begin anew."""
+
+    def __init__(
+        self, names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
+    ) -> None:
+        self._names = names
+        self._listeners = listeners
+        self._make = make
+        self._current: Source | None = None
+        self._switching = asyncio.Lock()
+        self._failure: tuple[Source, OSError] | None = None
+        self.refused: dict[str, str] = {}
+        """Why each better source is not in use."""
+        self.generation = 0
+
+    @property
+    def _source(self) -> Source:
+        if self._current is None:
+            raise OSError("cannot count: no source works, see the log")
+        return self._current
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def look_interval(self) -> float:
+        return self._source.look_interval
+
+    @property
+    def announces(self) -> bool:
+        return self._source.announces
+
+    async def start(self) -> None:
+        self._current, self.refused = await start_first(self._names, self._listeners, self._make)
+
+    def close(self) -> None:
+        if self._current:
+            self._current.close()
+
+    async def retry(self, first: float = RETRY_FIRST, most: float = RETRY_MOST) -> None:
+        """Come back to better sources as soon as they work again, until cancelled."""
+        pause = first
+        while True:
+            await asyncio.sleep(pause)
+            broken = [name for name in self._names if name in self.refused]
+            if not broken or self._current is None:
+                pause = first
+                continue
+            pause = min(2 * pause, most)
+            async with self._switching:
+                better = self._names[: self._names.index(self.name)]
+                try:
+                    source, refused = await start_first(better, self._listeners, self._make)
+                except OSError:
+                    continue
+                self._replace(source, refused)
+                pause = first
+
+    async def counters(self, pod: Pod) -> Counts:
+        return await self._try(lambda source: source.counters(pod))
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        held = cast(SwitchingPlace, place)
+        return await self._try(lambda source: source.snapshot(pod, held.through(source, pod)))
+
+    async def prune(self, pods: list[Pod]) -> None:
+        await self._try(lambda source: source.prune(pods))
+
+    def watch(self, pod: Pod) -> None:
+        source = self._source
+        try:
+            source.watch(pod)
+        except OSError as error:  # nobody is woken until the next one is in use
+            self._failure = source, error
+
+    def unwatch(self, pod: Pod) -> None:
+        self._source.unwatch(pod)
+
+    def open(self, pid: int) -> Place:
+        return SwitchingPlace(pid, self._source)
+
+    def ports(self, netns: int) -> frozenset[int]:
+        return self._source.ports(netns)
+
+    def missed(self) -> dict[str, int]:
+        return self._source.missed()
+
+    async def _try(self, call: Callable[[Source], Awaitable[T]]) -> T:
+        """What the source in use answers; when it breaks, the next one."""
+        while True:
+            if self._failure:
+                failure, self._failure = self._failure, None
+                await self._give_up(*failure)
+            source = self._source
+            try:
+                return await call(source)
+            except (FileNotFoundError, ProcessLookupError):
+                raise  # the pod is gone, the source is well
+            except OSError as error:
+                await self._give_up(source, error)
+
+    async def _give_up(self, broken: Source, error: OSError) -> None:
+        async with self._switching:
+            if self._current is not broken:
+                return  # somebody else has noticed already
+            why = error.strerror or str(error)
+            rest = self._names[self._names.index(broken.name) + 1 :]
+            if not rest:
+                raise error
+            source, refused = await start_first(rest, self._listeners, self._make)
+            self._replace(source, self.refused | {broken.name: why} | refused)
+
+    def _replace(self, source: Source, refused: dict[str, str]) -> None:
+        if self._current:
+            log.warning(
+                "source %s replaced by %s", self._current.name, source.name,
+                extra={"refused": refused},
+            )  # fmt: skip
+            self._current.close()
+        self._current, self.refused = source, refused
+        self.generation += 1
