@@ -107,8 +107,9 @@ class Churn:
         self.disagreements: list[str] = []
 
     @contextmanager
-    def daemon(self) -> Iterator[int]:
-        with running_daemon(DAEMON, self.socket, self.folder / "log", FLAGS) as pid:
+    def daemon(self, *flags: str) -> Iterator[int]:
+        flags = (*FLAGS, *flags)
+        with running_daemon(DAEMON, self.socket, self.folder / "log", flags) as pid:
             yield pid
 
     def pod(self, place: Place) -> dict[str, Any]:

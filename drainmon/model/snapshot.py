@@ -19,7 +19,7 @@ class Socket(NamedTuple):
     `opened` is by the monotonic clock, None when it was opened before anybody looked;
     `idle_in` and `idle_out` count since the last byte in or out, or since it opened.
     `minisocket` marks what is not a connection: a handshake that is not complete (SYN_RECV), or
-    what remains of a closed one (TIME_WAIT, FIN_WAIT2).
+    what remains of a closed one (FIN_WAIT2).
     """
 
     local: bytes
@@ -63,17 +63,21 @@ class Listener(NamedTuple):
 class Snapshot:
     """A pod's sockets on its nginx's ports. `taken` is the monotonic time at which the pass began,
     `finished` at which it ended. Where it was interrupted (`in_parts`) the kernel may have passed
-    over a socket when another one next to it closed in that moment."""
+    over a socket when another one next to it closed in that moment. `time_wait` counts what
+    remains of closed connections in TIME_WAIT: there may be very many, and nothing in them."""
 
     taken: float
     finished: float
     sockets: tuple[Socket, ...] = ()
     listeners: tuple[Listener, ...] = ()
     in_parts: bool = False
+    time_wait: int = 0
 
     def by_state(self) -> Counter[TcpState]:
-        """How many connections are in each state."""
-        return Counter(socket.state for socket in self.sockets)
+        """How many sockets are in each state."""
+        states = Counter(socket.state for socket in self.sockets)
+        states[TcpState.TIME_WAIT] += self.time_wait
+        return +states
 
     def in_flight(self) -> tuple[Socket, ...]:
         """The connections that still have something to lose."""

@@ -100,9 +100,17 @@ class CoreSource:
         def body() -> Snapshot:
             taken = time.monotonic()
             parts = self._conntrack.read_snapshot()
-            sockets, listeners = parse_records(b"".join(parts), pod.ports)
-            now = time.monotonic()
-            return Snapshot(taken, now, tuple(sockets), tuple(listeners), len(parts) > 1)
+            found = Records()
+            for part in parts:
+                found.add(part, pod.ports)
+            return Snapshot(
+                taken,
+                time.monotonic(),
+                tuple(found.sockets),
+                tuple(found.listeners),
+                in_parts=len(parts) > 1,
+                time_wait=found.time_wait,
+            )
 
         (fd,) = place.files
         return await asyncio.wrap_future(netns.spawn_in(fd, body))
@@ -132,46 +140,50 @@ def _listening(pid: int) -> set[int]:
         return set()
 
 
-def parse_records(records: bytes, ports: frozenset[int]) -> tuple[list[Socket], list[Listener]]:
-    """The connections and listeners on `ports` among the `SocketRecord`s of a snapshot.
+class Records:
+    """What is on a pod's ports among the `SocketRecord`s of a snapshot."""
 
-    Raises struct.error for a torn record.
-    """
-    sockets: list[Socket] = []
-    listeners: list[Listener] = []
-    for (
-        local,
-        remote,
-        received,
-        opened_ns,
-        unsent,
-        unaccepted,
-        idle_in,
-        idle_out,
-        local_port,
-        remote_port,
-        state,
-        flags,
-        _,
-    ) in SOCKET_RECORD.iter_unpack(records):
-        if local_port not in ports:
-            continue
-        if state == TcpState.LISTEN:
-            listeners.append(Listener(local, local_port, unaccepted, unsent))
-            continue
-        sockets.append(
-            Socket(
-                local,
-                local_port,
-                remote,
-                remote_port,
-                _STATES[state],
-                received,
-                unsent,
-                idle_in / 1e3,
-                idle_out / 1e3,
-                opened_ns / 1e9 if opened_ns else None,
-                bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
-            )
-        )
-    return sockets, listeners
+    def __init__(self) -> None:
+        self.sockets: list[Socket] = []
+        self.listeners: list[Listener] = []
+        self.time_wait = 0
+
+    def add(self, records: bytes, ports: frozenset[int]) -> None:
+        """Take in whole records. Raises struct.error for a torn one."""
+        for (
+            local,
+            remote,
+            received,
+            opened_ns,
+            unsent,
+            unaccepted,
+            idle_in,
+            idle_out,
+            local_port,
+            remote_port,
+            state,
+            flags,
+            _,
+        ) in SOCKET_RECORD.iter_unpack(records):
+            if local_port not in ports:
+                continue
+            if state == TcpState.TIME_WAIT:
+                self.time_wait += 1
+            elif state == TcpState.LISTEN:
+                self.listeners.append(Listener(local, local_port, unaccepted, unsent))
+            else:
+                self.sockets.append(
+                    Socket(
+                        local,
+                        local_port,
+                        remote,
+                        remote_port,
+                        _STATES[state],
+                        received,
+                        unsent,
+                        idle_in / 1e3,
+                        idle_out / 1e3,
+                        opened_ns / 1e9 if opened_ns else None,
+                        bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
+                    )
+                )

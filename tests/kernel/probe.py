@@ -8,7 +8,7 @@ from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
-from drainmon.sources.core import parse_records
+from drainmon.sources.core import Records
 from tests.kernel.pair import PORT
 
 
@@ -33,10 +33,13 @@ class Probe:
         fd = os.open(namespace.path, os.O_RDONLY)
         try:
             records = netns.call_in(fd, self.conntrack.read_snapshot)
-            sockets, listeners = parse_records(b"".join(records), frozenset({port}))
         finally:
             os.close(fd)
-        return Snapshot(0.0, 0.0, tuple(sockets), tuple(listeners))
+        found = Records()
+        found.add(b"".join(records), frozenset({port}))
+        return Snapshot(
+            0.0, 0.0, tuple(found.sockets), tuple(found.listeners), time_wait=found.time_wait
+        )
 
     def taken_events(self) -> list[tuple[int, int, int]]:
         self.conntrack.consume_events()

@@ -42,9 +42,9 @@ class Scene:
         listed = ss_states(self.pair.server)
         if listed != expected:
             return False
-        sockets = self.probe.snapshot(self.pair.server).sockets
-        assert Counter(s.state.name for s in sockets) == listed
-        connections = Counter(s.state.name for s in sockets if not s.minisocket)
+        snapshot = self.probe.snapshot(self.pair.server)
+        assert {state.name: n for state, n in snapshot.by_state().items()} == listed
+        connections = Counter(s.state.name for s in snapshot.sockets if not s.minisocket)
         assert self.probe.counters(self.pair.server) == connections
         return True
 

@@ -67,17 +67,22 @@ def test_a_later_namespace_with_the_same_inode_begins_at_zero(probe: Probe) -> N
         inode = first.inode
         connect_to_itself(first, 5)
         assert probe.accepted(first) == 5
-    seen = []
+    with contextlib.ExitStack() as stack:
+        later = namespace_with(inode, stack)
+        assert probe.accepted(later) == 5  # nobody has tidied up
+        connect_to_itself(later, 2)
+        assert probe.accepted(later) == 2
+        assert probe.counters(later) == {}
+
+
+def namespace_with(inode: int, stack: contextlib.ExitStack) -> Netns:
+    """A new namespace with that inode. The lowest free one is given out first: once all below are
+    taken it comes, as soon as the kernel has freed it."""
     for _ in range(REUSE_TRIES):
-        with fresh_netns() as later:
-            seen.append(later.inode)
-            if later.inode == inode:
-                assert probe.accepted(later) == 5  # nobody has tidied up
-                connect_to_itself(later, 2)
-                assert probe.accepted(later) == 2
-                assert probe.counters(later) == {}
-                return
-    pytest.fail(f"the inode {inode} did not come again among {seen}")
+        namespace = stack.enter_context(fresh_netns())
+        if namespace.inode == inode:
+            return namespace
+    pytest.fail(f"the inode {inode} did not come again")
 
 
 def connect_to_itself(namespace: Netns, times: int, port: int = PORT) -> None:
@@ -161,12 +166,8 @@ def test_a_dead_namespace_is_not_kept_alive_by_a_snapshot(probe: Probe) -> None:
         listen_once(namespace, PORT)
         probe.snapshot(namespace)
 
-    # Inodes are given out again from the lowest on: the dead one's is free.
-    def comes_again() -> bool:
-        with fresh_netns() as later:
-            return later.inode == inode
-
-    eventually(comes_again)
+    with contextlib.ExitStack() as stack:
+        namespace_with(inode, stack)
 
 
 def test_what_is_no_namespace_is_an_error() -> None:

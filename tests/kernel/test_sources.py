@@ -60,9 +60,9 @@ class Scene:
     async def _agree(self, expected: Counter[str]) -> bool:
         if ss_states(self.pair.server) != expected:
             return False
-        sockets = (await self.snapshot()).sockets
-        connections = Counter(s.state.name for s in sockets if not s.minisocket)
-        if Counter(s.state.name for s in sockets) != expected:
+        snapshot = await self.snapshot()
+        connections = Counter(s.state.name for s in snapshot.sockets if not s.minisocket)
+        if Counter({s.name: n for s, n in snapshot.by_state().items()}) != expected:
             return False
         return await self.counters() == connections
 

@@ -59,7 +59,7 @@ def test_a_snapshot_amid_changes_corrects_nothing(
 def test_drift_is_counted_and_minisockets_are_not() -> None:
     ledger = Ledger()
     counted = Counts({TcpState.ESTABLISHED: 3})
-    remains = TEMPLATE._replace(state=TcpState.TIME_WAIT, minisocket=True)
+    remains = TEMPLATE._replace(state=TcpState.FIN_WAIT2, minisocket=True)
     seen = snapshot(1.0, in_state(TcpState.ESTABLISHED), remains)
     assert ledger.rebase(POD, counted, seen, counted) == 2
     assert ledger.counts(POD).by_state[TcpState.ESTABLISHED] == 1
