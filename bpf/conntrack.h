@@ -41,6 +41,16 @@ struct port_counters {
 	__s64 by_state[STATE_SLOTS];
 };
 
+/*
+ * What user space tells the programs while they run.
+ */
+struct control {
+	/* Every namespace has been listed once: a connection that is new to the
+	 * iterator from now on is not old, its events were missed. */
+	__u32 seeded;
+	__u32 watching; /* there are watches: without, no event need look for one */
+};
+
 /* User space asks to be woken for a port; set to 0 again before it looks. */
 struct watch {
 	__u32 woken;

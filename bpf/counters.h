@@ -64,8 +64,11 @@ static __always_inline struct port_counters *enter_port(const struct port_key *k
 /* One wake-up for any number of changes, until user space looks. */
 static __always_inline void wake(const struct port_key *key)
 {
-	struct watch *watch = bpf_map_lookup_elem(&watches, key);
+	struct watch *watch;
 
+	if (!control.watching)
+		return;
+	watch = bpf_map_lookup_elem(&watches, key);
 	if (!watch || watch->woken)
 		return;
 	watch->woken = 1;

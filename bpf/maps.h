@@ -41,6 +41,8 @@ struct {
 	__type(value, struct connection);
 } connections SEC(".maps");
 
+struct control control; /* its map is .bss */
+
 /* struct event. Filled by: the tracepoint. Read by: user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

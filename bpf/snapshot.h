@@ -7,12 +7,6 @@
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
 
-/*
- * Set by user space when every namespace has been listed once: a connection
- * that is new to the iterator from then on is not old, its events were missed.
- */
-bool seeded;
-
 const volatile __u64 tick_ns = 4000000; /* a jiffy; user space sets it before loading */
 
 static __always_inline __u32 since_ms(__u32 jiffies)
@@ -70,7 +64,7 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 	} else {
 		struct connection new = {.netns = key->netns, .port = key->port, .state = state};
 
-		if (seeded) {
+		if (control.seeded) {
 			new.opened_ns = bpf_ktime_get_ns();
 			change.accepted = 1;
 		}
@@ -81,7 +75,7 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 			return 0;
 		}
 	}
-	if (seeded)
+	if (control.seeded)
 		count_lost(LOST_CHANGE);
 	apply(counters, change);
 	return connection;

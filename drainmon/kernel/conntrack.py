@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drainmon.kernel import libbpf
-from drainmon.kernel.wire import Event, LostPlace, PortCounters, PortKey, Watch
+from drainmon.kernel.wire import Control, Event, LostPlace, PortCounters, PortKey, Watch
 
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -51,6 +51,9 @@ class Conntrack:
         self._ports = self._map_fd("ports")
         self._watches = self._map_fd("watches")
         self._lost = self._map_fd("lost")
+        self._control_map = self._map_fd(".bss")
+        self._control = Control()
+        self._watched: set[tuple[int, int]] = set()
         on_state = self._program("on_state")
         self._on_state = lib.bpf_program__fd(on_state)
         link = libbpf.must_pointer(
@@ -76,11 +79,15 @@ class Conntrack:
     def set_seeded(self) -> None:
         """From now on connections that only a snapshot finds count as accepted: they are not old,
         their events were missed."""
-        first, true = ctypes.c_uint32(0), ctypes.c_bool(True)
+        self._control.seeded = 1
+        self._set_control()
+
+    def _set_control(self) -> None:
+        first = ctypes.c_uint32(0)
         result = self._lib.bpf_map_update_elem(
-            self._map_fd(".bss"), ctypes.byref(first), ctypes.byref(true), 0
+            self._control_map, ctypes.byref(first), ctypes.byref(self._control), 0
         )
-        libbpf.must(result, "set seeded in drainmon.bpf.o")
+        libbpf.must(result, "set the variables of drainmon.bpf.o")
 
     def _map_fd(self, name: str) -> int:
         found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
@@ -135,10 +142,19 @@ class Conntrack:
             self._watches, ctypes.byref(key), ctypes.byref(value), 0
         )
         libbpf.must(result, f"watch port {port}")
+        self._watched.add((inode, port))
+        self._set_watching()
 
     def unwatch(self, inode: int, port: int) -> None:
         """No more CHANGE events for the port."""
+        self._watched.discard((inode, port))
+        self._set_watching()
         self._delete(self._watches, PortKey(inode, port), "watches")
+
+    def _set_watching(self) -> None:
+        if self._control.watching != bool(self._watched):
+            self._control.watching = bool(self._watched)
+            self._set_control()
 
     def _delete(self, map_fd: int, key: PortKey, name: str) -> None:
         result = self._lib.bpf_map_delete_elem(map_fd, ctypes.byref(key))

@@ -32,6 +32,15 @@ class PortCounters(ctypes.Structure):
     )
 
 
+class Control(ctypes.Structure):
+    """struct control: the programs' variable, set while they run."""
+
+    _fields_ = (
+        ("seeded", ctypes.c_uint32),
+        ("watching", ctypes.c_uint32),
+    )
+
+
 class Watch(ctypes.Structure):
     """struct watch: value of the map `watches`."""
 

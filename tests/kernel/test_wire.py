@@ -16,6 +16,7 @@ STRUCTS = {
     "port_key": wire.PortKey,
     "port_counters": wire.PortCounters,
     "watch": wire.Watch,
+    "control": wire.Control,
     "connection": wire.Connection,
     "event": wire.Event,
     "socket_record": wire.SocketRecord,
@@ -36,7 +37,8 @@ def btf() -> dict[str, dict[str, Any]]:
         capture_output=True,
         text=True,
     ).stdout
-    return {entry["name"]: entry for entry in json.loads(output)["types"]}
+    types = json.loads(output)["types"]
+    return {entry["name"]: entry for entry in types if entry["kind"] in {"STRUCT", "ENUM"}}
 
 
 @pytest.mark.parametrize("name", STRUCTS)
