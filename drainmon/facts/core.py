@@ -1,0 +1,97 @@
+"""What source `core` needs: BTF, libbpf, and kernel features that are tried, not looked up by
+version: distributions take them into older kernels."""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drainmon.facts.fact import Fact, Group, Status
+from drainmon.kernel import libbpf, probe
+from drainmon.kernel.conntrack import BTF, OBJECT, Conntrack
+from drainmon.kernel.probe import AttachType, Helper, MapType, has_helper, has_map_type, has_target
+
+_TRACEPOINT = (AttachType.TRACE_RAW_TP, "inet_sock_set_state")
+_ITERATOR = (AttachType.TRACE_ITER, "tcp")
+_STORAGE, _READ = Helper.SK_STORAGE_GET, Helper.PROBE_READ_KERNEL
+_BTF_NAMES = {
+    "tracepoint": ("btf_trace_inet_sock_set_state", "5.5"),
+    "iter/tcp": ("bpf_iter_tcp", "5.9"),
+}
+_Feature = tuple[str, str, Callable[[ctypes.CDLL], bool]]
+_MAPS: tuple[_Feature, ...] = (
+    ("ring buffer", "5.8", lambda lib: has_map_type(lib, MapType.RINGBUF)),
+    ("socket storage", "5.2", lambda lib: has_map_type(lib, MapType.SK_STORAGE)),
+)
+_PROGRAMS: tuple[_Feature, ...] = (
+    ("tp_btf program", "5.5", lambda lib: has_target(lib, *_TRACEPOINT)),
+    ("iter program", "5.9", lambda lib: has_target(lib, *_ITERATOR)),
+    ("storage in tp_btf", "5.11", lambda lib: has_helper(lib, *_TRACEPOINT, _STORAGE)),
+    ("storage in iter", "5.11", lambda lib: has_helper(lib, *_ITERATOR, _STORAGE)),
+    # Forbidden by lockdown=confidentiality.
+    ("kernel reads", "5.5, not locked down", lambda lib: has_helper(lib, *_ITERATOR, _READ)),
+)
+_MAGIC = (b"\x9f\xeb", b"\xeb\x9f")  # linux/btf.h, of either byte order
+
+
+def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
+    return Fact(Group.CORE, name, status, found, advice)
+
+
+def _kernel_has(name: str, there: bool, since: str) -> Fact:
+    if there:
+        return _fact(name, Status.OK, "there")
+    return _fact(name, Status.MISSING, "not in this kernel", f"needs kernel {since} or a backport")
+
+
+def object_file(path: Path = OBJECT) -> Fact:
+    if path.is_file():
+        return _fact("programs", Status.OK, str(path))
+    return _fact("programs", Status.MISSING, f"no {path}", "make build")
+
+
+def btf(root: Path) -> Iterator[Fact]:
+    """The kernel's types, and in them what the programs attach to."""
+    try:
+        types = (root / BTF.relative_to("/")).read_bytes()
+        why = "" if types[:2] in _MAGIC else f"{BTF} is something else"
+    except OSError as error:
+        types, why = b"", f"{BTF}: {error.strerror}"
+    if why:
+        advice = "needs a kernel with CONFIG_DEBUG_INFO_BTF, and /sys in the container"
+        yield _fact("BTF", Status.MISSING, why, advice)
+        return
+    yield _fact("BTF", Status.OK, f"{BTF}, {len(types) >> 10} KB")
+    for name, (symbol, since) in _BTF_NAMES.items():
+        yield _kernel_has(name, b"\0" + symbol.encode() + b"\0" in types, since)
+
+
+def features(no_types: bool) -> Iterator[Fact]:
+    """What the library and the kernel can do, with a trial load of the programs as the last word:
+    when they load, all that they use is there; only otherwise is it tried one by one. Without BTF
+    nobody knows what tracing programs could do."""
+    try:
+        lib = libbpf.load_library()
+    except OSError as error:
+        advice = "install Debian's libbpf1, version 1.0 or later"
+        yield _fact("libbpf", Status.MISSING, f"{error}", advice)
+        return
+    yield _fact("libbpf", Status.OK, f"{libbpf.SONAME} {lib.libbpf_version_string().decode()}")
+    trial = trial_load()
+    if trial.status != Status.OK and (why := probe.refusal(lib)):
+        advice = "by capabilities or the container's seccomp profile: cannot ask what it has"
+        yield _fact("bpf(2)", Status.MISSING, f"the kernel refuses: {why}", advice)
+    else:
+        for name, since, there in _MAPS if no_types else _MAPS + _PROGRAMS:
+            yield _kernel_has(name, trial.status == Status.OK or there(lib), since)
+    yield trial
+
+
+def trial_load() -> Fact:
+    """Load and attach the programs, and let go of them at once."""
+    try:
+        Conntrack(lambda *_: None).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        advice = "do what is said above, or see what libbpf says: drainmon daemon --log-level info"
+        return _fact("trial load", Status.MISSING, why, advice)
+    return _fact("trial load", Status.OK, "loaded and attached")

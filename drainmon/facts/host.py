@@ -1,0 +1,108 @@
+"""What every source needs of the host: to see its processes and to tell its pods apart."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from drainmon.facts.capabilities import Capability
+from drainmon.facts.fact import Fact, Group, Status
+
+INITIAL_PID_NAMESPACE = 4026531836
+"""PROC_PID_INIT_INO of linux/proc_ns.h: the same on every kernel since 3.8."""
+
+_INIT = frozenset({"systemd", "init", "kubelet", "k3s", "k3s-server", "k3s-agent"})
+_NAMESPACE = re.compile(r"pid:\[(\d+)\]")
+_PROC_NEEDED = "mount the host's /proc and give the container hostPID"
+
+
+def release(root: Path) -> str:
+    """The kernel's release, as uname(2) gives it. Raises OSError without /proc."""
+    return (root / "proc/sys/kernel/osrelease").read_text().strip()
+
+
+def kernel(root: Path) -> Fact:
+    try:
+        return Fact(Group.HOST, "kernel", Status.OK, f"Linux {release(root)} {os.uname().machine}")
+    except OSError as error:
+        return Fact(Group.HOST, "kernel", Status.MISSING, f"{error.strerror}", _PROC_NEEDED)
+
+
+def pid_namespace(root: Path) -> Fact:
+    """Whether the node's processes are in sight: in the initial namespace, or in that of a node
+    which is a container itself (kind, k3d), whose pid 1 is an init."""
+    name = "pid namespace"
+    try:
+        link = str((root / "proc/self/ns/pid").readlink())
+        first = (root / "proc/1/comm").read_text().strip()
+    except OSError as error:
+        return Fact(Group.HOST, name, Status.UNKNOWN, f"{error.strerror}", _PROC_NEEDED)
+    match = _NAMESPACE.fullmatch(link)
+    if match and int(match[1]) == INITIAL_PID_NAMESPACE:
+        return Fact(Group.HOST, name, Status.OK, "the host's")
+    if first in _INIT:
+        return Fact(Group.HOST, name, Status.OK, f"that of a node: pid 1 is {first}")
+    advice = "cannot see the node's pods nor tell who calls: set hostPID: true"
+    return Fact(Group.HOST, name, Status.DEGRADED, f"a container's own: pid 1 is {first}", advice)
+
+
+def processes(root: Path, caps: frozenset[Capability]) -> Fact:
+    """Whether this process may see the namespace and the sockets of others. Tried on all of them:
+    a security module can refuse what the capabilities allow."""
+    looked = refused = 0
+    for pid in others(root):
+        try:
+            (root / "proc" / pid / "ns/net").readlink()
+            os.scandir(root / "proc" / pid / "fd").close()
+            looked += 1
+        except PermissionError:
+            refused += 1
+        except OSError:  # ended meanwhile
+            continue
+    found = f"can look into {looked} of {looked + refused}"
+    if not refused or (Capability.SYS_PTRACE in caps and looked > refused):
+        return Fact(Group.HOST, "processes", Status.OK, found)
+    advice = "run as root with SYS_PTRACE, in a container with securityContext.privileged"
+    return Fact(Group.HOST, "processes", Status.MISSING, found, advice)
+
+
+def others(root: Path) -> Iterator[str]:
+    """The pid of every process but this one; kernel threads have no command line."""
+    own = str(os.getpid())
+    for folder in (root / "proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if folder.name != own and (folder / "cmdline").read_bytes():
+                yield folder.name
+
+
+def parse_layout(cgroup: str) -> str:
+    """v1, v2 or hybrid by the text of /proc/<pid>/cgroup, empty without cgroups; cgroups(7)."""
+    hierarchies = {line.split(":", 1)[0] for line in cgroup.splitlines() if ":" in line}
+    if hierarchies == {"0"}:
+        return "v2"
+    return "hybrid" if "0" in hierarchies else "v1" if hierarchies else ""
+
+
+def cgroups(root: Path) -> Fact:
+    """Layout, and the kubelet's driver as the names of its folders show it."""
+    try:
+        layout = parse_layout((root / "proc/self/cgroup").read_text())
+    except OSError:
+        layout = ""
+    if not layout:
+        advice = "pods are called by their network namespace: the kernel has no cgroups"
+        return Fact(Group.HOST, "cgroups", Status.DEGRADED, "none", advice)
+    return Fact(Group.HOST, "cgroups", Status.OK, f"{layout}, {_driver(root)}")
+
+
+def _driver(root: Path) -> str:
+    # v2 has the pods' folders at the top, v1 and hybrid below a controller; a kubelet that is told
+    # a cgroup root (kind) puts them into a folder of its own.
+    top = root / "sys/fs/cgroup"
+    for prefix in ("", "*/", "*/*/"):
+        if any(top.glob(f"{prefix}*kubepods.slice")):
+            return "kubelet with the systemd driver"
+        if any(top.glob(f"{prefix}kubepods")):
+            return "kubelet with the cgroupfs driver"
+    return "no kubelet's folders in sight"

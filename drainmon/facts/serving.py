@@ -1,0 +1,109 @@
+"""What the hooks need: a socket that they can reach, a client that they can run, names of pods."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drainmon.facts.fact import Fact, Group, Status
+
+Ask = Callable[[Path], Mapping[str, object]]
+"""The /healthz of the daemon behind a socket. Raises OSError "cannot X: why"."""
+
+LONGEST_PATH = 107
+"""Bytes; sun_path of unix(7), its final zero left out."""
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
+    return Fact(Group.SERVING, name, status, found, advice)
+
+
+@dataclass(frozen=True)
+class Mount:
+    point: str
+    kind: str
+    options: frozenset[str]
+
+
+def parse_mount(mountinfo: str, path: Path) -> Mount | None:
+    """The mount that `path` is on, by the text of /proc/<pid>/mountinfo; proc_pid_mountinfo(5).
+    A row that cannot be read is passed over."""
+    found: Mount | None = None
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(), right.split()
+        if len(fields) < 6 or not kind:
+            continue
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        # Of two mounts on one folder, the later hides the earlier.
+        if path.is_relative_to(point) and (found is None or len(point) >= len(found.point)):
+            found = Mount(point, kind[0], frozenset(fields[5].split(",")))
+    return found
+
+
+def pod_logs(folder: Path) -> Fact:
+    """The folder whose entries name the pods, <namespace>_<name>_<uid>."""
+    try:
+        count = sum(entry.name.count("_") == 2 for entry in os.scandir(folder))
+    except OSError as error:
+        advice = "pods are called by their container's ID; on Kubernetes, mount it (or --pod-logs)"
+        return _fact("pod logs", Status.DEGRADED, f"{folder}: {error.strerror}", advice)
+    return _fact("pod logs", Status.OK, f"{folder}, {count} pods")
+
+
+def socket_folder(root: Path, socket: Path) -> Fact:
+    """Whether the daemon could listen at `socket`, an absolute path."""
+    name = "socket folder"
+    try:
+        why, found = _no_room(root, socket)
+    except OSError as error:
+        why, found = "run as root", f"{socket.parent}: {error.strerror}"
+    return _fact(name, Status.MISSING if why else Status.OK, found, why)
+
+
+def _no_room(root: Path, socket: Path) -> tuple[str, str]:
+    """What to do, empty when there is room for the socket, and what was found."""
+    path = root / socket.relative_to("/")
+    if len(os.fsencode(socket)) > LONGEST_PATH:
+        return "choose another --socket", f"{socket} is longer than {LONGEST_PATH} bytes"
+    if path.exists() and not path.is_socket():
+        return "choose another --socket", f"{socket} is something else than a socket"
+    there = next(folder for folder in path.parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "run as root or choose another --socket"
+        return why, f"cannot make {socket} in /{there.relative_to(root)}"
+    return "", f"{socket.parent}{'' if there == path.parent else ' can be made'}"
+
+
+def file_system(root: Path, socket: Path) -> Fact:
+    """Whether drainmon-wait can be run from the socket's folder: a container's mount of it takes
+    noexec over."""
+    name = "file system"
+    try:
+        text = (root / "proc/self/mountinfo").read_text(errors="surrogateescape")
+        mount = parse_mount(text, socket.parent)
+    except OSError:
+        mount = None
+    if mount is None:
+        return _fact(name, Status.UNKNOWN, "no /proc/self/mountinfo")
+    found = f"{mount.kind} on {mount.point}"
+    if "noexec" not in mount.options:
+        return _fact(name, Status.OK, found)
+    advice = "drainmon-wait cannot be run from there: put it into another mount, or use curl"
+    return _fact(name, Status.DEGRADED, f"{found} is noexec", advice)
+
+
+def daemon(ask: Ask, socket: Path) -> Fact:
+    """Whether a daemon answers."""
+    advice = "hooks count by themselves; start it: drainmon daemon"
+    try:
+        health = ask(socket)
+        found = f"version {health['version']}, source {health['source']}"
+    except OSError as error:
+        return _fact("daemon", Status.DEGRADED, f"{error}", advice)
+    except (KeyError, TypeError):
+        return _fact("daemon", Status.DEGRADED, f"something else answers at {socket}", advice)
+    return _fact("daemon", Status.OK, found)

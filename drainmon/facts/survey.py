@@ -1,0 +1,47 @@
+"""Every fact, in the order in which it is shown. Changes nothing on the host."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from drainmon.facts import bcc, capabilities, core, host, procfs, serving
+from drainmon.facts.fact import Fact, Group, Status
+
+
+def survey(
+    environment: Mapping[str, str],
+    socket: Path,
+    pod_logs: Path,
+    ask: serving.Ask,
+    root: Path = Path("/"),
+) -> Iterator[Fact]:
+    """The facts about the host whose folders are below `root`; what has to be tried is tried on
+    this one. `socket` is absolute."""
+    kernel = host.kernel(root)
+    yield kernel
+    if kernel.status != Status.OK:  # no /proc: nothing else can be said
+        return
+    caps = capabilities.effective(root)
+    yield capabilities.held(caps)
+    yield host.pid_namespace(root)
+    yield host.processes(root, caps)
+    yield host.cgroups(root)
+
+    yield core.object_file()
+    types = tuple(core.btf(root))
+    yield from types
+    yield capabilities.to_trace(Group.CORE, caps)
+    yield capabilities.to_enter(caps)
+    yield from core.features(no_types=types[0].status != Status.OK)
+
+    yield bcc.package(bcc.locate())
+    yield bcc.library(root)
+    yield bcc.headers(root, host.release(root), environment)
+    yield bcc.tracepoint(root)
+    yield capabilities.to_trace(Group.BCC, caps)
+
+    yield procfs.tables(root)
+
+    yield serving.pod_logs(pod_logs)
+    yield serving.socket_folder(root, socket)
+    yield serving.file_system(root, socket)
+    yield serving.daemon(ask, socket)
