@@ -10,8 +10,8 @@ TIMEOUT = 10.0
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("drainmon", timeout=TIMEOUT)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("drainmon", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -20,9 +20,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get(path: Path, resource: str) -> Any:
+def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
     """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why"."""
-    connection = _UnixConnection(path)
+    connection = _UnixConnection(path, timeout)
     try:
         connection.request("GET", resource)
         response = connection.getresponse()

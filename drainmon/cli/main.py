@@ -14,6 +14,7 @@ from drainmon.cli.duration import parse_duration
 
 DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
 SOURCES = ("auto", "core", "bcc", "procfs")
+DEFAULT_POD_LOGS = "/var/log/pods"
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -72,6 +73,27 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="show the node's pods and latest drains",
         description="Shows the pods of this node with their connections, and the latest drains.",
     )
+    check = commands.add_parser(
+        "check",
+        parents=[common],
+        help="show what this host has of what drainmon needs",
+        description="Shows, for each source, what it needs, what this host has of it, and what to"
+        " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (a lesser"
+        " source, or the host keeps something from it), 2 unusable.",
+    )
+    check.add_argument(
+        "--json",
+        action="store_true",
+        default=environment.get("DRAINMON_JSON", "").lower() in {"1", "true", "yes"},
+        help="print one JSON object",
+    )
+    check.add_argument(
+        "--pod-logs",
+        type=Path,
+        metavar="PATH",
+        default=Path(environment.get("DRAINMON_POD_LOGS", DEFAULT_POD_LOGS)),
+        help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
+    )
     return parser
 
 
@@ -101,12 +123,21 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
     asyncio.run(serve(options))
 
 
+def _run_check(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    # It knows libbpf, which the other commands do without.
+    from drainmon.cli.check import check  # noqa: PLC0415
+
+    return check(environment, arguments.socket, arguments.pod_logs, arguments.json)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage."""
+    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check` has its own."""
     arguments = make_parser(os.environ).parse_args(argv)
     try:
         if arguments.command == "daemon":
             _run_daemon(arguments, os.environ)
+        elif arguments.command == "check":
+            return _run_check(arguments, os.environ)
         else:
             sys.stdout.write(status.show(arguments.socket) + "\n")
     except OSError as error:

@@ -1,0 +1,90 @@
+"""`drainmon check`: its text, its JSON, its flags."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from drainmon.cli import check, main
+from drainmon.facts.fact import Fact, Group, Status, Verdict
+
+FACTS = (
+    Fact(Group.HOST, "kernel", Status.OK, "Linux 5.10.0"),
+    Fact(Group.CORE, "BTF", Status.MISSING, "none", "needs CONFIG_DEBUG_INFO_BTF"),
+    Fact(Group.CORE, "libbpf", Status.UNKNOWN, "who knows"),
+    Fact(Group.BCC, "tracepoint", Status.DEGRADED, "not mounted", "mount it"),
+)
+DEGRADED = Verdict("bcc", True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_one_line_a_fact_and_the_choice_last() -> None:
+    assert check.as_lines(FACTS, DEGRADED, colour=False).splitlines() == [
+        "the host",
+        "  ok        kernel      Linux 5.10.0",
+        "",
+        "source core",
+        "  missing   BTF         none; needs CONFIG_DEBUG_INFO_BTF",
+        "  unknown   libbpf      who knows",
+        "",
+        "source bcc",
+        "  degraded  tracepoint  not mounted; mount it",
+        "",
+        "would use: bcc",
+    ]
+
+
+def test_nothing_works() -> None:
+    assert check.as_lines(FACTS, Verdict(None, True), colour=False).endswith("\nwould use: none")
+
+
+def test_every_group_has_a_title_and_every_status_a_colour() -> None:
+    facts = [Fact(group, "x", status, "y") for group in Group for status in Status]
+    assert check.as_lines(facts, DEGRADED, colour=True).count("\033[0m") == len(facts)
+
+
+@pytest.mark.parametrize(
+    ("environment", "stream", "colour"),
+    [
+        ({}, Terminal(), True),
+        ({"NO_COLOR": ""}, Terminal(), True),
+        ({"NO_COLOR": "1"}, Terminal(), False),
+        ({}, io.StringIO(), False),
+    ],
+)
+def test_colour(environment: dict[str, str], stream: io.StringIO, colour: bool) -> None:
+    assert check.wants_colour(environment, stream) == colour
+
+
+def test_json() -> None:
+    document = json.loads(check.as_document(FACTS, DEGRADED))
+    assert (document["usable"], document["degraded"], document["source"]) == (True, True, "bcc")
+    assert document["facts"][1] == {
+        "group": "core",
+        "name": "BTF",
+        "status": "missing",
+        "found": "none",
+        "advice": "needs CONFIG_DEBUG_INFO_BTF",
+    }
+    assert json.loads(check.as_document(FACTS, Verdict(None, True)))["usable"] is False
+
+
+@pytest.mark.parametrize(
+    ("environment", "argv", "as_json", "pod_logs"),
+    [
+        ({}, [], False, "/var/log/pods"),
+        ({}, ["--json", "--pod-logs", "/x"], True, "/x"),
+        ({"DRAINMON_JSON": "true", "DRAINMON_POD_LOGS": "/y"}, [], True, "/y"),
+        ({"DRAINMON_JSON": "0"}, [], False, "/var/log/pods"),
+    ],
+)
+def test_flags_are_environment_variables_too(
+    environment: dict[str, str], argv: list[str], as_json: bool, pod_logs: str
+) -> None:
+    arguments = main.make_parser(environment).parse_args(["check", *argv])
+    assert (arguments.json, arguments.pod_logs) == (as_json, Path(pod_logs))
