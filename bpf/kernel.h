@@ -38,7 +38,7 @@ enum bpf_map_type {
 
 struct in6_addr {
 	union {
-		__u8 u6_addr8[16];
+		__be32 u6_addr32[4];
 	} in6_u;
 };
 
@@ -102,6 +102,11 @@ struct tcp_timewait_sock {
 };
 
 struct seq_file {
+};
+
+/* There since kernel 5.15: the TCP iterator locks the socket it shows. */
+struct bpf_tcp_iter_state {
+	unsigned int cur_sk;
 };
 
 struct bpf_iter_meta {

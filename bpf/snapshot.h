@@ -2,7 +2,8 @@
 /*
  * One socket of a snapshot: its record for user space, and its entry in the
  * counters if it has none or a wrong one (older than the programs, or an event
- * was missed). The iterator holds the socket's lock, so its state stands still.
+ * was missed). Since kernel 5.15 the iterator holds the socket's lock, so that its
+ * state stands still.
  */
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
@@ -24,6 +25,17 @@ static __always_inline void map_ipv4(__u8 *address, __be32 ipv4)
 	__builtin_memcpy(address + 12, &ipv4, sizeof(ipv4));
 }
 
+/* Word by word: a plain load needs no leave to read kernel memory (lockdown). */
+static __always_inline void copy_ipv6(__u8 *address, const struct in6_addr *ipv6)
+{
+	__be32 *words = (__be32 *)address;
+
+	words[0] = ipv6->in6_u.u6_addr32[0];
+	words[1] = ipv6->in6_u.u6_addr32[1];
+	words[2] = ipv6->in6_u.u6_addr32[2];
+	words[3] = ipv6->in6_u.u6_addr32[3];
+}
+
 /* What every kind of socket has. */
 static __always_inline void describe(struct sock_common *sk, struct socket_record *record)
 {
@@ -32,8 +44,8 @@ static __always_inline void describe(struct sock_common *sk, struct socket_recor
 	record->state = sk->skc_state;
 	if (sk->skc_family == AF_INET6 && bpf_core_field_exists(sk->skc_v6_daddr)) {
 		record->flags |= RECORD_IPV6;
-		BPF_CORE_READ_INTO(&record->local, sk, skc_v6_rcv_saddr.in6_u.u6_addr8);
-		BPF_CORE_READ_INTO(&record->remote, sk, skc_v6_daddr.in6_u.u6_addr8);
+		copy_ipv6(record->local, &sk->skc_v6_rcv_saddr);
+		copy_ipv6(record->remote, &sk->skc_v6_daddr);
 	} else {
 		map_ipv4(record->local, sk->skc_rcv_saddr);
 		map_ipv4(record->remote, sk->skc_daddr);
@@ -50,6 +62,11 @@ static __always_inline void describe(struct sock_common *sk, struct socket_recor
 	}
 }
 
+static __always_inline bool socket_is_locked(void)
+{
+	return bpf_core_type_exists(struct bpf_tcp_iter_state);
+}
+
 static __always_inline struct connection *enter(struct tcp_sock *tcp, const struct port_key *key,
 						struct port_counters *counters, __u8 state)
 {
@@ -57,7 +74,8 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 	struct change change = {.enter = state};
 
 	if (connection) {
-		if (connection->state == state)
+		/* Without the lock the tracepoint may be ahead of what we see. */
+		if (connection->state == state || !socket_is_locked())
 			return connection;
 		change.leave = connection->state;
 		connection->state = state;

@@ -33,5 +33,9 @@ def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
     finally:
         connection.close()
     if response.status != 200:
-        raise OSError(f"cannot ask the daemon at {path}: {answer.get('error', response.reason)}")
+        raise OSError(f"cannot ask the daemon at {path}: {_why(answer) or response.reason}")
     return answer
+
+
+def _why(answer: Any) -> str | None:
+    return answer.get("error") if isinstance(answer, dict) else None

@@ -12,7 +12,7 @@ from drainmon.kernel.probe import AttachType, Helper, MapType, has_helper, has_m
 
 _TRACEPOINT = (AttachType.TRACE_RAW_TP, "inet_sock_set_state")
 _ITERATOR = (AttachType.TRACE_ITER, "tcp")
-_STORAGE, _READ = Helper.SK_STORAGE_GET, Helper.PROBE_READ_KERNEL
+_STORAGE = Helper.SK_STORAGE_GET
 _BTF_NAMES = {
     "tracepoint": ("btf_trace_inet_sock_set_state", "5.5"),
     "iter/tcp": ("bpf_iter_tcp", "5.9"),
@@ -28,7 +28,6 @@ _PROGRAMS: tuple[_Feature, ...] = (
     ("storage in tp_btf", "5.11", lambda lib: has_helper(lib, *_TRACEPOINT, _STORAGE)),
     ("storage in iter", "5.11", lambda lib: has_helper(lib, *_ITERATOR, _STORAGE)),
     # Forbidden by lockdown=confidentiality.
-    ("kernel reads", "5.5, not locked down", lambda lib: has_helper(lib, *_ITERATOR, _READ)),
 )
 _MAGIC = (b"\x9f\xeb", b"\xeb\x9f")  # linux/btf.h, of either byte order
 

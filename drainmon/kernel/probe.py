@@ -39,7 +39,6 @@ class Helper(IntEnum):
     """enum bpf_func_id."""
 
     SK_STORAGE_GET = 107
-    PROBE_READ_KERNEL = 113
 
 
 class ProgramType(IntEnum):
