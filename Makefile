@@ -29,8 +29,8 @@ help: ## this list
 build: $(BIN)/drainmon drainmon/kernel/drainmon.bpf.o build/drainmon-wait ## the daemon, its kernel programs, the client
 
 .PHONY: demo
-demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx)
-	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX))
+demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
+	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: test
 test: build ## every test (those that need root or BPF skip elsewhere, with the reason)

@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         default=ROOT / "build" / "drainmon-wait",
         help="the drainmon-wait to run (default: %(default)s)",
     )
+    parser.add_argument(
+        "--source", default="auto", help="the daemon's source: auto, core, bcc or procfs"
+    )
     daemon = parser.add_mutually_exclusive_group()
     daemon.add_argument(
         "--daemon",
@@ -114,7 +117,7 @@ def _demo(options: argparse.Namespace, terminal: Terminal) -> int:
             )
             socket = directory / "drainmon.sock"
             if drainmon in hooks and not options.no_daemon:
-                _start_daemon(stack, options.daemon, socket)
+                _start_daemon(stack, options.daemon, socket, options.source)
         tools = Tools(options.client.resolve(), socket.resolve())
         terminal.line(f"nginx {'.'.join(map(str, version))}, SIGTERM after the hook, grace 30 s")
         trials = [
@@ -130,8 +133,9 @@ def _demo(options: argparse.Namespace, terminal: Terminal) -> int:
     return verdict(trials, endless_can_race=endless_can_race, terminal=terminal)
 
 
-def _start_daemon(stack: ExitStack, program: Path, socket: Path) -> None:
-    stack.enter_context(running_daemon(program, socket, socket.with_name("daemon.log")))
+def _start_daemon(stack: ExitStack, program: Path, socket: Path, source: str) -> None:
+    log, flags = socket.with_name("daemon.log"), ("--source", source)
+    stack.enter_context(running_daemon(program, socket, log, flags))
 
 
 def _trial(hook: Hook, tools: Tools, nginx: Path, place: str, terminal: Terminal) -> Trial:

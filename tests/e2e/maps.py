@@ -41,6 +41,10 @@ class DaemonMaps:
     def unwatch(self, netns: int, port: int) -> None:
         _bpftool("map", "delete", "id", self._id("watches"), "key", *_key(netns, port))
 
+    def freeze(self, name: str) -> None:
+        """No more changes from user space, for good."""
+        subprocess.run(["bpftool", "map", "freeze", "id", self._id(name)], check=True)
+
     def ports(self) -> set[tuple[int, int]]:
         keys = [
             PortKey.from_buffer_copy(bytes(int(byte, 16) for byte in entry["key"]))
