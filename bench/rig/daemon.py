@@ -1,7 +1,6 @@
 """A drainmon daemon on this host, for as long as a block lasts."""
 
 import http.client
-import os
 import socket
 import subprocess
 import time
@@ -29,8 +28,6 @@ def running_daemon(
         try:
             process = subprocess.Popen(
                 [program, "daemon", "--socket", socket_path, *flags],
-                # A free port: another daemon may run on this host.
-                env={"DRAINMON_LISTEN": "127.0.0.1:0", **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

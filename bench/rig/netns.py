@@ -31,11 +31,8 @@ class Netns:
         self.name = name
         self.path = NAMES / name
         ip("netns", "add", name)
+        self.inode = self.path.stat().st_ino
         ip("-n", name, "link", "set", "lo", "up")
-
-    @property
-    def inode(self) -> int:
-        return self.path.stat().st_ino
 
     def call(self, function: Callable[[], T]) -> T:
         """The result of `function`, run by a thread inside the namespace."""
