@@ -1,0 +1,62 @@
+"""Open files of /proc/<pid>/net. Each holds the namespace: it can be read again and again, also
+when the process has ended."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+PAGE = mmap.PAGESIZE
+"""A longer table takes several reads. Between two of them the kernel may lose its place, and pass
+over a socket."""
+
+_PIECE = 1 << 17  # parsed at once: the event loop waits no longer than that takes
+_READ = 1 << 13  # the kernel gives a page at a time
+
+
+def open_net(pid: int, root: Path = Path("/proc")) -> tuple[int, ...]:
+    """File descriptors of snmp, tcp and, unless the kernel is without IPv6, tcp6.
+
+    Raises OSError "cannot X: why", FileNotFoundError when the process is gone.
+    """
+    files = []
+    with ExitStack() as opened:
+        for name in ("snmp", "tcp", "tcp6"):
+            try:
+                files.append(_open(root / str(pid) / "net" / name))
+            except FileNotFoundError:
+                if name != "tcp6":
+                    raise
+            else:
+                opened.callback(os.close, files[-1])
+        opened.pop_all()
+    return tuple(files)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot open {path}: {error.strerror}") from error
+
+
+def read_whole(file: int) -> bytes:
+    """What a short file says now."""
+    return os.pread(file, _PIECE, 0)
+
+
+def read_rows(table: int) -> Iterator[bytes]:
+    """A table as it is now, in pieces. Each whole row stands between two newlines of one piece."""
+    os.lseek(table, 0, os.SEEK_SET)
+    parts: list[bytes] = []
+    size = 0
+    while part := os.read(table, _READ):
+        parts.append(part)
+        size += len(part)
+        if size >= _PIECE:
+            piece = b"".join(parts)
+            yield piece
+            rest = piece[piece.rfind(b"\n") :]
+            parts, size = [rest], len(rest)
+    yield b"".join(parts)

@@ -1,0 +1,52 @@
+"""Passive opens of /proc/net/snmp: found by name, never guessed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drainmon.procfs.net_snmp import parse_passive_opens
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "proc_net"
+SNMP = b"Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn ActiveOpens PassiveOpens X\nTcp: 200 -1 18 12345 0\n"
+
+
+@pytest.mark.parametrize("pod", ["web-jspw5", "web-qc9pc"])
+def test_real_files(pod: str) -> None:
+    text = (FIXTURES / f"{pod}.snmp").read_bytes()
+    names, values = (line.split() for line in text.splitlines() if line.startswith(b"Tcp:"))
+    assert parse_passive_opens(text) == int(values[names.index(b"PassiveOpens")]) > 0
+
+
+def test_found_by_name() -> None:
+    assert parse_passive_opens(SNMP) == 12345
+    moved = SNMP.replace(b"ActiveOpens PassiveOpens", b"PassiveOpens ActiveOpens")
+    assert parse_passive_opens(moved) == 18
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"Tcp: ", b"Tcp: PassiveOpens\n", b"Tcp: PassiveOpens\nUdp: 1\n",
+        b"Tcp: PassiveOpens\nTcp: \n", b"Tcp: PassiveOpens\nTcp: x\n",
+        b"Tcp: PassiveOpens\nTcp: -1\n", b"Tcp: PassiveOpens\nTcp: 1",
+        b"TcpExt: PassiveOpens\nTcpExt: 1\n", b"Tcp: PassiveOpensX\nTcp: 1\n",
+        b"Tcp: PassiveOpens\nTcp: " + b"9" * 5000 + b"\n",
+    ],
+)  # fmt: skip
+def test_not_there(text: bytes) -> None:
+    assert parse_passive_opens(text) is None
+
+
+@given(
+    st.binary()
+    | st.lists(st.sampled_from([b"Tcp: ", b"PassiveOpens", b" ", b"\n", b"1"])).map(b"".join)
+)
+def test_no_bytes_break_it(text: bytes) -> None:
+    parse_passive_opens(text)
+
+
+@given(cut=st.integers(0, len(SNMP)))
+def test_a_torn_file_says_nothing_or_the_truth(cut: int) -> None:
+    assert parse_passive_opens(SNMP[:cut]) in (None, 12345)
