@@ -51,12 +51,13 @@ class Socket(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """One listening socket with its accept queue: connections waiting, and how many may."""
+    """One listening socket with its accept queue: connections waiting, and how many may (None: the
+    source cannot tell)."""
 
     local: bytes
     local_port: int
     unaccepted: int
-    limit: int
+    limit: int | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""Source `procfs`: /proc/<pid>/net/{tcp,tcp6,snmp}, for any kernel and without capabilities.
+
+It is exact as of its last look, and looks only at pods that somebody asks for.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.discovery import live_namespaces
+from drainmon.pods.pod import Pod
+from drainmon.procfs import net_files, process
+from drainmon.procfs.net_snmp import parse_passive_opens
+from drainmon.procfs.net_tcp import find_rows
+from drainmon.sources.base import Listeners, Place
+from drainmon.sources.sightings import Sightings
+
+LOOK_SHARE = 20
+"""Counters are read again no sooner than this many times what the last look took."""
+
+KEPT = 60.0
+"""Seconds after the last look for which a pod without processes is remembered."""
+
+_NEVER = float("-inf")
+
+
+class ProcfsSource:
+    """`accepted` is counted from the first look at a pod, on all ports of its namespace together;
+    `last_accept` is when a look found it grown: later than it was, never earlier."""
+
+    name = "procfs"
+    look_interval = 0.075
+    announces = False
+    """It does not hear of new listeners."""
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._watchers: dict[int, _Watcher] = {}
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="procfs")
+
+    async def start(self) -> None:
+        """Nothing: what exists already is seen when it is looked at."""
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def open(self, pid: int) -> Place:
+        return Place(net_files.open_net(pid))
+
+    async def counters(self, pod: Pod) -> Counts:
+        watcher = self._watcher(pod)
+        if watcher.outdated(pod, self.look_interval):
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._count, watcher, pod)
+        return watcher.counts
+
+    def _count(self, watcher: "_Watcher", pod: Pod) -> None:
+        with watcher.lock:
+            if not watcher.outdated(pod, self.look_interval):  # another caller was first
+                return
+            for nginx in pod.processes:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    place = self.open(nginx.pid)
+                    with contextlib.closing(place):
+                        if process.start_time(nginx.pid) == nginx.started:
+                            watcher.look(pod, place)
+                            return
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        watcher = self._watcher(pod)
+        # A caller who gives up closes its place while the thread still reads.
+        own = Place(tuple(map(os.dup, place.files)))
+        future = self._threads.submit(watcher.snapshot, pod, own)
+        future.add_done_callback(lambda _: own.close())
+        return await asyncio.wrap_future(future)
+
+    def _watcher(self, pod: Pod) -> "_Watcher":
+        return self._watchers.setdefault(pod.number, _Watcher())
+
+    def watch(self, pod: Pod) -> None:
+        """Nothing: changes are found by looking."""
+
+    def unwatch(self, pod: Pod) -> None:
+        """Nothing."""
+
+    def missed(self) -> dict[str, int]:
+        return {}
+
+    async def prune(self) -> None:
+        living = await asyncio.to_thread(live_namespaces)
+        latest = time.monotonic() - KEPT
+        for number, watcher in list(self._watchers.items()):
+            if watcher.netns not in living and watcher.ended < latest:
+                del self._watchers[number]
+
+
+class _Watcher:
+    """What is known of one pod. `lock` is for whoever looks, in a thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.counts = Counts()
+        self.netns = 0
+        self.ended = time.monotonic()
+        self._fresh_until = _NEVER
+        self._ports: frozenset[int] = frozenset()
+        self._sightings = Sightings()
+        self._opens_before: int | None = None
+
+    def outdated(self, pod: Pod, interval: float) -> bool:
+        """Whether the last look is older than `interval`, or was for other ports."""
+        fresh_until = max(self._fresh_until, self.ended + interval)
+        return self._ports != pod.ports or time.monotonic() > fresh_until
+
+    def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        """A look; that nothing is in flight in a long table is believed when it is seen twice."""
+        with self.lock:
+            snapshot, long = self.look(pod, place)
+            if long and not any(socket.in_flight for socket in snapshot.sockets):
+                snapshot, _ = self.look(pod, place)
+            return snapshot
+
+    def look(self, pod: Pod, place: Place) -> tuple[Snapshot, bool]:
+        """The pod's sockets, and whether a table was longer than what the kernel gives at once."""
+        snmp, *tables = place.files
+        began = time.monotonic()
+        look = self._sightings.begin(began)
+        long = False
+        for table in tables:
+            size = 0
+            for piece in net_files.read_rows(table):
+                look.add(find_rows(piece, pod.ports), time.monotonic())
+                size += len(piece)
+            long |= size > net_files.PAGE
+        # Read behind the sockets: who comes in between is at least an arrival.
+        opens = parse_passive_opens(net_files.read_whole(snmp))
+        if opens is None:
+            raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+        ended = time.monotonic()
+        self._sightings.end(look, ended)
+        snapshot = Snapshot(began, ended, look.sockets(), tuple(look.listeners))
+        self._count(snapshot, opens)
+        self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
+        self._fresh_until = ended + LOOK_SHARE * (ended - began)
+        return snapshot, long
+
+    def _count(self, snapshot: Snapshot, opens: int) -> None:
+        if self._opens_before is None:
+            self._opens_before = opens
+        accepted, last = opens - self._opens_before, self.counts.last_accept
+        if accepted > self.counts.accepted:
+            last = snapshot.finished
+        by_state = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
+        self.counts = Counts(dict(by_state), accepted, last)

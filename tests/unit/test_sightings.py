@@ -1,0 +1,104 @@
+"""Connections from look to look: when they came, how long they are silent."""
+
+from drainmon.model.snapshot import Listener, Socket
+from drainmon.model.tcp import TcpState
+from drainmon.procfs.net_tcp import find_rows
+from drainmon.sources.sightings import WATCHED_WITHIN, Sightings
+from tests.unit.proc_net import Row, packed, table
+
+PORTS = frozenset({80})
+SILENT, USED = Row(remote_port=40000, ato=0), Row(remote_port=40000)
+OTHER = Row(remote_port=40001)
+
+
+class Eyes:
+    """Looks at tables made of rows."""
+
+    def __init__(self) -> None:
+        self.sightings = Sightings()
+        self.listeners: list[Listener] = []
+
+    def look(self, now: float, *rows: Row) -> tuple[Socket, ...]:
+        look = self.sightings.begin(now)
+        look.add(find_rows(table(*rows), PORTS), now)
+        self.sightings.end(look, now)
+        self.listeners = look.listeners
+        return look.sockets()
+
+
+def test_a_row_becomes_a_socket() -> None:
+    row = Row(remote_port=40000, state=4, tx_queue=7)
+    address = packed(row.local)
+    assert Eyes().look(1.0, row) == (
+        Socket(address, 80, address, 40000, TcpState.FIN_WAIT1, 1, 7, 0.0, 0.0),
+    )
+
+
+def test_what_is_there_at_the_first_look_was_opened_before() -> None:
+    eyes = Eyes()
+    (first,) = eyes.look(1.0, USED)
+    assert first.opened is None
+    assert [s.opened for s in eyes.look(1.1, USED, OTHER)] == [None, 1.1]
+    assert [s.opened for s in eyes.look(1.2, USED, OTHER)] == [None, 1.1]
+
+
+def test_an_unchanged_connection_is_the_same_object() -> None:
+    eyes = Eyes()
+    assert eyes.look(1.0, USED)[0] is eyes.look(1.1, USED)[0]
+
+
+def test_a_changed_one_keeps_its_age() -> None:
+    eyes = Eyes()
+    eyes.look(1.0)
+    eyes.look(1.1, USED)
+    (ended,) = eyes.look(1.2, Row(remote_port=40000, state=8))
+    assert (ended.opened, ended.state) == (1.1, TcpState.CLOSE_WAIT)
+
+
+def test_the_same_addresses_again_are_another_connection() -> None:
+    eyes = Eyes()
+    eyes.look(1.0, Row(remote_port=40000, state=6, ato=None))
+    (again,) = eyes.look(1.1, SILENT)
+    assert (again.opened, again.idle_in) == (1.1, 0.0)
+
+
+def test_nobody_knows_what_came_while_nobody_looked() -> None:
+    eyes = Eyes()
+    eyes.look(1.0, SILENT)
+    later = 1.0 + WATCHED_WITHIN + 0.1
+    renewed = Row(remote_port=40000, ato=0, inode=9)
+    same, new = eyes.look(later, SILENT, OTHER)
+    assert (same.idle_in, new.opened) == (later - 1.0, None)
+    (another,) = eyes.look(2 * later, renewed)
+    assert (another.idle_in, another.opened) == (0.0, None)
+
+
+def test_silence_grows_into_never_used() -> None:
+    eyes = Eyes()
+    assert [eyes.look(now, SILENT)[0].never_used for now in (1.0, 2.0, 2.9, 3.1)] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert not eyes.look(3.2, USED)[0].never_used
+
+
+def test_once_used_is_used_for_ever() -> None:
+    eyes = Eyes()
+    eyes.look(1.0, USED)
+    assert [eyes.look(now, SILENT)[0].bytes_received for now in (2.0, 3.0, 4.0)] == [1, 1, 1]
+
+
+def test_what_came_with_fast_open_leaves_no_trace() -> None:
+    listener = Row(state=10, ato=0, last=16, rx_queue=2)
+    eyes = Eyes()
+    assert [eyes.look(now, listener, SILENT)[0].never_used for now in (1.0, 4.0)] == [False, False]
+    assert eyes.listeners == [Listener(packed(listener.local), 80, 2, None)]
+
+
+def test_listeners_of_one_port_are_all_there() -> None:
+    eyes = Eyes()
+    assert eyes.look(1.0, Row(state=10, ato=0), Row(state=10, ato=0, inode=2)) == ()
+    assert len(eyes.listeners) == 2
+
+
+def test_a_state_that_nobody_knows_is_passed_over() -> None:
+    assert len(Eyes().look(1.0, Row(state=99), USED)) == 1
