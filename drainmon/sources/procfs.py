@@ -32,7 +32,8 @@ _NEVER = float("-inf")
 
 class ProcfsSource:
     """`accepted` is counted from the first look at a pod, on all ports of its namespace together;
-    `last_accept` is when a look found it grown: later than it was, never earlier."""
+    `last_accept` is when a look found it grown, later than it was, never earlier; at first, when
+    the first look was."""
 
     name = "procfs"
     look_interval = 0.075
@@ -91,7 +92,11 @@ class ProcfsSource:
     def missed(self) -> dict[str, int]:
         return {}
 
-    async def prune(self) -> None:
+    def ports(self, netns: int) -> frozenset[int]:
+        """None: nobody has told of listeners that have closed."""
+        return frozenset()
+
+    async def prune(self, pods: list[Pod]) -> None:
         living = await asyncio.to_thread(live_namespaces)
         latest = time.monotonic() - KEPT
         for number, watcher in list(self._watchers.items()):
@@ -118,42 +123,45 @@ class _Watcher:
         return self._ports != pod.ports or time.monotonic() > fresh_until
 
     def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        """A look; that nothing is in flight in a long table is believed when it is seen twice."""
         with self.lock:
-            snapshot, long = self.look(pod, place)
-            if long and not any(socket.in_flight for socket in snapshot.sockets):
-                snapshot, _ = self.look(pod, place)
-            return snapshot
+            return self.look(pod, place)
 
-    def look(self, pod: Pod, place: Place) -> tuple[Snapshot, bool]:
-        """The pod's sockets, and whether a table was longer than what the kernel gives at once."""
+    def look(self, pod: Pod, place: Place) -> Snapshot:
+        """The pod's sockets. Hold the lock."""
         snmp, *tables = place.files
         began = time.monotonic()
         look = self._sightings.begin(began)
-        long = False
+        in_parts = False
         for table in tables:
             size = 0
             for piece in net_files.read_rows(table):
                 look.add(find_rows(piece, pod.ports), time.monotonic())
                 size += len(piece)
-            long |= size > net_files.PAGE
+            in_parts |= size > net_files.PAGE
         # Read behind the sockets: who comes in between is at least an arrival.
         opens = parse_passive_opens(net_files.read_whole(snmp))
         if opens is None:
             raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
         ended = time.monotonic()
         self._sightings.end(look, ended)
-        snapshot = Snapshot(began, ended, look.sockets(), tuple(look.listeners))
+        snapshot = Snapshot(
+            began,
+            ended,
+            look.sockets(),
+            tuple(look.listeners),
+            in_parts=in_parts,
+            time_wait=look.time_wait,
+        )
         self._count(snapshot, opens)
         self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
         self._fresh_until = ended + LOOK_SHARE * (ended - began)
-        return snapshot, long
+        return snapshot
 
     def _count(self, snapshot: Snapshot, opens: int) -> None:
         if self._opens_before is None:
             self._opens_before = opens
         accepted, last = opens - self._opens_before, self.counts.last_accept
-        if accepted > self.counts.accepted:
+        if last is None or accepted > self.counts.accepted:
             last = snapshot.finished
         by_state = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
         self.counts = Counts(dict(by_state), accepted, last)

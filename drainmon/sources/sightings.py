@@ -34,6 +34,7 @@ class Look:
         self._watched = watched
         self.seen: dict[bytes, _Sighting] = {}
         self.listeners: list[Listener] = []
+        self.time_wait = 0
         self._fast_open: set[int] = set()
 
     def add(self, rows: Iterable[tuple[bytes, bytes]], now: float) -> None:
@@ -63,6 +64,9 @@ class Look:
             self.listeners.append(Listener(local, local_port, row.rx_queue, None))
             if row.fast_open:
                 self._fast_open.add(local_port)
+            return None
+        if state is TcpState.TIME_WAIT:
+            self.time_wait += 1
             return None
         if not self._watched or (before and _is_another(before.socket, state)):
             before = None
