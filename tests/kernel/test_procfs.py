@@ -314,7 +314,7 @@ def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
     files = open_files()
     for _ in range(50):
         asyncio.run(give_up())
-    eventually(lambda: open_files() == files)
+    eventually(lambda: open_files() <= files)
     scene.check(ESTABLISHED=1)
 
 
