@@ -10,6 +10,7 @@ import pytest
 
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
+from drainmon.cli.client import get
 from tests.e2e.harness import DAEMON, Daemon, finish
 from tests.waiting import eventually
 
@@ -38,20 +39,46 @@ def test_a_socket_path_that_is_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_no_privileges(tmp_path: Path) -> None:
-    # Root without capabilities, as a container without securityContext runs it.
+DROP = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
+"""Root without capabilities, as a container without securityContext runs it."""
+
+HIDE_BTF = [
+    "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh",
+]  # fmt: skip
+
+
+def test_core_without_privileges(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
-    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
-    said = refuse(*drop, str(DAEMON), "daemon", "--socket", str(path))
-    assert said == "drainmon: cannot load drainmon.bpf.o: Operation not permitted"
+    argv = [*DROP, str(DAEMON), "daemon", "--source", "core", "--socket", str(path)]
+    assert refuse(*argv) == "drainmon: cannot load drainmon.bpf.o: Operation not permitted"
     assert not path.exists()
 
 
-def test_no_btf(tmp_path: Path) -> None:
-    hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
-    argv = ["unshare", "--mount", "sh", "-c", hide, "sh", str(DAEMON), "daemon"]
-    said = refuse(*argv, "--socket", str(tmp_path / "drainmon.sock"))
+def test_core_without_btf(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    argv = [*HIDE_BTF, str(DAEMON), "daemon", "--source", "core", "--socket", str(path)]
+    said = refuse(*argv)
     assert said.startswith("drainmon: cannot load drainmon.bpf.o: the kernel has no BTF")
+
+
+@pytest.mark.parametrize(
+    ("wrap", "source", "why"),
+    [(DROP, "procfs", "Operation not permitted"), (HIDE_BTF, "bcc", "the kernel has no BTF")],
+)
+def test_the_next_source_is_used_and_says_why(
+    tmp_path: Path, wrap: list[str], source: str, why: str
+) -> None:
+    daemon = Daemon(tmp_path)
+    argv = [*wrap, str(DAEMON), "daemon", "--socket", str(daemon.socket)]
+    with daemon.log.open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
+        try:
+            eventually(lambda: healthy(daemon.socket), within=20)
+            health = get(daemon.socket, "/healthz")
+        finally:
+            process.terminate()
+    assert (health["status"], health["source"]) == ("degraded", source)
+    assert why in health["refused"]["core"]
+    assert '"event": "cannot use source core: ' in daemon.log.read_text()
 
 
 def test_a_caller_whose_process_cannot_be_seen(tmp_path: Path) -> None:
