@@ -14,6 +14,7 @@ from aiohttp import web
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
+from drainmon.metrics.collector import Exposition
 from drainmon.pods.discovery import Registry
 from drainmon.server import unix_socket
 from drainmon.server.app import make_app
@@ -53,7 +54,7 @@ async def serve(options: Options) -> None:
                 tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
                 runner = web.AppRunner(
-                    make_app(node, Drains(node, tasks.spawn)),
+                    make_app(node, Drains(node, tasks.spawn), Exposition(node)),
                     access_log=None,
                     handler_cancellation=True,
                     shutdown_timeout=SHUTDOWN,

@@ -8,11 +8,12 @@ from aiohttp import web
 from drainmon.server import peer
 from drainmon.server.api_drains import get_drains
 from drainmon.server.api_health import get_health
+from drainmon.server.api_metrics import get_metrics
 from drainmon.server.api_pods import get_pods
 from drainmon.server.api_self import get_connections, get_self, post_drain
-from drainmon.server.keys import CALLER, DRAINS, HOST, NODE
+from drainmon.server.keys import CALLER, DRAINS, HOST, METRICS, NODE
 from drainmon.server.replies import Handler, errors_as_json
-from drainmon.server.services import Drains, Node
+from drainmon.server.services import Drains, Metrics, Node
 
 
 class Who(Enum):
@@ -34,17 +35,19 @@ ROUTES = (
     Route("GET", "/v1/self/connections", Who.ANYONE, get_connections),
     Route("POST", "/v1/self/drain", Who.ANYONE, post_drain),
     Route("GET", "/v1/drains", Who.HOST_ROOT, get_drains),
+    Route("GET", "/metrics", Who.HOST_ROOT, get_metrics),
     Route("GET", "/healthz", Who.ANYONE, get_health),
 )
 
 MAX_BODY = 4096
 
 
-def make_app(node: Node, drains: Drains) -> web.Application:
+def make_app(node: Node, drains: Drains, metrics: Metrics) -> web.Application:
     """The application. Callers are identified by their end of the unix socket."""
     app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
     app[NODE] = node
     app[DRAINS] = drains
+    app[METRICS] = metrics
     app[HOST] = peer.host_namespaces()
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _guarded(route))

@@ -35,6 +35,12 @@ class Node(Protocol):
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot: ...
 
 
+class Metrics(Protocol):
+    """The figures for Prometheus."""
+
+    def text(self) -> bytes: ...
+
+
 class Drains(Protocol):
     """The node's drains."""
 

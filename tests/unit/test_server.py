@@ -18,6 +18,7 @@ from aiohttp import web
 
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
+from drainmon.metrics.collector import Exposition
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot
 from drainmon.model.tcp import TcpState
@@ -114,7 +115,9 @@ class Daemon:
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     daemon = Daemon(tmp_path / "drainmon.sock")
-    runner = web.AppRunner(make_app(daemon.node, daemon.drains), access_log=None)
+    runner = web.AppRunner(
+        make_app(daemon.node, daemon.drains, Exposition(daemon.node)), access_log=None
+    )
     await runner.setup()
     with bind(daemon.path) as listener:
         await web.SockSite(runner, listener).start()
@@ -208,6 +211,24 @@ async def test_records_and_health(daemon: Daemon) -> None:
         "drift": 3,
         "missed": {"event": 1},
     }
+
+
+async def test_metrics(daemon: Daemon) -> None:
+    if os.geteuid() != 0:
+        assert (await daemon.get("/metrics"))[0] == 403
+        return
+    connector = aiohttp.UnixConnector(str(daemon.path))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get("http://drainmon/metrics") as response,
+    ):
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        lines = (await response.text()).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'drainmon_source_info{source="fake"} 1.0',
+        "drainmon_drift_total 3.0",
+        'drainmon_missed_events_total{place="event"} 1.0',
+    ]
 
 
 @pytest.mark.parametrize(
