@@ -33,6 +33,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
     "bpf_map__fd": (c_int, (c_void_p,)),
     "bpf_map__initial_value": (c_void_p, (c_void_p, ctypes.POINTER(c_size_t))),
+    "bpf_program__fd": (c_int, (c_void_p,)),
     "bpf_program__attach": (c_void_p, (c_void_p,)),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, c_void_p)),
     "bpf_link__fd": (c_int, (c_void_p,)),
