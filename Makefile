@@ -7,14 +7,19 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
 # Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
-# Running: libbpf1. Testing and the demo: nginx-light, iproute2, bpftool, curl, gcc, clang-format.
+# Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
+# Testing and the demo: nginx-light, iproute2, bpftool, curl, gcc, clang-format.
 PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
+	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
 	nginx-light iproute2 util-linux bpftool curl clang-format
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
 	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wl,--gc-sections -Wl,-z,noseparate-code -s
+
+# Beside the modules that load them, so that they are found in a checkout as in a wheel.
+PROGRAMS := drainmon/kernel/drainmon.bpf.o drainmon/kernel/conntrack.bcc.c
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 CLIENT_SOURCES := $(sort $(wildcard client/*.c))
@@ -26,7 +31,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(BIN)/drainmon drainmon/kernel/drainmon.bpf.o build/drainmon-wait ## the daemon, its kernel programs, the client
+build: $(BIN)/drainmon $(PROGRAMS) build/drainmon-wait ## the daemon, its kernel programs, the client
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -56,7 +61,7 @@ format: build ## put every file into its format
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .venv drainmon/kernel/drainmon.bpf.o *.egg-info
+	rm -rf build .venv $(PROGRAMS) *.egg-info
 
 # dpkg is asked each time that nothing is known: a machine may have them all already.
 build/.packages: Makefile
@@ -85,8 +90,10 @@ build/drainmon.bpf.o: $(BPF_SOURCES) build/.packages
 	@clang $(BPF_CFLAGS) -c bpf/conntrack.bpf.c -o $@
 	@llvm-strip -g $@
 
-# Beside the module that loads it, so that it is found in a checkout as in a wheel.
 drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
+	@cp $< $@
+
+drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
 
 build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.packages

@@ -1,0 +1,166 @@
+"""The program of bpf/conntrack.bcc.c, compiled by bcc, loaded and attached.
+
+Nothing is pinned: when the process ends, however it ends, the kernel detaches and frees everything.
+"""
+
+import atexit
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from drainmon.kernel import bcc_headers, bcc_library, tracefs
+
+PROGRAM = Path(__file__).with_name("conntrack.bcc.c")
+CATEGORY, TRACEPOINT = "sock", "inet_sock_set_state"
+
+ANY_ADDRESS = bytes(16)
+
+_FUNCTION = f"tracepoint__{CATEGORY}__{TRACEPOINT}".encode()
+_BUFFER_PAGES = 4  # for each CPU: hundreds of events
+
+
+class Place(ctypes.Structure):
+    """struct place: a local address in 16 bytes, IPv4 ones mapped, and port."""
+
+    _fields_ = (
+        ("address", ctypes.c_uint8 * 16),
+        ("port", ctypes.c_uint16),
+        ("pad", ctypes.c_uint16),
+    )
+
+    @classmethod
+    def of(cls, address: bytes, port: int) -> "Place":
+        """The place of an address and a port."""
+        return cls((ctypes.c_uint8 * 16)(*address), port)
+
+
+class EventKind(IntEnum):
+    """enum event_kind."""
+
+    LISTENER = 1
+    CHANGE = 2
+
+
+class Event(ctypes.Structure):
+    """struct event: one record of the perf buffer."""
+
+    _fields_ = (("place", Place), ("kind", ctypes.c_uint32))
+
+
+EventHandler = Callable[[int, bytes, int], None]
+"""Called with an event's kind, local address and local port."""
+
+
+class BccConntrack:
+    """The loaded program. Raises OSError "cannot X: why" when the host cannot run it.
+
+    Compiling takes a third of a second.
+    """
+
+    def __init__(self, on_event: EventHandler, path: Path = PROGRAM) -> None:
+        if not path.is_file():
+            raise OSError(errno.ENOENT, f"cannot load {path}: not built (make build)")
+        headers = bcc_headers.find()
+        self._bcc = bcc_library.load()
+        # bcc compiles with the headers as its working directory: nobody else's, in that thread.
+        self._bpf: Any = tracefs.call_with(lambda: self._load(path, headers))
+        _give_back_memory()
+        try:
+            self._open(on_event)
+        except Exception as error:
+            self.close()
+            raise OSError(f"cannot load {path.name}: {error}") from error
+
+    def _load(self, path: Path, headers: bcc_headers.Headers) -> Any:
+        if not tracefs.has_event(CATEGORY, TRACEPOINT):
+            why = f"the kernel has no tracepoint {CATEGORY}:{TRACEPOINT} (Linux 4.16 or later)"
+            raise OSError(errno.ENOTSUP, f"cannot use bcc: {why}")
+        with _kernel_source(headers.source):
+            try:
+                return self._bcc.BPF(text=path.read_bytes(), cflags=headers.flags())
+            except Exception as error:  # bcc has no class of its own; the compiler writes to stderr
+                message = f"cannot load {path.name} with the headers of {headers.build}: {error}"
+                raise OSError(message) from error
+
+    def _open(self, on_event: EventHandler) -> None:
+        def on_record(_cpu: int, data: int, _size: int) -> None:
+            event = Event.from_address(data)
+            on_event(event.kind, bytes(event.place.address), event.place.port)
+
+        self._bpf[b"events"].open_perf_buffer(on_record, page_cnt=_BUFFER_PAGES)
+        self._ports = self._bpf[b"ports"]
+        self._watches = self._bpf[b"watches"]
+        self._lost = self._bpf[b"lost"]
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        self._bpf.cleanup()
+        atexit.unregister(self._bpf.cleanup)
+
+    def event_fds(self) -> list[int]:
+        """One for each CPU; readable when events wait for `consume_events`."""
+        return [self._bcc.lib.perf_reader_fd(reader) for reader in self._bpf.perf_buffers.values()]
+
+    def consume_events(self) -> None:
+        """Hand every waiting event to the handler given at construction."""
+        # Not perf_buffer_poll: who has polled the file once finds nothing more to poll for.
+        self._bpf.perf_buffer_consume()
+
+    def changed(self, port: int) -> float:
+        """When something last changed on a local port of any namespace, in monotonic seconds; 0:
+        nothing has since the program was loaded."""
+        return float(self._ports[port].changed_ns / 1e9)
+
+    def accepted(self, port: int) -> float:
+        """The same for the last passive open."""
+        return float(self._ports[port].accepted_ns / 1e9)
+
+    def watch(self, address: bytes, port: int) -> None:
+        """Ask for one CHANGE event at the next change; again after each event. `ANY_ADDRESS` is one
+        of its own."""
+        try:
+            self._watches[Place.of(address, port)] = ctypes.c_uint32(0)
+        except Exception as error:
+            raise OSError(f"cannot watch port {port}: {error}") from error
+
+    def unwatch(self, address: bytes, port: int) -> None:
+        """No more CHANGE events."""
+        with suppress(KeyError):
+            del self._watches[Place.of(address, port)]
+
+    def lost(self) -> int:
+        """How many events found no room in the buffer."""
+        return int(self._lost[0].value)
+
+    def missed(self) -> int:
+        """How many runs the kernel dropped because they interrupted another program on their CPU;
+        counted by recent kernels only."""
+        fd = self._bpf.funcs[_FUNCTION].fd
+        info = Path(f"/proc/self/fdinfo/{fd}").read_text()
+        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        return int(fields.get("recursion_misses", 0))
+
+
+def _give_back_memory() -> None:
+    """The compiler leaves 40 MB that the allocator keeps, where it is glibc's, until told."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
+@contextmanager
+def _kernel_source(folder: Path) -> Iterator[None]:
+    """Tell bcc where the headers are: it has no other way."""
+    before = os.environ.get(bcc_headers.VARIABLE)
+    os.environ[bcc_headers.VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[bcc_headers.VARIABLE]
+        else:
+            os.environ[bcc_headers.VARIABLE] = before
