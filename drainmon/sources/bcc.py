@@ -1,0 +1,160 @@
+"""Source `bcc`: for kernels without BTF, from 4.16 on.
+
+- Snapshots, and connections by state: /proc/<pid>/net, exact. Counters are read again only when
+  the program says that something has changed on one of the pod's ports, in whatever namespace.
+- Accepted connections: /proc/<pid>/net says how many, the program by when the last one was.
+- Wake-ups and new listeners: the program. It knows no namespace, so a pod is watched by the local
+  addresses that its connections have. Another pod with the same ones (loopback) wakes it in vain;
+  the first connection to an address that had none before is found by looking.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack, EventKind
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
+from drainmon.sources.base import Listeners, Place
+from drainmon.sources.procfs import ProcfsSource
+
+STATE_FOLLOWS = 0.02
+"""Seconds after an event in which /proc may still show what was before: the event comes first."""
+
+ANYWHERE = 0
+"""For a netns inode: the event does not say."""
+
+Endpoints = frozenset[tuple[bytes, int]]
+"""Local addresses, IPv4 ones mapped, and ports."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a look at /proc said; it began at `began` or later."""
+
+    began: float
+    said: Counts
+    counts: Counts
+
+
+class BccSource:
+    """Must be made inside a running event loop. Raises OSError when the host cannot run it."""
+
+    name = "bcc"
+    look_interval = 1.0
+    announces = True
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+        self._watched: dict[int, Endpoints] = {}
+        self._unwatched = 0
+        self._readings: dict[tuple[int, frozenset[int]], _Reading] = {}
+        self._conntrack = BccConntrack(self._on_event)
+        self._procfs = ProcfsSource(listeners)
+        self._loop = asyncio.get_running_loop()
+        self._fds = self._conntrack.event_fds()
+        for fd in self._fds:
+            self._loop.add_reader(fd, self._conntrack.consume_events)
+
+    def close(self) -> None:
+        for fd in self._fds:
+            self._loop.remove_reader(fd)
+        self._conntrack.close()
+        self._procfs.close()
+
+    def _on_event(self, kind: int, address: bytes, port: int) -> None:
+        if kind == EventKind.LISTENER:
+            self._listeners.listening(ANYWHERE, port)
+        elif kind == EventKind.CHANGE:
+            for netns, endpoints in list(self._watched.items()):
+                if (address, port) in endpoints:
+                    self._listeners.changed(netns)
+
+    async def start(self) -> None:
+        self._conntrack.consume_events()  # what came before the loop waited does not wake it
+        await self._procfs.start()
+
+    def open(self, pid: int) -> Place:
+        return self._procfs.open(pid)
+
+    def ports(self, netns: int) -> frozenset[int]:
+        return self._procfs.ports(netns)
+
+    def missed(self) -> dict[str, int]:
+        own = {
+            "event": self._conntrack.lost(),
+            "watch": self._unwatched,
+            "recursion": self._conntrack.missed(),
+        }
+        return self._procfs.missed() | own
+
+    async def prune(self, pods: list[Pod]) -> None:
+        kept = {(pod.number, pod.ports) for pod in pods}
+        self._readings = {key: known for key, known in self._readings.items() if key in kept}
+        await self._procfs.prune(pods)
+
+    async def counters(self, pod: Pod) -> Counts:
+        reading = self._readings.get((pod.number, pod.ports))
+        changed = max(map(self._conntrack.changed, pod.ports), default=0.0)
+        if reading is None or reading.began < changed + STATE_FOLLOWS:
+            began = time.monotonic()
+            reading = self._keep(pod, began, await self._procfs.counters(pod))
+        return reading.counts
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        snapshot = await self._procfs.snapshot(pod, place)
+        if pod.netns in self._watched:
+            seen = {(socket.local, socket.local_port) for socket in snapshot.sockets}
+            self._follow(pod.netns, self._watched[pod.netns] | seen)
+        # Its own, as nothing is older than a look that has just ended.
+        self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
+        return snapshot
+
+    def _keep(self, pod: Pod, began: float, said: Counts) -> _Reading:
+        """The reading of a look that began at `began`, or is older and known already."""
+        known = self._readings.get((pod.number, pod.ports))
+        if known and known.said is said:
+            began = min(began, known.began)
+        counts = replace(said, last_accept=self._accepted_by(pod, said.last_accept))
+        reading = self._readings[pod.number, pod.ports] = _Reading(began, said, counts)
+        return reading
+
+    def _accepted_by(self, pod: Pod, noticed: float | None) -> float | None:
+        """When the pod last accepted a connection, at the latest: no later than it was noticed, nor
+        than any namespace did on these ports."""
+        if noticed is None:
+            return None
+        return min(noticed, max(map(self._conntrack.accepted, pod.ports), default=0.0) or noticed)
+
+    def watch(self, pod: Pod) -> None:
+        anywhere = {(ANY_ADDRESS, port) for port in pod.ports}
+        self._follow(pod.netns, self._watched.get(pod.netns, frozenset()) | anywhere)
+        self._arm(self._watched[pod.netns])
+
+    def unwatch(self, pod: Pod) -> None:
+        self._follow(pod.netns, frozenset())
+        del self._watched[pod.netns]
+
+    def _follow(self, netns: int, wanted: Endpoints) -> None:
+        """Watch these endpoints for a namespace, and no others. A port whose addresses are known is
+        not watched at any address."""
+        before = self._watched.get(netns, frozenset())
+        known = {port for address, port in wanted if address != ANY_ADDRESS}
+        followed = frozenset(
+            (address, port)
+            for address, port in wanted
+            if address != ANY_ADDRESS or port not in known
+        )
+        self._watched[netns] = followed
+        self._arm(followed - before)
+        for endpoint in (before - followed).difference(*self._watched.values()):
+            self._conntrack.unwatch(*endpoint)
+
+    def _arm(self, endpoints: Iterable[tuple[bytes, int]]) -> None:
+        for endpoint in endpoints:
+            try:
+                self._conntrack.watch(*endpoint)
+            except OSError:  # the map is full: changes are found by looking
+                self._unwatched += 1
