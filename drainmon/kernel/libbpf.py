@@ -68,17 +68,27 @@ def _print(level: int, template: bytes, arguments: int) -> int:
 _PRINT = _PRINT_CALLBACK(_print)  # libbpf keeps only the address
 
 
-def load_library() -> ctypes.CDLL:
+class Library(ctypes.CDLL):
+    """Has the declared functions and no other: a pointer that passes through an undeclared one is
+    cut to 32 bits."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _SIGNATURES:
+            raise AttributeError(f"{name} is not declared")
+        function = super().__getattr__(name)
+        function.restype, function.argtypes = _SIGNATURES[name]
+        return function
+
+
+def load_library() -> Library:
     """The distribution's libbpf with its functions declared and its log in ours.
 
     Raises OSError when there is none, or one too old to have them all.
     """
     try:
-        library = ctypes.CDLL(SONAME, use_errno=True)
-        for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(library, name)
-            function.restype = result
-            function.argtypes = arguments
+        library = Library(SONAME, use_errno=True)
+        for name in _SIGNATURES:
+            getattr(library, name)
     except (OSError, AttributeError) as error:
         raise OSError(f"cannot use {SONAME} (Debian: libbpf1): {error}") from error
     library.libbpf_set_print(_PRINT)

@@ -19,7 +19,10 @@ class DaemonMaps:
     def __init__(self, pid: int) -> None:
         self._ids: dict[str, int] = {}
         for info in Path(f"/proc/{pid}/fdinfo").iterdir():
-            fields = dict(line.split(":", 1) for line in info.read_text().splitlines())
+            try:
+                fields = dict(line.split(":", 1) for line in info.read_text().splitlines())
+            except FileNotFoundError:  # closed since the folder was read
+                continue
             if "map_id" in fields:
                 number = int(fields["map_id"])
                 self._ids[_bpftool("map", "show", "id", str(number))["name"]] = number
