@@ -272,12 +272,27 @@ def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -
 def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
     def dies_waiting(daemon: Conversation) -> None:
         daemon.head()
+        daemon.phase("rolling", 1)
         daemon.phase("waiting", 1)
 
     with FakeDaemon(pod.socket_path, dies_waiting):
         ended = pod.start("--min-wait=5s", "--timeout=20s").end()
     assert ended.status == 0
     assert ended.seconds < 1 + SLACK
+
+
+def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
+    pod.connect()
+
+    def dies_waiting(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 1)
+
+    with FakeDaemon(pod.socket_path, dies_waiting):
+        waiting = pod.start("--timeout=3s")
+        waiting.line("cannot use the daemon: it closed the connection")
+    waiting.line("cannot roll nginx: no nginx master of this pod")  # so it wanted to
+    assert waiting.end().status == 1
 
 
 def test_it_uses_little_of_a_core(pod: Pod) -> None:
