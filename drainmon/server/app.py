@@ -17,7 +17,10 @@ from drainmon.server.services import Drains, Metrics, Node
 
 
 class Who(Enum):
-    ANYONE = auto()
+    ANYBODY = auto()
+    """Also a process that the daemon cannot see: nobody is asked."""
+    CALLER = auto()
+    """Any process that the kernel identifies."""
     HOST_ROOT = auto()
 
 
@@ -31,12 +34,12 @@ class Route:
 
 ROUTES = (
     Route("GET", "/v1/pods", Who.HOST_ROOT, get_pods),
-    Route("GET", "/v1/self", Who.ANYONE, get_self),
-    Route("GET", "/v1/self/connections", Who.ANYONE, get_connections),
-    Route("POST", "/v1/self/drain", Who.ANYONE, post_drain),
+    Route("GET", "/v1/self", Who.CALLER, get_self),
+    Route("GET", "/v1/self/connections", Who.CALLER, get_connections),
+    Route("POST", "/v1/self/drain", Who.CALLER, post_drain),
     Route("GET", "/v1/drains", Who.HOST_ROOT, get_drains),
     Route("GET", "/metrics", Who.HOST_ROOT, get_metrics),
-    Route("GET", "/healthz", Who.ANYONE, get_health),
+    Route("GET", "/healthz", Who.ANYBODY, get_health),
 )
 
 MAX_BODY = 4096
@@ -56,6 +59,8 @@ def make_app(node: Node, drains: Drains, metrics: Metrics) -> web.Application:
 
 def _guarded(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        if route.who is Who.ANYBODY:
+            return await route.handler(request)
         if request.transport is None:
             raise PermissionError("cannot tell who calls: the connection is closed")
         caller = peer.identify(request.transport.get_extra_info("socket"))
