@@ -28,7 +28,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: $(BIN)/drainmon $(PROGRAMS) build/drainmon-wait ## the daemon, its kernel programs, the client
@@ -44,6 +44,10 @@ test: build ## every test (those that need root or BPF skip elsewhere, with the 
 .PHONY: bench-churn
 bench-churn: build ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
 	$(BIN)/python -m bench.churn
+
+.PHONY: bench-procfs
+bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
+	$(BIN)/python -m bench.procfs
 
 .PHONY: lint
 lint: build ## formats, types, import rule

@@ -5,12 +5,12 @@ net/ipv4/tcp_ipv4.c. Listeners come before every other socket, so that whoever l
 for them stops at the first row that is none: the cost does not grow with the number of
 connections.
 
-Whoever looks for connections takes whole rows of the wanted ports first, unparsed
-(`find_rows`): 100,000 of them differ little from one look to the next.
+Whoever looks for connections takes the rows of the wanted ports as text first, and parses
+those that were not there at the last look: of 100,000 few have changed.
 """
 
 import re
-import struct
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -18,17 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LISTEN = b"0A"
+_TIME_WAIT = b" 06 00000000:00000000 03:"
 _MINISOCKETS = frozenset({3, 5, 6})  # SYN_RECV, FIN_WAIT2, TIME_WAIT
 
-_COLUMNS = re.compile(
-    rb"([0-9A-F]{2}) ([0-9A-F]{8}):([0-9A-F]{8}) "  # st, tx_queue, rx_queue
-    rb"[0-9A-F]{2}:[0-9A-F]{8,} [0-9A-F]{8} +[0-9]+ +[0-9]+ [0-9]+ "  # tr to inode
-    rb"[0-9]+ [^ ]+"  # references, address
-    rb"(?: ([0-9]{1,10}) ([0-9]{1,10}) ([0-9]+) [0-9]+ (-?[0-9]+)(?: .*)?| *)"  # rto to ssthresh
-)
+_MINISOCKET_FIELDS, _FIELDS = 11, 16
 
 _MAPPED = bytes(10) + b"\xff\xff"
-_WORDS = {8: struct.Struct("=I"), 32: struct.Struct("=4I")}
 
 _CLOCK_TICK = 0.01  # USER_HZ is 100 wherever nginx runs
 _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; ticks once a jiffy
@@ -46,15 +41,19 @@ and what is stored is less than 3/2 of rto jiffies. At 1000 jiffies a second tha
 """
 
 
-class Columns(NamedTuple):
-    """What a row says behind its addresses. Queues are in bytes; for a listener `rx_queue` is the
-    length of its accept queue, and the queue's limit is not told.
+class Row(NamedTuple):
+    """A socket. Addresses are 16 bytes, IPv4 ones mapped; queues are in bytes. For a listener
+    `rx_queue` is the length of its accept queue, and the queue's limit is not told.
 
     `minisocket`: a handshake, or what remains of a closed connection. `silent`: certainly nothing
     was ever received, Fast Open's data in the handshake apart. `fast_open`: a listener that takes
     such data.
     """
 
+    local: bytes
+    local_port: int
+    remote: bytes
+    remote_port: int
     state: int
     tx_queue: int
     rx_queue: int
@@ -63,8 +62,8 @@ class Columns(NamedTuple):
     fast_open: bool
 
 
-def find_rows(table: bytes, ports: frozenset[int]) -> list[tuple[bytes, bytes]]:
-    """(both addresses, the columns behind them) of each row on one of the local ports, as text.
+def find_rows(table: bytes, ports: frozenset[int]) -> list[bytes]:
+    """The rows on the local ports, as text without their number.
 
     Each row stands between two newlines; what does not is no row.
     """
@@ -74,44 +73,46 @@ def find_rows(table: bytes, ports: frozenset[int]) -> list[tuple[bytes, bytes]]:
 @lru_cache(maxsize=64)
 def _rows_on(ports: frozenset[int]) -> re.Pattern[bytes]:
     wanted = b"|".join(b"%04X" % port for port in sorted(ports)) or b"(?!)"
-    return re.compile(
-        rb"\n *[0-9]+: ([0-9A-F]+:(?:%b) [0-9A-F]+:[0-9A-F]{4}) ([0-9A-F]{2} .+)(?=\n)" % wanted
-    )
+    return re.compile(rb"\n *[0-9]+: ([0-9A-F]+:(?:%b) .+)(?=\n)" % wanted)
 
 
-def parse_columns(text: bytes) -> Columns | None:
-    """None for a row that is torn or not of this format."""
-    match = _COLUMNS.fullmatch(text)
-    if match is None:
+def is_time_wait(text: bytes) -> bool:
+    """Whether a row is of what remains of a closed connection, without parsing it: there may be
+    very many, and their timers make each of them new at every look."""
+    return _TIME_WAIT in text
+
+
+def parse_row(text: bytes) -> Row | None:
+    """One of `find_rows`; None when it is torn or not of this format."""
+    fields = text.split()
+    try:
+        local, remote, state = fields[0], fields[1], int(fields[2], 16)
+        tx_queue, _, rx_queue = fields[3].partition(b":")
+        if len(local) != len(remote):
+            return None
+        ends = _address(local), int(local[-4:], 16), _address(remote), int(remote[-4:], 16)
+        sizes = int(tx_queue, 16), int(rx_queue, 16)
+        if len(fields) == _MINISOCKET_FIELDS and state in _MINISOCKETS:
+            return Row(*ends, state, *sizes, True, False, False)
+        if len(fields) < _FIELDS:
+            return None
+        rto, ato, quick = fields[11:14]
+        silent = ato == quick == b"0" and not sizes[1] and int(rto) in SURE_RTO
+    except (ValueError, IndexError, OverflowError):
         return None
-    state, tx_queue, rx_queue, rto, ato, quick, last = match.groups()
-    number, unread = int(state, 16), int(rx_queue, 16)
-    minisocket = rto is None
-    if minisocket and number not in _MINISOCKETS:
-        return None
-    never = (ato, quick) == (b"0", b"0") and not unread and int(rto) in SURE_RTO
-    listens = state == _LISTEN
-    return Columns(
-        number, int(tx_queue, 16), unread, minisocket, never, listens and last not in {b"0", b"-1"}
-    )
+    # A listener has the length of its Fast Open queue where others have ssthresh.
+    fast_open = fields[2] == _LISTEN and fields[15] not in {b"0", b"-1"}
+    return Row(*ends, state, *sizes, False, silent, fast_open)
 
 
-def parse_ends(text: bytes) -> tuple[bytes, int, bytes, int] | None:
-    """Local and remote address (16 bytes, IPv4 mapped) with their ports; None when torn."""
-    local, _, remote = text.partition(b" ")
-    address, port = local[:-5], local[-4:]
-    remote_address, remote_port = remote[:-5], remote[-4:]
-    if len(address) != len(remote_address) or len(address) not in _WORDS:
-        return None
-    return _address(address), int(port, 16), _address(remote_address), int(remote_port, 16)
-
-
-@lru_cache(maxsize=4096)
 def _address(text: bytes) -> bytes:
-    # The kernel prints words of its own byte order.
-    words = (int(text[at : at + 8], 16) for at in range(0, len(text), 8))
-    packed = _WORDS[len(text)].pack(*words)
-    return packed if len(packed) == 16 else _MAPPED + packed
+    # The kernel prints words of its own byte order; the port and its colon are 5 bytes.
+    if len(text) == 8 + 5:
+        return _MAPPED + int(text[:8], 16).to_bytes(4, sys.byteorder)
+    if len(text) == 32 + 5:
+        words = (int(text[at : at + 8], 16) for at in range(0, 32, 8))
+        return b"".join(word.to_bytes(4, sys.byteorder) for word in words)
+    raise ValueError("neither IPv4 nor IPv6")
 
 
 def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, int]]:

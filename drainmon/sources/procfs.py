@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
+from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_files, process
 from drainmon.procfs.net_snmp import parse_passive_opens
 from drainmon.procfs.net_tcp import find_rows
 from drainmon.sources.base import Listeners, Place
-from drainmon.sources.sightings import Sightings
+from drainmon.sources.sightings import Look, Sightings
 
 LOOK_SHARE = 20
 """Counters are read again no sooner than this many times what the last look took."""
@@ -130,7 +131,7 @@ class _Watcher:
         """The pod's sockets. Hold the lock."""
         snmp, *tables = place.files
         began = time.monotonic()
-        look = self._sightings.begin(began)
+        look = Look(self._sightings, began)
         in_parts = False
         for table in tables:
             size = 0
@@ -143,11 +144,12 @@ class _Watcher:
         if opens is None:
             raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
         ended = time.monotonic()
-        self._sightings.end(look, ended)
+        look.finish(ended)
+        self._sightings = look.after
         snapshot = Snapshot(
             began,
             ended,
-            look.sockets(),
+            tuple(look.after.sockets.values()),
             tuple(look.listeners),
             in_parts=in_parts,
             time_wait=look.time_wait,
@@ -163,5 +165,7 @@ class _Watcher:
         accepted, last = opens - self._opens_before, self.counts.last_accept
         if last is None or accepted > self.counts.accepted:
             last = snapshot.finished
-        by_state = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
-        self.counts = Counts(dict(by_state), accepted, last)
+        # As numbers: an Enum's hash is Python code, and there may be 100,000.
+        states = Counter(int(s.state) for s in snapshot.sockets if not s.minisocket)
+        by_state = {TcpState(number): count for number, count in states.items()}
+        self.counts = Counts(by_state, accepted, last)

@@ -5,11 +5,11 @@ often knows both. Pure; times are monotonic seconds.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cached_property
 
 from drainmon.model.snapshot import Listener, Socket
 from drainmon.model.tcp import TcpState
-from drainmon.procfs.net_tcp import parse_columns, parse_ends
+from drainmon.procfs.net_tcp import Row, is_time_wait, parse_row
 
 WATCHED_WITHIN = 3.0
 """Seconds between two looks above which it is not known what has come and gone meanwhile."""
@@ -17,93 +17,93 @@ WATCHED_WITHIN = 3.0
 _STATES = {int(state): state for state in TcpState}
 
 
-class _Sighting(NamedTuple):
-    """A connection as last seen. `since`: the look since which it is the same connection."""
+class Sightings:
+    """What is known of one pod's connections between two looks, by their rows' text. The same text
+    is the same connection: it has the socket's inode and address."""
 
-    columns: bytes
-    since: float
-    silent: bool
-    socket: Socket
+    def __init__(self) -> None:
+        self.sockets: dict[bytes, Socket] = {}
+        self.silent: dict[bytes, float] = {}
+        """Since when those are known on which nothing ever came."""
+        self.finished = float("-inf")
 
 
 class Look:
-    """One pass over the tables, in pieces of rows."""
+    """One pass over the tables, in pieces, by which what is known becomes new."""
 
-    def __init__(self, known: dict[bytes, _Sighting], watched: bool) -> None:
-        self._known = known
-        self._watched = watched
-        self.seen: dict[bytes, _Sighting] = {}
+    def __init__(self, before: Sightings, now: float) -> None:
+        self._before = before
+        self._watched = now - before.finished <= WATCHED_WITHIN
+        self._changed: list[tuple[bytes, float]] = []
+        self._fast_open: set[int] = set()
         self.listeners: list[Listener] = []
         self.time_wait = 0
-        self._fast_open: set[int] = set()
+        self.after = Sightings()
 
-    def add(self, rows: Iterable[tuple[bytes, bytes]], now: float) -> None:
+    def add(self, rows: Iterable[bytes], now: float) -> None:
         """Rows of `find_rows` that were read at `now`."""
-        known, seen = self._known, self.seen
-        for ends, columns in rows:
-            before = known.get(ends)
-            # The same text is the same connection: it has the socket's inode and address.
-            if before and before.columns == columns:
-                seen[ends] = before._replace(socket=_aged(before, now)) if before.silent else before
-            elif sighting := self._parse(ends, columns, before, now):
-                seen[ends] = sighting
+        known, sockets = self._before.sockets, self.after.sockets
+        for row in rows:
+            if (socket := known.get(row)) is not None:
+                sockets[row] = socket
+            elif is_time_wait(row):
+                self.time_wait += 1
+            else:
+                self._changed.append((row, now))
 
-    def sockets(self) -> tuple[Socket, ...]:
-        """What was seen, listeners apart."""
-        return tuple(sighting.socket for sighting in self.seen.values())
+    def finish(self, now: float) -> None:
+        """The pass is whole: `after` and `listeners` are what it showed."""
+        self.after.finished = now
+        self._let_silence_grow(now)
+        for text, read in self._changed:
+            row = parse_row(text)
+            if row is None or row.state not in _STATES:
+                continue
+            if row.state == TcpState.LISTEN:
+                self.listeners.append(Listener(row.local, row.local_port, row.rx_queue, None))
+                if row.fast_open:
+                    self._fast_open.add(row.local_port)
+                continue
+            before = self._gone.get(row[:4])
+            if before and _is_another(self._before.sockets[before], row):
+                before = None
+            self._enter(text, row, before, read)
 
-    def _parse(
-        self, ends: bytes, columns: bytes, before: _Sighting | None, now: float
-    ) -> _Sighting | None:
-        addresses, row = parse_ends(ends), parse_columns(columns)
-        if addresses is None or row is None or row.state not in _STATES:
-            return None
-        local, local_port, remote, remote_port = addresses
-        state = _STATES[row.state]
-        if state is TcpState.LISTEN:
-            self.listeners.append(Listener(local, local_port, row.rx_queue, None))
-            if row.fast_open:
-                self._fast_open.add(local_port)
-            return None
-        if state is TcpState.TIME_WAIT:
-            self.time_wait += 1
-            return None
-        if not self._watched or (before and _is_another(before.socket, state)):
-            before = None
-        since = before.since if before else now
-        opened = before.socket.opened if before else now if self._watched else None
-        # Once used is used for ever; what came in a Fast Open handshake leaves no trace.
-        used = not row.silent or local_port in self._fast_open or (before and not before.silent)
-        idle = 0.0 if used else now - since
-        socket = Socket(
-            local, local_port, remote, remote_port, state, int(bool(used)), row.tx_queue,
+    def _let_silence_grow(self, now: float) -> None:
+        sockets = self.after.sockets
+        for row, since in self._before.silent.items():
+            if row in sockets:
+                self.after.silent[row] = since
+                idle = now - since
+                sockets[row] = sockets[row]._replace(idle_in=idle, idle_out=idle)
+
+    @cached_property
+    def _gone(self) -> dict[tuple[bytes, int, bytes, int], bytes]:
+        """Rows of the last look that are no more, by their ends: they may have changed only."""
+        if not self._watched:
+            return {}
+        sockets = self.after.sockets
+        return {
+            socket[:4]: row for row, socket in self._before.sockets.items() if row not in sockets
+        }
+
+    def _enter(self, text: bytes, row: Row, before: bytes | None, now: float) -> None:
+        opened = now if self._watched else None
+        # What came in a Fast Open handshake leaves no trace.
+        silent, since = row.silent and row.local_port not in self._fast_open, now
+        if before is not None:
+            opened = self._before.sockets[before].opened
+            since = self._before.silent.get(before, now)
+            silent = silent and before in self._before.silent  # once used is used for ever
+        if silent:
+            self.after.silent[text] = since
+        idle = now - since if silent else 0.0
+        self.after.sockets[text] = Socket(
+            *row[:4], _STATES[row.state], int(not silent), row.tx_queue,
             idle, idle, opened, row.minisocket,
         )  # fmt: skip
-        return _Sighting(columns, since, not used, socket)
 
 
-class Sightings:
-    """What is known of one pod's connections between two looks."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, _Sighting] = {}
-        self._last: float | None = None
-
-    def begin(self, now: float) -> Look:
-        """A look that begins at `now`."""
-        watched = self._last is not None and now - self._last <= WATCHED_WITHIN
-        return Look(self._known, watched)
-
-    def end(self, look: Look, now: float) -> None:
-        """The look is whole, it ended at `now`."""
-        self._known, self._last = look.seen, now
-
-
-def _is_another(before: Socket, state: TcpState) -> bool:
-    """Whether the same addresses are another connection: nothing becomes established twice."""
-    return state is TcpState.ESTABLISHED and before.state is not TcpState.ESTABLISHED
-
-
-def _aged(sighting: _Sighting, now: float) -> Socket:
-    idle = now - sighting.since
-    return sighting.socket._replace(idle_in=idle, idle_out=idle)
+def _is_another(before: Socket, row: Row) -> bool:
+    """Whether the same ends are another connection: nothing becomes established twice."""
+    return row.state == TcpState.ESTABLISHED != before.state

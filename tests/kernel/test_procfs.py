@@ -15,7 +15,7 @@ from bench.rig.netns import Netns, ip
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot, Socket, format_address
 from drainmon.pods.pod import NginxProcess, Pod
-from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_columns
+from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_row
 from drainmon.procfs.process import start_time
 from drainmon.sources.base import Source
 from drainmon.sources.procfs import ProcfsSource
@@ -204,8 +204,9 @@ def test_a_connection_that_never_sent(scene: Scene) -> None:
 def ack_timeout(eyes: Eyes) -> bytes:
     """The column `ato` of the only connection."""
     table = Path(f"/proc/{eyes.process.pid}/net/tcp").read_bytes()
-    ((_, columns),) = (row for row in find_rows(table, eyes.pod.ports) if row[1][:2] == b"01")
-    return columns.split()[10]
+    rows = (row.split() for row in find_rows(table, eyes.pod.ports))
+    (ato,) = (row[12] for row in rows if row[2] == b"01")
+    return ato
 
 
 def test_the_ack_timeout_stays_through_delayed_acks(scene: Scene) -> None:
@@ -226,7 +227,7 @@ def test_a_long_retransmission_timeout_makes_nobody_sure(scene: Scene) -> None:
        "src", SERVER, "rto_min", "5s")  # fmt: skip
     scene.connect()
     table = Path(f"/proc/{scene.eyes.process.pid}/net/tcp").read_bytes()
-    rows = [parse_columns(columns) for _, columns in find_rows(table, scene.eyes.pod.ports)]
+    rows = [parse_row(row) for row in find_rows(table, scene.eyes.pod.ports)]
     assert [row.silent for row in rows if row and row.state == 1] == [False]
     assert scene.eyes.only().bytes_received == 1
 

@@ -33,23 +33,23 @@ class Row:
     last: int = -1
 
     @property
-    def columns(self) -> bytes:
+    def text(self) -> bytes:
+        """Without its number."""
         timer = "03:000013E0" if self.ato is None else "00:00000000"
         text = (
-            f"{self.state:02X} {self.tx_queue:08X}:{self.rx_queue:08X} {timer} {0:08X} "
-            f"{33:5d} {0:8d} {self.inode} 2 000000004f71fc9d"
+            f"{proc_address(self.local, self.local_port)} "
+            f"{proc_address(self.remote, self.remote_port)} {self.state:02X} "
+            f"{self.tx_queue:08X}:{self.rx_queue:08X} {timer} {0:08X} {33:5d} {0:8d} {self.inode} "
+            f"2 000000004f71fc9d"
         )
         if self.ato is not None:
             text += f" {self.rto} {self.ato} {self.quick} 10 {self.last}"
         return text.encode()
 
     def line(self, number: int = 0) -> bytes:
-        local, remote = (
-            proc_address(self.local, self.local_port),
-            proc_address(self.remote, self.remote_port),
-        )
-        text = f"{number:4d}: {local} {remote} ".encode() + self.columns
-        return (text if isinstance(self.local, IPv6Address) else text.ljust(149)) + b"\n"
+        """Rows of tcp are padded, those of tcp6 are not."""
+        line = b"%4d: %b" % (number, self.text)
+        return (line if isinstance(self.local, IPv6Address) else line.ljust(149)) + b"\n"
 
 
 def proc_address(address: Address, port: int) -> str:

@@ -4,18 +4,19 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drainmon.model.snapshot import format_address
 from drainmon.procfs.net_tcp import (
     SURE_RTO,
     find_rows,
+    is_time_wait,
     listeners,
-    parse_columns,
-    parse_ends,
     parse_listeners,
+    parse_row,
 )
+from drainmon.procfs.net_tcp import Row as ParsedRow
 from tests.unit.proc_net import HEADER, ROWS, Address, Row, packed, table
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "proc_net"
@@ -68,41 +69,39 @@ def test_a_process_that_is_gone(tmp_path: Path) -> None:
         listeners(7, tmp_path)
 
 
-def parsed(text: bytes, ports: frozenset[int] = PORTS) -> list[tuple[object, object]]:
-    rows = [(parse_ends(ends), parse_columns(columns)) for ends, columns in find_rows(text, ports)]
-    return [(ends, columns) for ends, columns in rows if ends and columns]
+def texts(rows: list[Row]) -> list[bytes]:
+    """What there is to find of them."""
+    return [row.text for row in rows if row.local_port in PORTS]
 
 
-def expected(row: Row) -> tuple[object, object]:
-    ends = packed(row.local), row.local_port, packed(row.remote), row.remote_port
-    return ends, parse_columns(row.columns)
+def read(row: Row) -> ParsedRow:
+    parsed = parse_row(row.text)
+    assert parsed is not None
+    return parsed
 
 
 @pytest.mark.parametrize("pod", ["web-jspw5", "web-qc9pc"])
 def test_real_tables(pod: str) -> None:
-    text = (FIXTURES / f"{pod}.tcp").read_bytes()
-    found = [parse_columns(columns) for _, columns in find_rows(text, PORTS)]
-    assert len(found) == text.count(b"\n") - 1
-    listener, *rest = found
-    assert listener is not None
+    table = (FIXTURES / f"{pod}.tcp").read_bytes()
+    found = [parse_row(row) for row in find_rows(table, PORTS)]
+    rows = [row for row in found if row]
+    assert len(rows) == table.count(b"\n") - 1
+    listener, *rest = rows
     assert (listener.state, listener.rx_queue, listener.fast_open) == (10, 0, False)
-    assert {(row.state, row.minisocket) for row in rest if row} == {(6, True)}
-    _, (first, _), *_ = find_rows(text, PORTS)
-    ends = parse_ends(first)
-    assert ends is not None
-    assert format_address(*ends[:2]) in {"10.244.0.4:80", "10.244.0.5:80"}
-    assert format_address(*ends[2:]).startswith("10.244.0.1:")
+    assert {(row.state, row.minisocket) for row in rest} == {(6, True)}
+    assert {format_address(*row[:2]) for row in rest} < {"10.244.0.4:80", "10.244.0.5:80"}
+    assert {format_address(*row[2:4]).split(":")[0] for row in rest} == {"10.244.0.1"}
     assert find_rows((FIXTURES / f"{pod}.tcp6").read_bytes(), PORTS) == []
 
 
-@given(row=ROWS)
-def test_a_row_is_read_as_it_was_written(row: Row) -> None:
-    found = parse_columns(row.columns)
-    assert found is not None
-    assert found[:3] == (row.state, row.tx_queue, row.rx_queue)
-    assert not found.minisocket
-    wanted = [row] if row.local_port in PORTS else []
-    assert parsed(table(row)) == [expected(row) for row in wanted]
+@given(row=ROWS, number=st.integers(0, 200_000))
+def test_a_row_is_read_as_it_was_written(row: Row, number: int) -> None:
+    found = [text.rstrip() for text in find_rows(HEADER + row.line(number), PORTS)]
+    assert found == texts([row])
+    assert read(row)[:8] == (
+        packed(row.local), row.local_port, packed(row.remote), row.remote_port,
+        row.state, row.tx_queue, row.rx_queue, False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -114,19 +113,16 @@ def test_a_row_is_read_as_it_was_written(row: Row) -> None:
     ],
 )
 def test_addresses(address: Address, text: str) -> None:
-    row = Row(local=type(address)(1), remote=address, remote_port=9)
-    ((written, _),) = find_rows(table(row), PORTS)
-    ends = parse_ends(written)
-    assert ends is not None
-    assert format_address(*ends[2:]) == text
+    row = read(Row(local=type(address)(1), remote=address, remote_port=9))
+    assert format_address(row.remote, row.remote_port) == text
 
 
 @given(row=ROWS, cut=st.integers(0, 300))
 def test_a_torn_row_is_none_or_the_whole(row: Row, cut: int) -> None:
-    whole, torn = parse_columns(row.columns), parse_columns(row.columns[:cut])
-    # Without its end a row in FIN_WAIT2 or SYN_RECV is as long as a minisocket's.
-    assert torn is None or torn[:3] == whole[:3]  # type: ignore[index]
-    assert torn is None or not torn.silent or whole == torn
+    torn = parse_row(row.text[:cut])
+    # A connection in FIN_WAIT2 or SYN_RECV looks like a minisocket without its end.
+    assert torn is None or torn[:7] == read(row)[:7]
+    assert torn is None or torn.minisocket or torn.silent == read(row).silent
 
 
 @given(
@@ -135,27 +131,32 @@ def test_a_torn_row_is_none_or_the_whole(row: Row, cut: int) -> None:
     at=st.integers(0, 8),
 )
 def test_a_junk_line_costs_only_itself(rows: list[Row], junk: bytes, at: int) -> None:
-    lines = [row.line(number) for number, row in enumerate(rows)]
-    text = HEADER + b"".join([*lines[:at], junk + b"\n", *lines[at:]])
-    assert parsed(text) == [expected(row) for row in rows if row.local_port in PORTS]
+    lines = [row.line() for row in rows]
+    table = HEADER + b"".join([*lines[:at], junk + b"\n", *lines[at:]])
+    assert [text.rstrip() for text in find_rows(table, PORTS)] == texts(rows)
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), cut=st.integers(0, 900))
 def test_a_table_that_breaks_off_has_the_rows_before(rows: list[Row], cut: int) -> None:
-    text = table(*rows)[:cut]
-    whole = max(0, text.count(b"\n") - 1)
-    assert parsed(text) == [expected(row) for row in rows[:whole] if row.local_port in PORTS]
+    torn = table(*rows)[:cut]
+    whole = max(0, torn.count(b"\n") - 1)
+    assert [text.rstrip() for text in find_rows(torn, PORTS)] == texts(rows[:whole])
 
 
-FRAGMENTS = [b"0A", b"01", b":", b" ", b"\n", b"0050", b"00000000", b"1" * 5000, b"-1", b"   0: "]
+FRAGMENTS = [
+    b"0A", b"01", b":", b" ", b"\n", b"0050", b"00000000", b"9" * 5000, b"-1", b"-0000001",
+    b"   0: ",
+    b"00000000:0050 ", b"00000000:00000000 ",
+]  # fmt: skip
 
 
 @given(st.binary() | st.lists(st.sampled_from(FRAGMENTS)).map(b"".join))
+@example(b"00000000:0050 -0000001:0050 01 00000000:00000000 " + b"0 " * 20)
+@example(b"00000000:0050 00000000:0050 01 00000000:00000000 " + b"9" * 5000 + b" 0" * 20)
 def test_no_bytes_break_it(text: bytes) -> None:
-    parse_columns(text)
-    parse_ends(text)
-    parsed(b"\n   0: 00000000:0050 00000000:0000 " + text + b"\n")
-    parsed(text)
+    parse_row(text)
+    for row in find_rows(b"\n   0: 00000000:0050 " + text + b"\n", PORTS):
+        parse_row(row)
 
 
 def test_no_port_finds_nothing() -> None:
@@ -164,14 +165,14 @@ def test_no_port_finds_nothing() -> None:
 
 @pytest.mark.parametrize("state", [3, 5, 6])
 def test_a_minisocket(state: int) -> None:
-    columns = parse_columns(Row(state=state, ato=None).columns)
-    assert columns is not None
-    assert (columns.minisocket, columns.silent) == (True, False)
+    row = read(Row(state=state, ato=None))
+    assert (row.minisocket, row.silent) == (True, False)
+    assert is_time_wait(Row(state=state, ato=None).text) == (state == 6)
 
 
 @pytest.mark.parametrize("state", [1, 4, 8, 9, 10, 11])
 def test_a_connection_that_lacks_its_end_is_torn(state: int) -> None:
-    assert parse_columns(Row(state=state, ato=None).columns) is None
+    assert parse_row(Row(state=state, ato=None).text) is None
 
 
 @pytest.mark.parametrize(
@@ -187,13 +188,9 @@ def test_a_connection_that_lacks_its_end_is_torn(state: int) -> None:
     ],
 )
 def test_silence_is_said_only_when_it_is_sure(row: Row, silent: bool) -> None:
-    columns = parse_columns(row.columns)
-    assert columns is not None
-    assert columns.silent is silent
+    assert read(row).silent is silent
 
 
 @pytest.mark.parametrize(("last", "fast_open"), [(0, False), (-1, False), (16, True)])
 def test_a_listener_with_fast_open(last: int, fast_open: bool) -> None:
-    columns = parse_columns(Row(state=10, ato=0, last=last).columns)
-    assert columns is not None
-    assert columns.fast_open is fast_open
+    assert read(Row(state=10, ato=0, last=last)).fast_open is fast_open

@@ -3,7 +3,7 @@
 from drainmon.model.snapshot import Listener, Socket
 from drainmon.model.tcp import TcpState
 from drainmon.procfs.net_tcp import find_rows
-from drainmon.sources.sightings import WATCHED_WITHIN, Sightings
+from drainmon.sources.sightings import WATCHED_WITHIN, Look, Sightings
 from tests.unit.proc_net import Row, packed, table
 
 PORTS = frozenset({80})
@@ -17,13 +17,15 @@ class Eyes:
     def __init__(self) -> None:
         self.sightings = Sightings()
         self.listeners: list[Listener] = []
+        self.time_wait: list[int] = []
 
     def look(self, now: float, *rows: Row) -> tuple[Socket, ...]:
-        look = self.sightings.begin(now)
+        look = Look(self.sightings, now)
         look.add(find_rows(table(*rows), PORTS), now)
-        self.sightings.end(look, now)
-        self.listeners = look.listeners
-        return look.sockets()
+        look.finish(now)
+        self.sightings, self.listeners = look.after, look.listeners
+        self.time_wait.append(look.time_wait)
+        return tuple(look.after.sockets.values())
 
 
 def test_a_row_becomes_a_socket() -> None:
@@ -102,3 +104,10 @@ def test_listeners_of_one_port_are_all_there() -> None:
 
 def test_a_state_that_nobody_knows_is_passed_over() -> None:
     assert len(Eyes().look(1.0, Row(state=99), USED)) == 1
+
+
+def test_what_remains_of_closed_connections_is_counted() -> None:
+    eyes = Eyes()
+    gone = [Row(remote_port=port, state=6, ato=None) for port in (1, 2, 3)]
+    assert eyes.look(1.0, USED, *gone) == eyes.look(1.1, USED)
+    assert eyes.time_wait == [3, 0]

@@ -1,0 +1,144 @@
+"""What looking at 100,000 sockets costs: `python -m bench.procfs`.
+
+Both ends of 50,000 loopback connections in one namespace, side by side: reading /proc/net/tcp raw,
+a look of the source procfs (reading, parsing, making the list of sockets), psutil.net_connections
+and ss. One pod has the accepted ends on its ports, another one has both. Medians of rounds in which
+everybody has a turn, in wall-clock time. Root only.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from bench.rig.netns import Netns, fresh_netns
+from drainmon.pods.pod import Pod
+from drainmon.sources.procfs import ProcfsSource
+
+ROOT = Path(__file__).resolve().parents[1]
+PAIRS_PER_HOLDER = 8_000
+"""A process may open only so many files."""
+SERVER_PORT, CLIENT_PORT = 8080, 7070
+HALF = "procfs, half on its ports"
+EVERY = "procfs, all on its ports"
+PSUTIL = """
+import time, psutil
+began = time.perf_counter()
+psutil.net_connections("tcp")
+print(time.perf_counter() - began)
+"""
+"""It reads its own namespace only."""
+
+
+class Nobody:
+    """Wants to hear of nothing."""
+
+    def listening(self, netns: int, port: int) -> None:
+        """A new listener."""
+
+    def changed(self, netns: int) -> None:
+        """A change."""
+
+
+def hold(number: int, pairs: int) -> None:
+    """Keep both ends of so many connections, each used once, until stdin ends."""
+    port = SERVER_PORT + number
+    with ExitStack() as ends, socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
+        for pair in range(pairs):
+            client = ends.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.bind((f"127.{number + 1}.{pair >> 8}.{pair & 255}", CLIENT_PORT))
+            client.connect(("127.0.0.1", port))
+            accepted = ends.enter_context(listener.accept()[0])
+            for sender, receiver in ((client, accepted), (accepted, client)):
+                sender.send(b"something")
+                receiver.recv(100)
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
+@contextmanager
+def holders(namespace: Netns, pairs: int) -> Iterator[list[int]]:
+    """The pids of processes that hold the connections."""
+    with ExitStack() as stack:
+        running = []
+        for number, first in enumerate(range(0, pairs, PAIRS_PER_HOLDER)):
+            share = str(min(PAIRS_PER_HOLDER, pairs - first))
+            argv = [sys.executable, "-m", "bench.procfs", "--hold", str(number), "--pairs", share]
+            holder = subprocess.Popen(
+                namespace.command(argv), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            running.append(stack.enter_context(holder))
+        for holder in running:
+            assert holder.stdout
+            assert holder.stdout.readline() == b"ready\n"
+        yield [holder.pid for holder in running]
+
+
+def read_raw(table: int) -> None:
+    os.lseek(table, 0, os.SEEK_SET)
+    while os.read(table, 1 << 16):
+        pass
+
+
+def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each look, by who looked."""
+    source = ProcfsSource(Nobody())
+    servers = frozenset(range(SERVER_PORT, SERVER_PORT + len(pids)))
+    half = Pod(1, namespace.inode, HALF, (), servers)
+    every = Pod(2, namespace.inode, EVERY, (), servers | {CLIENT_PORT})
+    ss = namespace.command(["ss", "-Htan"])
+    by_psutil = namespace.command([sys.executable, "-c", PSUTIL])
+    seconds: dict[str, list[float]] = {}
+
+    def clock(name: str, work: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        work()
+        seconds.setdefault(name, []).append(time.perf_counter() - began)
+
+    with closing(source), closing(source.open(pids[0])) as place:
+
+        async def look(pod: Pod) -> None:
+            await source.snapshot(pod, place)
+
+        for turn in range(rounds):
+            again = "" if turn else ", first look"
+            clock("read raw", lambda: read_raw(place.files[1]))
+            clock(HALF + again, lambda: asyncio.run(look(half)))
+            clock(EVERY + again, lambda: asyncio.run(look(every)))
+            inside = subprocess.run(by_psutil, check=True, capture_output=True).stdout
+            seconds.setdefault("psutil.net_connections", []).append(float(inside))
+            clock("ss", lambda: subprocess.run(ss, check=True, stdout=subprocess.DEVNULL))
+    return seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--hold", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.hold is not None:
+        hold(options.hold, options.pairs)
+        return 0
+    with fresh_netns("drainmon-bench") as namespace, holders(namespace, options.pairs) as pids:
+        seconds = measure(namespace, pids, options.rounds)
+    raw = statistics.median(seconds["read raw"])
+    print(f"{2 * options.pairs} sockets, median of {options.rounds} rounds")
+    for name, taken in seconds.items():
+        middle = statistics.median(taken)
+        print(f"{name:38} {middle * 1e3:8.1f} ms {middle / raw:6.2f} x raw")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
