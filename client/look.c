@@ -59,7 +59,12 @@ static enum look take_arrivals(struct snapshot *snapshot, struct text *why)
 enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports, millis stop_at,
 			  struct text *why)
 {
+	static struct silent silent;
 	memset(snapshot, 0, sizeof(*snapshot));
+	silent_look(&silent);
+	snapshot->silent = &silent;
+	snapshot->taken = clock_now();
+	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
 	enum look look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
 	/* A kernel without IPv6 has no such file. */
 	if (look == LOOK_DONE && access("/proc/net/tcp6", F_OK) == 0)

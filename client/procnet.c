@@ -80,6 +80,31 @@ static bool take_address(struct span *line, struct address *address)
 	return true;
 }
 
+/* A number at the very end may have lost its last digits. */
+static bool take_whole_number(struct span *line, uint64_t *value)
+{
+	take_spaces(line);
+	return take_number(line, value) && take(line, ' ');
+}
+
+/* References, address, rto, ato, quick acknowledgements and pingpong, congestion window, ssthresh.
+ * ato is set when the first byte comes (tcp_event_data_recv of the kernel). A listener has the
+ * length of its Fast Open queue where others have ssthresh. */
+static void take_end(struct span *line, struct row *row)
+{
+	struct span word;
+	uint64_t rto, ato, quick, window, queue;
+	row->rto = 0;
+	row->silent = row->fast_open = false;
+	if (!take_word(line, &word) || !take_word(line, &word) || !take_whole_number(line, &rto) ||
+	    !take_whole_number(line, &ato) || !take_whole_number(line, &quick) ||
+	    !take_whole_number(line, &window))
+		return;
+	row->rto = rto;
+	row->silent = row->state == TCP_ESTABLISHED && !ato && !quick;
+	row->fast_open = row->state == TCP_LISTEN && take_number(line, &queue) && queue;
+}
+
 bool procnet_row(struct span line, struct row *row)
 {
 	uint64_t number;
@@ -92,14 +117,17 @@ bool procnet_row(struct span line, struct row *row)
 	    !take(&line, ' ') || row->local.v6 != row->remote.v6)
 		return false;
 	row->state = hex;
-	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') || !take_hex(&line, 8, &hex))
+	uint32_t unread;
+	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') || !take_hex(&line, 8, &unread))
 		return false;
 	for (int i = 0; i < 4; i++) /* tr:tm->when, retrnsmt, uid, timeout */
 		if (!take_word(&line, &word))
 			return false;
-	take_spaces(&line);
-	/* A number at the very end may have lost its last digits. */
-	return take_number(&line, &row->inode) && take(&line, ' ');
+	if (!take_whole_number(&line, &row->inode))
+		return false;
+	take_end(&line, row);
+	row->silent &= !unread && !row->unsent;
+	return true;
 }
 
 static bool next_line(struct span *text, struct span *line)

@@ -21,6 +21,9 @@ struct row {
 	unsigned state;
 	uint32_t unsent;
 	uint64_t inode;
+	uint64_t rto;   /* clock ticks; 0 in what remains of a closed connection */
+	bool silent;    /* nothing was ever received, if `rto` is one to be sure with */
+	bool fast_open; /* a listener that takes data in the handshake, which leaves no trace */
 };
 
 /* False for a header, and for a row that is torn or otherwise not as the kernel writes it. */

@@ -2,11 +2,15 @@
 #include "snapshot.h"
 #include <string.h>
 
+enum {
+	NEVER_USED_AFTER = 2000, /* milliseconds, as the daemon has it */
+	ATO_MIN = 4,             /* clock ticks: TCP_ATO_MIN of include/net/tcp.h */
+};
+
 const char *snapshot_state(unsigned state)
 {
 	/* FIN_WAIT2 and TIME_WAIT are missing: the peer has acknowledged every byte. CLOSE_WAIT is
-	 * here: a client that has closed its half still receives. A connection on which nothing
-	 * ever came (a browser's pre-connect) cannot be told from the others in /proc/net/tcp. */
+	 * here: a client that has closed its half still receives. */
 	static const char *const names[TCP_STATES] = {
 		[TCP_ESTABLISHED] = "ESTABLISHED", [TCP_FIN_WAIT1] = "FIN_WAIT1",
 		[TCP_CLOSE_WAIT] = "CLOSE_WAIT",   [TCP_LAST_ACK] = "LAST_ACK",
@@ -28,6 +32,23 @@ static bool holds(const struct ports *ports, uint64_t inode)
 	return false;
 }
 
+uint64_t snapshot_sure_rto(int64_t jiffy)
+{
+	/* The kernel holds ato, of 8 bits since Linux 6.7, below 3/2 of rto: up to 170 jiffies it
+	 * cannot wrap to 0. A clock tick is 10 ms wherever nginx runs. */
+	return (uint64_t)jiffy * 170 / 10000000;
+}
+
+/* A browser's pre-connect: it has been silent for too long to have a request on its way. A shorter
+ * rto than ato's least value may round ato to 0. */
+static bool is_never_used(struct snapshot *snapshot, const struct ports *ports,
+			  const struct row *row)
+{
+	return row->silent && row->rto >= ATO_MIN && row->rto < snapshot->sure_rto &&
+	       !ports->fast_open &&
+	       silent_for(snapshot->silent, row, snapshot->taken) > NEVER_USED_AFTER;
+}
+
 static void take_row(struct snapshot *snapshot, struct ports *ports, const struct row *row)
 {
 	if (row->state == TCP_LISTEN && !ports_has(ports, row->local.port) &&
@@ -35,7 +56,10 @@ static void take_row(struct snapshot *snapshot, struct ports *ports, const struc
 		ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);
 		ports->count++;
 	}
-	if (!snapshot_state(row->state) || !ports_has(ports, row->local.port))
+	if (row->fast_open && ports_has(ports, row->local.port))
+		ports->fast_open = true;
+	if (!snapshot_state(row->state) || !ports_has(ports, row->local.port) ||
+	    is_never_used(snapshot, ports, row))
 		return;
 	snapshot->in_flight++;
 	snapshot->by_state[row->state]++;

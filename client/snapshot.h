@@ -1,7 +1,7 @@
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
 
-#include "procnet.h"
+#include "silent.h"
 
 enum { SNAPSHOT_LEFT = 20, LISTENERS_AT_MOST = 4096 };
 
@@ -9,6 +9,7 @@ enum { SNAPSHOT_LEFT = 20, LISTENERS_AT_MOST = 4096 };
 struct ports {
 	uint8_t bits[65536 / 8];
 	bool any_listener; /* whose listeners are nginx's is not known: all are taken */
+	bool fast_open;    /* one of them takes data in the handshake */
 	unsigned count;
 	unsigned listener_count;
 	uint64_t listeners[LISTENERS_AT_MOST]; /* socket inodes that nginx holds */
@@ -16,6 +17,9 @@ struct ports {
 
 /* What is in flight on those ports at one moment. */
 struct snapshot {
+	millis taken;
+	struct silent *silent; /* from look to look */
+	uint64_t sure_rto;     /* see snapshot_sure_rto */
 	uint64_t in_flight;
 	uint64_t by_state[TCP_STATES];
 	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer
@@ -29,6 +33,10 @@ bool ports_has(const struct ports *ports, uint16_t port);
 
 /* Accounts for the complete lines at the start of `bytes`; returns how many bytes these were. */
 size_t snapshot_take(struct snapshot *snapshot, struct ports *ports, struct span bytes);
+
+/* From which retransmission timeout on, in clock ticks, a row no longer tells that nothing was ever
+ * received; `jiffy` is in nanoseconds. */
+uint64_t snapshot_sure_rto(int64_t jiffy);
 
 /* NULL: a connection in this state can lose nothing. */
 const char *snapshot_state(unsigned state);

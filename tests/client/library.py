@@ -22,6 +22,7 @@ class Library:
         self._shim.shim_walk.restype = ctypes.c_size_t
         self._shim.shim_number.restype = ctypes.c_long
         self._shim.shim_in_flight.restype = ctypes.c_uint64
+        self._shim.shim_in_flight_at.restype = ctypes.c_uint64
         self._out = ctypes.create_string_buffer(OUTPUT)
         self._map = mmap.mmap(-1, ARENA + PAGE)
         self._arena = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -98,6 +99,13 @@ class Library:
                 *self._bytes(data), ctypes.c_size_t(chunk), ctypes.c_uint64(listener)
             )
         )
+
+    def in_flight_at(
+        self, data: bytes, now: int, jiffy: int = 4_000_000, first: bool = False
+    ) -> int:
+        """With what earlier looks have left; milliseconds, and a jiffy's nanoseconds."""
+        i64 = ctypes.c_int64
+        return int(self._shim.shim_in_flight_at(*self._bytes(data), i64(now), i64(jiffy), first))
 
     def number(self, data: bytes) -> int:
         return int(self._shim.shim_number(*self._bytes(data)))

@@ -144,8 +144,10 @@ int shim_passive_opens(const char *bytes, size_t size, uint64_t *count)
 uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t listener)
 {
 	static struct ports ports;
-	struct snapshot snapshot = {0};
+	static struct silent silent;
+	struct snapshot snapshot = {.silent = &silent};
 	memset(&ports, 0, sizeof(ports));
+	silent_look(&silent);
 	ports.any_listener = listener == 0;
 	ports.listener_count = 1;
 	ports.listeners[0] = listener;
@@ -154,6 +156,24 @@ uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t l
 		taken +=
 			snapshot_take(&snapshot, &ports, (struct span){bytes + taken, end - taken});
 	}
+	return snapshot.in_flight;
+}
+
+/* The same at a moment, in one piece, with what earlier looks have left; `first`: they left none.
+ */
+uint64_t shim_in_flight_at(const char *bytes, size_t size, int64_t now, int64_t jiffy, int first)
+{
+	static struct ports ports;
+	static struct silent silent;
+	if (first) {
+		memset(&ports, 0, sizeof(ports));
+		memset(&silent, 0, sizeof(silent));
+	}
+	ports.any_listener = true;
+	silent_look(&silent);
+	struct snapshot snapshot = {
+		.silent = &silent, .taken = now, .sure_rto = snapshot_sure_rto(jiffy)};
+	snapshot_take(&snapshot, &ports, BYTES);
 	return snapshot.in_flight;
 }
 

@@ -18,6 +18,7 @@ from tests.client.run import SLACK, Client, wait_until
 pytestmark = pytest.mark.root
 
 PORT = 8080
+CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; ticks once a jiffy
 QUICK = ["--no-pod-log", "--min-wait=0.3s", "--quiet=0.2s"]
 
 
@@ -91,6 +92,20 @@ def test_it_waits_for_the_last_connection(pod: Pod) -> None:
     closed = time.monotonic()
     assert waiting.end().status == 0
     assert time.monotonic() - closed < 0.3 + SLACK
+
+
+def test_a_connection_that_never_sent_is_not_waited_for(pod: Pod) -> None:
+    if time.clock_getres(CLOCK_MONOTONIC_COARSE) < 0.002:
+        pytest.skip("at 1,000 ticks a second the kernel does not tell")
+    pod.connect()
+    theirs, ours = pod.connect()
+    theirs.sendall(b"G")
+    waiting = pod.start("--timeout=20s", "--no-roll")
+    assert "2 in flight" in waiting.line("settling")
+    assert "1 in flight (ESTABLISHED 1)" in waiting.line("waiting, 1")
+    theirs.close()
+    ours.close()
+    assert waiting.end().status == 0
 
 
 def test_a_deadline_says_who_is_left(pod: Pod) -> None:

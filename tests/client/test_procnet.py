@@ -2,7 +2,7 @@
 
 import ipaddress
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -37,14 +37,16 @@ class Row:
     remote: Address = ZERO4
     remote_port: int = 0
     unsent: int = 0
+    unread: int = 0
+    end: str = " 100 0 0 10 0"
     number: int = field(default=0, compare=False)
 
     def line(self) -> bytes:
         text = (
             f"{self.number:4d}: {proc_address(self.local, self.local_port)} "
             f"{proc_address(self.remote, self.remote_port)} {self.state:02X} "
-            f"{self.unsent:08X}:{0:08X} {0:02X}:{0:08X} {0:08X} {33:5d} {0:8d} {self.inode} "
-            f"2 000000004f71fc9d 100 0 0 10 0"
+            f"{self.unsent:08X}:{self.unread:08X} {0:02X}:{0:08X} {0:08X} {33:5d} {0:8d} "
+            f"{self.inode} 2 000000004f71fc9d{self.end}"
         )
         return text.ljust(149).encode() + b"\n"
 
@@ -168,6 +170,64 @@ def test_a_hundred_thousand_rows(library: Library) -> None:
     )
     many = few + (Row(80, 1).line() * 100 + Row(81, 1).line() * 100) * 25
     assert library.in_flight(many, 4096) == 10 + 2500
+
+
+SILENT = Row(remote_port=40000, end=" 20 0 0 10 -1")
+LISTENER = Row(state=LISTEN)
+HZ_1000, HZ_250 = 1_000_000, 4_000_000
+
+
+def test_a_connection_that_never_sent_is_not_waited_for(library: Library) -> None:
+    data = table([LISTENER, SILENT])
+    looks = [0, 1_000, 2_000, 2_001]
+    assert [library.in_flight_at(data, now, first=now == 0) for now in looks] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("row", "jiffy"),
+    [
+        (replace(SILENT, end=" 20 4 0 10 -1"), HZ_250),
+        (replace(SILENT, end=" 20 0 1 10 -1"), HZ_250),
+        (replace(SILENT, end=" 20 0 0"), HZ_250),
+        (replace(SILENT, end=""), HZ_250),
+        (replace(SILENT, unread=1), HZ_250),
+        (replace(SILENT, unsent=1), HZ_250),
+        (replace(SILENT, state=8), HZ_250),
+        (replace(SILENT, end=" 3 0 0 10 -1"), HZ_250),
+        (replace(SILENT, end=" 68 0 0 10 -1"), HZ_250),
+        (SILENT, HZ_1000),
+    ],
+)
+def test_what_may_have_sent_is_waited_for(library: Library, row: Row, jiffy: int) -> None:
+    data = table([LISTENER, row])
+    looks = [0, 3_000, 6_000]
+    assert [library.in_flight_at(data, now, jiffy, now == 0) for now in looks] == [1, 1, 1]
+
+
+def test_with_fast_open_silence_says_nothing(library: Library) -> None:
+    data = table([replace(LISTENER, end=" 100 0 0 10 16"), SILENT])
+    assert [library.in_flight_at(data, now, first=now == 0) for now in (0, 3_000)] == [1, 1]
+
+
+def test_silence_that_was_broken_begins_anew(library: Library) -> None:
+    silent, used = table([LISTENER, SILENT]), table([LISTENER, replace(SILENT, unread=9)])
+    looks = [(0, silent), (2_500, used), (3_000, silent), (5_000, silent), (5_001, silent)]
+    assert [library.in_flight_at(data, now, first=now == 0) for now, data in looks] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
+
+
+def test_very_many_silent_ones_are_told_apart(library: Library) -> None:
+    """Those of the last look have left their slots."""
+    data = table([LISTENER, *(replace(SILENT, remote_port=port) for port in range(1, 5_001))])
+    assert library.in_flight_at(data, 0, first=True) == 5_000
+    assert library.in_flight_at(data, 3_000) == 0
+    data = table([LISTENER, *(replace(SILENT, remote_port=port) for port in range(5_001, 10_001))])
+    assert library.in_flight_at(data, 6_000) == 5_000
 
 
 SNMP = b"Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn ActiveOpens PassiveOpens X\nTcp: 200 -1 18 12345 0\n"
