@@ -88,7 +88,7 @@ class DrainRun:
         log.info("drain ended", extra={"drain": asdict(self.record)})
 
     async def _act(self) -> None:
-        self.drain.look_interval = self._node.look_interval
+        self._node.set_pace(self.drain)
         step = self.drain.step(time.monotonic())
         match step.action:
             case Action.LOOK:

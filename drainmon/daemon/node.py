@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 
+from drainmon.drain.machine import Drain
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.discovery import Registry
@@ -65,9 +66,14 @@ class Node:
         return self._source.refused
 
     @property
-    def look_interval(self) -> float:
-        """Seconds between two looks at a pod that is being drained."""
-        return self._source.look_interval
+    def counts_by_looking(self) -> bool:
+        """Whether the source has no counters of its own that could be wrong."""
+        return not self._source.announces
+
+    def set_pace(self, drain: Drain) -> None:
+        """How often the source in use wants a drained pod looked at."""
+        drain.look_interval = self._source.look_interval
+        drain.longest_pause = self._source.longest_pause
 
     async def start(self) -> None:
         """Find the connections and the pods that exist already."""

@@ -52,6 +52,8 @@ class Rounds:
 
     async def turn(self) -> None:
         """One pod's turn, if any needs one."""
+        if self._node.counts_by_looking:
+            return
         pods = {pod.number: pod for pod in self._node.pods()}
         missed = sum(self._node.missed().values())
         if missed > self._missed:

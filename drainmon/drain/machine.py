@@ -23,9 +23,6 @@ from enum import Enum, StrEnum, auto
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import Snapshot, Socket
 
-LOOK_PAUSE_AT_MOST = 1.0
-"""Seconds that a drain goes without looking at the most, however long a snapshot takes."""
-
 LOOK_AGAIN = 0.02
 """Seconds to a second look after a wake-up: the event comes just before the state changes."""
 
@@ -69,9 +66,10 @@ class Step:
 
 class Drain:
     """One drain of one pod, begun at `started`. `look_interval`: seconds between snapshots when
-    nothing wakes the drain."""
+    nothing wakes the drain; `longest_pause`: at the most, however long a snapshot takes."""
 
     look_interval = 1.0
+    longest_pause = 1.0
 
     def __init__(self, policy: Policy, started: float) -> None:
         self.policy = policy
@@ -209,7 +207,7 @@ class Drain:
 
     def _look_at(self, now: float, last: Snapshot) -> float:
         """When the next snapshot is due."""
-        pause = min(LOOK_SHARE * (last.finished - last.taken), LOOK_PAUSE_AT_MOST)
+        pause = min(LOOK_SHARE * (last.finished - last.taken), self.longest_pause)
         if self.phase is not Phase.SETTLING:
             if self._woken and self._promising and now >= self._settled_at():
                 return now

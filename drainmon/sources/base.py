@@ -42,6 +42,9 @@ class Source(Protocol):
     look_interval: float
     """Seconds between two looks at a pod that is being drained, when nothing wakes the drain."""
 
+    longest_pause: float
+    """Seconds between two looks at the most, however long a look takes."""
+
     announces: bool
     """Whether new listeners are told; where not, new pods are found by looking."""
 

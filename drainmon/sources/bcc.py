@@ -44,6 +44,7 @@ class BccSource:
 
     name = "bcc"
     look_interval = 1.0
+    longest_pause = 1.0
     announces = True
 
     def __init__(self, listeners: Listeners) -> None:

@@ -23,6 +23,7 @@ class CoreSource:
 
     name = "core"
     look_interval = 1.0
+    longest_pause = 1.0
     announces = True
 
     def __init__(self, listeners: Listeners) -> None:

@@ -38,6 +38,7 @@ class ProcfsSource:
 
     name = "procfs"
     look_interval = 0.075
+    longest_pause = 10.0
     announces = False
     """It does not hear of new listeners."""
 

@@ -81,6 +81,10 @@ class SwitchingSource:
         return self._source.look_interval
 
     @property
+    def longest_pause(self) -> float:
+        return self._source.longest_pause
+
+    @property
     def announces(self) -> bool:
         return self._source.announces
 

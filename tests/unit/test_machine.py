@@ -183,6 +183,16 @@ def test_unpromising_wake_ups_cost_a_share_only() -> None:
     assert len(slow.looks) == 1
 
 
+def test_looks_that_take_long_are_far_between() -> None:
+    drain = Drain(Policy(min_wait=0, timeout=100), 100.0)
+    drain.look_interval, drain.longest_pause = 0.075, 10.0
+    drain.saw(snapshot(100.0, established(), took=0.3))
+    drain.step(100.3)
+    drain.rolled(100.3, "")
+    step = drain.step(100.3)
+    assert (step.action, round(step.until, 3)) == (Action.SLEEP, 106.3)
+
+
 def test_quiet_is_asked_for_after_the_last_straggler() -> None:
     world = World(min_wait=5, quiet=1.5)
     arrivals(world, 4.8)

@@ -19,6 +19,8 @@ IDLE, BUSY = Counts(), Counts({TcpState.ESTABLISHED: 1})
 class FakeNode:
     """Counts by pod number; tells what was compared."""
 
+    counts_by_looking = False
+
     def __init__(self, **counts: Counts) -> None:
         self.figures = {int(name[1:]): figure for name, figure in counts.items()}
         self.compared: list[int] = []
@@ -74,6 +76,12 @@ async def test_idle_pods_are_passed_over() -> None:
 
 async def test_a_pod_whose_connections_have_come_and_gone_is_compared_once() -> None:
     assert await turns(FakeNode(p1=Counts(accepted=7), p2=IDLE), 3) == [1]
+
+
+async def test_a_source_without_counters_has_nothing_to_compare() -> None:
+    node = FakeNode(p1=BUSY)
+    node.counts_by_looking = True
+    assert await turns(node, 3) == []
 
 
 async def test_missed_events_have_every_pod_compared() -> None:

@@ -36,6 +36,7 @@ class FakeSource:
     """Works, unless its world says that it is broken."""
 
     look_interval = 1.0
+    longest_pause = 1.0
     announces = True
 
     def __init__(self, world: "World", name: str) -> None:
