@@ -52,8 +52,10 @@ class DrainRun:
         return progress(self.drain, time.monotonic())
 
     def begin(self, spawn: Spawn) -> None:
-        """Start draining."""
+        """Start draining. However that ends, also before it has begun, everything is let go."""
+        self._node.registry.hold(self._pod.netns)
         self._task = spawn(self._run())
+        self._task.add_done_callback(lambda _: self._end())
 
     def abandon(self) -> None:
         """Stop draining if it has not ended: the last caller has left."""
@@ -61,23 +63,18 @@ class DrainRun:
             self._task.cancel()
 
     async def _run(self) -> None:
-        self._node.registry.hold(self._pod.netns)
         try:
             await self._rescan()  # a port that was added a moment ago counts
             while self.drain.phase not in ENDED:
                 await self._act()
                 self._publish()
             self.record.result = self.drain.phase.value
-        except asyncio.CancelledError:
-            self.record.result = "abandoned"
-            raise
         except Exception as error:
             self.record.result = "failed"
             log.exception("cannot drain: %s", error, extra={"pod": self._pod.label})
-        finally:
-            self._end()
 
     def _end(self) -> None:
+        self.record.result = self.record.result or "abandoned"
         if self._rolling:
             self._rolling.cancel()
         self._node.registry.release(self._pod.netns)

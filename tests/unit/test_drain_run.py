@@ -1,0 +1,57 @@
+"""A drain lets go of everything, however early it is given up."""
+
+import asyncio
+from typing import cast
+
+from drainmon.daemon.drain_run import DrainRun
+from drainmon.daemon.node import Node
+from drainmon.drain.machine import Drain
+from drainmon.drain.policy import Policy
+from drainmon.pods.pod import Pod
+from drainmon.sources.base import Place
+
+POD = Pod(1, 7, "pod", (), frozenset({80}))
+
+
+class Held:
+    """Stands for node and registry: only what is held and watched matters here."""
+
+    def __init__(self) -> None:
+        self.registry = self
+        self.held = 0
+        self.unwatched = 0
+
+    def hold(self, netns: int) -> None:
+        self.held += 1
+
+    def release(self, netns: int) -> None:
+        self.held -= 1
+
+    def unwatch(self, pod: Pod) -> None:
+        self.unwatched += 1
+        raise OSError("cannot remove an entry of the map watches")
+
+
+class FakePlace(Place):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_given_up_before_it_has_begun() -> None:
+    node, place = Held(), FakePlace(())
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    run.begin(asyncio.create_task)
+    run.abandon()
+    await run.changed(10)
+    assert run.ended
+    assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, 1)
+
+
+async def test_what_fails_is_a_failed_drain() -> None:
+    node, place = Held(), FakePlace(())
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    run.begin(asyncio.create_task)  # its first step asks a node that has no answer
+    await run.changed(10)
+    assert (run.record.result, place.closed, node.held) == ("failed", 1, 0)
