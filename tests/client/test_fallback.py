@@ -297,7 +297,9 @@ def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
 
 
 def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
-    pod.connect()
+    theirs, ours = pod.connect()
+    theirs.sendall(b"GET /")
+    ours.recv(10)
 
     def dies_waiting(daemon: Conversation) -> None:
         daemon.head()
