@@ -23,9 +23,9 @@ SCAN_PAUSE = 0.2
 SCAN_EVERY = 2.0
 """Seconds between two scans where nothing announces new listeners."""
 
-SCAN_FRESH = 0.1
-"""Seconds for which a scan's result is good enough for the next who asks, so that callers without
-nginx cannot keep the daemon busy."""
+SCAN_REST = 0.1
+"""Seconds between two scans at the least, so that callers without nginx cannot keep the daemon
+busy."""
 
 SCAN_SHARE = 50
 """A new listener's scan comes no sooner than this many times what the last one took: a node where
@@ -49,7 +49,8 @@ class Node:
         self._ledger = Ledger()
         self._scan_planned = False
         self._scan_seconds = 0.0
-        self._fresh_until = 0.0
+        self._scans = 0
+        self._next_scan = 0.0
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
@@ -85,20 +86,25 @@ class Node:
         self._source.close()
 
     async def scan(self) -> None:
-        """Look for nginx on the whole node, unless somebody has just done so."""
+        """Look for nginx on the whole node. Whoever asks gets a scan that begins afterwards: nginx
+        may have begun to listen a moment ago. Those who ask meanwhile share it."""
+        wanted = self._scans + 1
         async with self._scanning:
-            if time.monotonic() < self._fresh_until:
+            if self._scans >= wanted:
                 return
+            await asyncio.sleep(max(0.0, self._next_scan - time.monotonic()))
+            self._scans += 1
             began = time.monotonic()
             await asyncio.to_thread(self.registry.scan)
-            self._scan_seconds = time.monotonic() - began
-            self._fresh_until = time.monotonic() + max(SCAN_FRESH, self._scan_seconds)
+            ended = time.monotonic()
+            self._scan_seconds = ended - began
+            self._next_scan = ended + max(SCAN_REST, self._scan_seconds)
         self._ledger.keep_only({pod.number for pod in self.pods()})
 
     async def find_new_pods(self) -> None:
         """Scan where the source does not announce listeners, as often as it may cost."""
         rest = max(SCAN_EVERY, SCAN_SHARE * self._scan_seconds)
-        if not self._source.announces and time.monotonic() > self._fresh_until + rest:
+        if not self._source.announces and time.monotonic() > self._next_scan + rest:
             await self.scan()
 
     async def retry_sources(self) -> None:
@@ -145,13 +151,15 @@ class Node:
         return self.registry.get(netns)
 
     async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
-        """The same; without nginx, whatever else listens or has listened in the namespace of
-        `pid`: nginx may have ended with bytes to send, or have a name that we were not told."""
+        """The pod as it is now. Where no port of nginx is known, with whatever else listens or has
+        listened in the namespace of `pid`: nginx may have ended with bytes to send, have a name
+        that we were not told, or keep us from seeing its files."""
         await self.scan()
-        if pod := self.registry.get(netns):
+        pod = self.registry.get(netns)
+        if pod and pod.ports:
             return pod
         ports = self._source.ports(netns) | frozenset(net_tcp.listeners(pid).values())
-        return self.registry.adopt(netns, ports) if ports else None
+        return self.registry.adopt(netns, ports) if ports else pod
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""

@@ -103,11 +103,13 @@ class Registry:
         )
 
     def adopt(self, netns: int, ports: frozenset[int]) -> Pod:
-        """A pod without nginx processes (they have ended, or have a name that was not told) with
-        the ports given. It stays while it is held."""
-        pod = Pod(next(self._numbers), netns, label(netns, ()), (), ports)
-        self._pods[netns] = pod
-        return pod
+        """A pod none of whose ports was found, with the ports given. It stays while it has
+        processes or is held."""
+        known = self._pods.get(netns) or Pod(
+            next(self._numbers), netns, label(netns, ()), (), frozenset()
+        )
+        self._pods[netns] = replace(known, ports=ports)
+        return self._pods[netns]
 
     def hold(self, netns: int) -> None:
         """Keep the pod although its last process ends: it is being drained."""

@@ -78,7 +78,7 @@ async def post_drain(request: web.Request) -> web.StreamResponse:
     caller.verify()
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"
-    if pod is None:
+    if pod is None or not pod.ports:
         await response.prepare(request)
         await _write(response, _nothing_to_drain(policy))
         return response

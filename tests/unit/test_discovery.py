@@ -80,6 +80,15 @@ def test_a_pod_without_processes_is_gone_unless_it_is_held(world: World) -> None
     assert world.registry.pods() == []
 
 
+def test_a_pod_without_known_ports_takes_those_that_it_is_given(world: World) -> None:
+    world.scan(set(), FIRST)
+    (before,) = world.registry.pods()
+    adopted = world.registry.adopt(NETNS, frozenset({80}))
+    assert (adopted.number, adopted.processes) == (before.number, (FIRST,))
+    world.scan({443}, FIRST)
+    assert world.registry.pods()[0].ports == {80, 443}
+
+
 def test_outdated_when_all_processes_of_a_pod_have_ended(world: World) -> None:
     me = NginxProcess(os.getpid(), os.getppid(), process.start_time(os.getpid()))
     world.scan({80}, me, FIRST)
