@@ -183,6 +183,7 @@ class Node:
         before = await self._source.counters(pod)
         snapshot = await self._source.snapshot(pod, place)
         after = await self._source.counters(pod)
+        self._ledger.update(pod.number, after)
         shown = self._ledger.counts(pod.number)
         if drift := self._ledger.rebase(pod.number, before, snapshot, after):
             self.drift += drift

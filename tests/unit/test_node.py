@@ -1,13 +1,20 @@
-"""Scans: nobody is answered by one that began before the question."""
+"""The node: scans that begin after the question, corrections that say what was wrong."""
 
 import asyncio
+import logging
 import threading
 
 import pytest
 
 from drainmon.daemon import node as node_module
 from drainmon.daemon.node import Node
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import Registry
+from drainmon.pods.pod import Pod
+from drainmon.sources.base import Place
+from drainmon.sources.switching import SwitchingSource
 
 
 class SlowRegistry(Registry):
@@ -55,3 +62,32 @@ async def test_a_scan_that_has_just_ended_is_not_good_enough(registry: SlowRegis
         registry.go.release()
         await node.scan()
         assert registry.begun == number
+
+
+class DriftedSource(SwitchingSource):
+    """Its counters say three connections too many since somebody last asked."""
+
+    def __init__(self) -> None:
+        super().__init__(["procfs"], None)  # type: ignore[arg-type]
+        self.established = 0
+
+    async def counters(self, pod: Pod) -> Counts:
+        return Counts({TcpState.ESTABLISHED: self.established})
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        return Snapshot(0.0, 0.0)
+
+
+async def test_a_correction_is_logged_with_what_the_counters_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = Node(Registry(["nginx"]), ["procfs"], asyncio.create_task)
+    source = node._source = DriftedSource()
+    pod = Pod(1, 1, "netns-1", (), frozenset({80}))
+    assert (await node.counts(pod)).in_flight == 0
+    source.established = 3
+    with caplog.at_level(logging.DEBUG):
+        await node.snapshot(pod, Place(()))
+    (record,) = [record for record in caplog.records if record.msg == "counters corrected"]
+    assert (record.__dict__["before"], record.__dict__["after"]) == ({"ESTABLISHED": 3}, {})
+    assert node.drift == 3
