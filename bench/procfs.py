@@ -2,20 +2,22 @@
 
 Both ends of 50,000 loopback connections in one namespace, side by side: reading /proc/net/tcp raw,
 a look of the source procfs (reading, parsing, making the list of sockets), psutil.net_connections
-and ss. One pod has the accepted ends on its ports, another one has both. Medians of rounds in which
-everybody has a turn, in wall-clock time. Root only.
+and ss. One pod has the accepted ends on its ports, another one has both; each is looked at for the
+first time and again. Processor time, medians of rounds in which everybody has a turn. Root only.
 """
 
 import argparse
 import asyncio
+import itertools
 import os
+import resource
 import socket
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench.rig.netns import Netns, fresh_netns
@@ -30,9 +32,9 @@ HALF = "procfs, half on its ports"
 EVERY = "procfs, all on its ports"
 PSUTIL = """
 import time, psutil
-began = time.perf_counter()
+began = time.process_time()
 psutil.net_connections("tcp")
-print(time.perf_counter() - began)
+print(time.process_time() - began)
 """
 """It reads its own namespace only."""
 
@@ -88,31 +90,38 @@ def read_raw(table: int) -> None:
         pass
 
 
+def processor_time() -> float:
+    """Seconds that this process and its ended children have used."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
 def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[float]]:
     """Seconds of each look, by who looked."""
     source = ProcfsSource(Nobody())
     servers = frozenset(range(SERVER_PORT, SERVER_PORT + len(pids)))
-    half = Pod(1, namespace.inode, HALF, (), servers)
-    every = Pod(2, namespace.inode, EVERY, (), servers | {CLIENT_PORT})
+    ports = {HALF: servers, EVERY: servers | {CLIENT_PORT}}
+    numbers = itertools.count(1)
     ss = namespace.command(["ss", "-Htan"])
     by_psutil = namespace.command([sys.executable, "-c", PSUTIL])
     seconds: dict[str, list[float]] = {}
 
     def clock(name: str, work: Callable[[], object]) -> None:
-        began = time.perf_counter()
+        began = processor_time()
         work()
-        seconds.setdefault(name, []).append(time.perf_counter() - began)
+        seconds.setdefault(name, []).append(processor_time() - began)
 
     with closing(source), closing(source.open(pids[0])) as place:
 
         async def look(pod: Pod) -> None:
             await source.snapshot(pod, place)
 
-        for turn in range(rounds):
-            again = "" if turn else ", first look"
+        for _ in range(rounds):
             clock("read raw", lambda: read_raw(place.files[1]))
-            clock(HALF + again, lambda: asyncio.run(look(half)))
-            clock(EVERY + again, lambda: asyncio.run(look(every)))
+            for name, own in ports.items():
+                pod = Pod(next(numbers), namespace.inode, name, (), own)
+                for again in (", first look", ""):
+                    clock(name + again, partial(asyncio.run, look(pod)))
             inside = subprocess.run(by_psutil, check=True, capture_output=True).stdout
             seconds.setdefault("psutil.net_connections", []).append(float(inside))
             clock("ss", lambda: subprocess.run(ss, check=True, stdout=subprocess.DEVNULL))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from drainmon.drain.policy import Policy
-from drainmon.model.snapshot import Snapshot, Socket
+from drainmon.model.snapshot import InFlight, Snapshot, Tally
 
 LOOK_AGAIN = 0.02
 """Seconds to a second look after a wake-up: the event comes just before the state changes."""
@@ -76,8 +76,8 @@ class Drain:
         self.started = started
         self.phase = Phase.SETTLING
         self.snapshot: Snapshot | None = None
-        self.in_flight: tuple[Socket, ...] = ()
-        self._never_used = 0
+        self.in_flight = InFlight()
+        self.tally = Tally()
         self.last_arrival: float | None = None
         self.rolls: list[float] = []
         self._note = ""
@@ -107,7 +107,7 @@ class Drain:
         used connections included: when that is few enough, it is worth looking at once, unless
         they have been wrong about that already."""
         self._woken = True
-        few = in_flight - self._never_used <= self.policy.exit_at
+        few = in_flight - self.tally.never_used <= self.policy.exit_at
         self._doubted = few and self._doubted
         self._promising = few and not self._doubted
 
@@ -123,7 +123,7 @@ class Drain:
         self.snapshot = snapshot
         self.in_flight = snapshot.in_flight()
         self._seen_few = self._few() and (few_before or not snapshot.in_parts)
-        self._never_used = sum(socket.never_used for socket in snapshot.sockets)
+        self.tally = snapshot.tally
         if self._promising and not self._few():
             self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())
@@ -243,8 +243,8 @@ class Drain:
         if not self.rolls:
             return self._settled_at()
         last = self.rolls[-1]
-        stragglers = any(s.opened is not None and s.opened > last for s in self.in_flight)
-        if not stragglers:
+        youngest = self.tally.last_opened_in_flight
+        if youngest is None or youngest <= last:
             return None
         pause = max(self.policy.quiet, ROLL_PAUSE) * 2.0 ** (len(self.rolls) - 1)
         return max(last + pause, self._quiet_at())

@@ -1,7 +1,6 @@
 """What a drain tells: a line of progress, who is left, and the record of how it went."""
 
 import itertools
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +27,10 @@ def describe_socket(socket: Socket, now: float) -> dict[str, Any]:
 def progress(drain: Drain, now: float) -> dict[str, Any]:
     """The line that a waiting caller gets: phase, what is in flight, and why it waits. With
     `result` in the last one, and for a deadline who is left."""
-    states = Counter(socket.state for socket in drain.in_flight)
     line: dict[str, Any] = {
         "phase": drain.phase.value,
         "in_flight": len(drain.in_flight),
-        "by_state": format_states(states),
+        "by_state": format_states(drain.tally.in_flight_by_state()),
         "elapsed": round(now - drain.started, 3),
         "reason": drain.reason(now),
     }

@@ -60,7 +60,7 @@ class Ledger:
         if before != after:
             return 0
         shown = self.counts(pod).by_state
-        exact = Counter(socket.state for socket in snapshot.sockets if not socket.minisocket)
+        exact = Counter(snapshot.tally.connections)
         self._corrections[pod] = {
             state: exact[state] - after.by_state.get(state, 0)
             for state in TcpState

@@ -1,8 +1,9 @@
 """The exact list of a pod's sockets at one moment, and which of them are in flight."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -61,32 +62,103 @@ class Listener(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Tally:
+    """A pod's sockets, counted: connections by state, minisockets by state, the connections that
+    were never used, and when the youngest connection and the youngest in flight were opened (None
+    when that is not known)."""
+
+    connections: Mapping[TcpState, int] = field(default_factory=dict)
+    minisockets: Mapping[TcpState, int] = field(default_factory=dict)
+    never_used: int = 0
+    last_opened: float | None = None
+    last_opened_in_flight: float | None = None
+
+    def in_flight_by_state(self) -> Counter[TcpState]:
+        """The connections that still have something to lose, by state."""
+        flying = Counter({s: n for s, n in self.connections.items() if s in IN_FLIGHT})
+        flying[TcpState.ESTABLISHED] -= self.never_used
+        return +flying
+
+    @property
+    def in_flight(self) -> int:
+        """How many connections still have something to lose."""
+        return self.in_flight_by_state().total()
+
+
+def count(sockets: Iterable[Socket]) -> Tally:
+    """The tally of a list of sockets."""
+    connections: Counter[TcpState] = Counter()
+    minisockets: Counter[TcpState] = Counter()
+    never_used = 0
+    opened = youngest = float("-inf")
+    for socket in sockets:
+        if socket.opened is not None:
+            opened = max(opened, socket.opened)
+        if socket.minisocket:
+            minisockets[socket.state] += 1
+            continue
+        connections[socket.state] += 1
+        if socket.never_used:
+            never_used += 1
+        elif socket.opened is not None and socket.state in IN_FLIGHT:
+            youngest = max(youngest, socket.opened)
+    return Tally(connections, minisockets, never_used, known_time(opened), known_time(youngest))
+
+
+def known_time(time: float) -> float | None:
+    """The time, unless it is that of nothing (minus infinity)."""
+    return None if time == float("-inf") else time
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """Connections in flight: how many is known at once, which ones when somebody asks."""
+
+    sockets: Collection[Socket] = ()
+    number: int = 0
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __iter__(self) -> Iterator[Socket]:
+        return (socket for socket in self.sockets if socket.in_flight)
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A pod's sockets on its nginx's ports. `taken` is the monotonic time at which the pass began,
     `finished` at which it ended. Where it was interrupted (`in_parts`) the kernel may have passed
     over a socket when another one next to it closed in that moment. `time_wait` counts what
-    remains of closed connections in TIME_WAIT: there may be very many, and nothing in them."""
+    remains of closed connections in TIME_WAIT: there may be very many, and nothing in them.
+    `counted` is the tally of the sockets where the source has it without making a list of them."""
 
     taken: float
     finished: float
-    sockets: tuple[Socket, ...] = ()
+    sockets: Collection[Socket] = ()
     listeners: tuple[Listener, ...] = ()
     in_parts: bool = False
     time_wait: int = 0
+    counted: Tally | None = None
+
+    @cached_property
+    def tally(self) -> Tally:
+        """The sockets, counted."""
+        return self.counted or count(self.sockets)
 
     def by_state(self) -> Counter[TcpState]:
         """How many sockets are in each state."""
-        states = Counter(socket.state for socket in self.sockets)
+        states = Counter(self.tally.connections)
+        states.update(self.tally.minisockets)
         states[TcpState.TIME_WAIT] += self.time_wait
         return +states
 
-    def in_flight(self) -> tuple[Socket, ...]:
+    def in_flight(self) -> InFlight:
         """The connections that still have something to lose."""
-        return tuple(socket for socket in self.sockets if socket.in_flight)
+        return InFlight(self.sockets, self.tally.in_flight)
 
     def last_opened(self) -> float | None:
         """When the youngest connection of the list was opened, None when that is not known."""
-        return max((s.opened for s in self.sockets if s.opened is not None), default=None)
+        return self.tally.last_opened
 
 
 def format_address(address: bytes, port: int) -> str:

@@ -107,7 +107,7 @@ class BccSource:
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         snapshot = await self._procfs.snapshot(pod, place)
         if pod.netns in self._watched:
-            seen = {(socket.local, socket.local_port) for socket in snapshot.sockets}
+            seen = self._procfs.local_ends(pod)
             self._follow(pod.netns, self._watched[pod.netns] | seen)
         # Its own, as nothing is older than a look that has just ended.
         self._keep(pod, snapshot.taken, await self._procfs.counters(pod))

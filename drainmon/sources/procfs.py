@@ -8,12 +8,10 @@ import contextlib
 import os
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
-from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_files, process
@@ -82,6 +80,10 @@ class ProcfsSource:
         future.add_done_callback(lambda _: own.close())
         return await asyncio.wrap_future(future)
 
+    def local_ends(self, pod: Pod) -> set[tuple[bytes, int]]:
+        """The local addresses and ports on which the last look found connections."""
+        return self._watcher(pod).local_ends()
+
     def _watcher(self, pod: Pod) -> "_Watcher":
         return self._watchers.setdefault(pod.number, _Watcher())
 
@@ -124,6 +126,9 @@ class _Watcher:
         fresh_until = max(self._fresh_until, self.ended + interval)
         return self._ports != pod.ports or time.monotonic() > fresh_until
 
+    def local_ends(self) -> set[tuple[bytes, int]]:
+        return self._sightings.local_ends()
+
     def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         with self.lock:
             return self.look(pod, place)
@@ -145,15 +150,15 @@ class _Watcher:
         if opens is None:
             raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
         ended = time.monotonic()
-        look.finish(ended)
-        self._sightings = look.after
+        self._sightings = look.finish(ended)
         snapshot = Snapshot(
             began,
             ended,
-            tuple(look.after.sockets.values()),
+            self._sightings,
             tuple(look.listeners),
             in_parts=in_parts,
             time_wait=look.time_wait,
+            counted=self._sightings.tally(),
         )
         self._count(snapshot, opens)
         self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
@@ -166,7 +171,4 @@ class _Watcher:
         accepted, last = opens - self._opens_before, self.counts.last_accept
         if last is None or accepted > self.counts.accepted:
             last = snapshot.finished
-        # As numbers: an Enum's hash is Python code, and there may be 100,000.
-        states = Counter(int(s.state) for s in snapshot.sockets if not s.minisocket)
-        by_state = {TcpState(number): count for number, count in states.items()}
-        self.counts = Counts(by_state, accepted, last)
+        self.counts = Counts(snapshot.tally.connections, accepted, last)

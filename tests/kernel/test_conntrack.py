@@ -42,7 +42,7 @@ def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
         (fresh,) = probe.snapshot(pair.server).sockets
         assert (fresh.bytes_received, fresh.unsent) == (0, 0)
         assert fresh.opened is not None
-        eventually(lambda: probe.snapshot(pair.server).sockets[0].idle_in > 0.1)
+        eventually(lambda: next(iter(probe.snapshot(pair.server).sockets)).idle_in > 0.1)
         client.sendall(b"GET /")
         accepted.recv(10)
         (used,) = probe.snapshot(pair.server).sockets

@@ -11,7 +11,6 @@ from drainmon.model.snapshot import format_address
 from drainmon.procfs.net_tcp import (
     SURE_RTO,
     find_rows,
-    is_time_wait,
     listeners,
     parse_listeners,
     parse_row,
@@ -167,7 +166,6 @@ def test_no_port_finds_nothing() -> None:
 def test_a_minisocket(state: int) -> None:
     row = read(Row(state=state, ato=None))
     assert (row.minisocket, row.silent) == (True, False)
-    assert is_time_wait(Row(state=state, ato=None).text) == (state == 6)
 
 
 @pytest.mark.parametrize("state", [1, 4, 8, 9, 10, 11])

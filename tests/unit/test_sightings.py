@@ -1,6 +1,9 @@
 """Connections from look to look: when they came, how long they are silent."""
 
-from drainmon.model.snapshot import Listener, Socket
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drainmon.model.snapshot import Listener, Socket, count
 from drainmon.model.tcp import TcpState
 from drainmon.procfs.net_tcp import find_rows
 from drainmon.sources.sightings import WATCHED_WITHIN, Look, Sightings
@@ -9,6 +12,14 @@ from tests.unit.proc_net import Row, packed, table
 PORTS = frozenset({80})
 SILENT, USED = Row(remote_port=40000, ato=0), Row(remote_port=40000)
 OTHER = Row(remote_port=40001)
+ANY = [
+    Row(state=10, ato=0),
+    Row(state=10, ato=0, last=16),
+    *(Row(remote_port=1, ato=ato, tx_queue=size) for ato in (0, 4) for size in (0, 9)),
+    *(Row(remote_port=port, state=state) for port in (1, 2) for state in (1, 4, 5, 8, 9, 11)),
+    *(Row(remote_port=port, state=state, ato=None) for port in (1, 2) for state in (3, 5, 6)),
+]
+"""Rows in which the same two ends are in many states."""
 
 
 class Eyes:
@@ -22,10 +33,11 @@ class Eyes:
     def look(self, now: float, *rows: Row) -> tuple[Socket, ...]:
         look = Look(self.sightings, now)
         look.add(find_rows(table(*rows), PORTS), now)
-        look.finish(now)
-        self.sightings, self.listeners = look.after, look.listeners
+        self.sightings, self.listeners = look.finish(now), look.listeners
         self.time_wait.append(look.time_wait)
-        return tuple(look.after.sockets.values())
+        seen = tuple(self.sightings)
+        assert self.sightings.tally() == count(seen)
+        return seen
 
 
 def test_a_row_becomes_a_socket() -> None:
@@ -42,11 +54,6 @@ def test_what_is_there_at_the_first_look_was_opened_before() -> None:
     assert first.opened is None
     assert [s.opened for s in eyes.look(1.1, USED, OTHER)] == [None, 1.1]
     assert [s.opened for s in eyes.look(1.2, USED, OTHER)] == [None, 1.1]
-
-
-def test_an_unchanged_connection_is_the_same_object() -> None:
-    eyes = Eyes()
-    assert eyes.look(1.0, USED)[0] is eyes.look(1.1, USED)[0]
 
 
 def test_a_changed_one_keeps_its_age() -> None:
@@ -111,3 +118,20 @@ def test_what_remains_of_closed_connections_is_counted() -> None:
     gone = [Row(remote_port=port, state=6, ato=None) for port in (1, 2, 3)]
     assert eyes.look(1.0, USED, *gone) == eyes.look(1.1, USED)
     assert eyes.time_wait == [3, 0]
+
+
+def test_a_row_that_comes_twice_is_one_connection() -> None:
+    eyes = Eyes()
+    assert len(eyes.look(1.0, USED, OTHER, USED)) == 2
+    assert len(eyes.look(1.1, USED, OTHER, OTHER)) == 2
+    assert len(eyes.look(1.2, Row(state=10, ato=0), SILENT, SILENT)) == 1
+    assert len(eyes.look(1.3, USED, USED)) == 1
+
+
+@given(st.lists(st.lists(st.sampled_from(ANY), max_size=9, unique=True), max_size=6))
+def test_whatever_comes_and_goes_the_list_is_that_of_the_table(looks: list[list[Row]]) -> None:
+    eyes = Eyes()
+    for number, rows in enumerate(looks):
+        seen = [(s.remote_port, s.state, s.unsent) for s in eyes.look(1.0 + number, *rows)]
+        shown = [(r.remote_port, r.state, r.tx_queue) for r in rows if r.state not in {6, 10}]
+        assert sorted(seen) == sorted(shown)
