@@ -20,14 +20,14 @@ def running_daemon(
     program: Path, socket_path: Path, log: Path, flags: Sequence[str] = ()
 ) -> Iterator[int]:
     """Run the daemon of `program` at `socket_path` until the block ends; it prints to `log`.
-    Gives its pid.
+    Without a web page unless `flags` say --listen: several may run at once. Gives its pid.
 
     Raises RigError, with its last lines, when it does not become healthy.
     """
     with log.open("ab") as output:
         try:
             process = subprocess.Popen(
-                [program, "daemon", "--socket", socket_path, *flags],
+                [program, "daemon", "--socket", socket_path, "--listen", "off", *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -11,9 +11,11 @@ from pathlib import Path
 from drainmon import __version__
 from drainmon.cli import logs, status
 from drainmon.cli.duration import parse_duration
+from drainmon.server import listen
 
 DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
 SOURCES = ("auto", "core", "bcc", "procfs")
+DEFAULT_LISTEN = "127.0.0.1:9935"
 DEFAULT_POD_LOGS = "/var/log/pods"
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -40,6 +42,14 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parents=[common],
         help="run the node's daemon",
         description="Counts the connections of every nginx on this node and serves drains.",
+    )
+    daemon.add_argument(
+        "--listen",
+        type=_address,
+        metavar="HOST:PORT",
+        default=environment.get("DRAINMON_LISTEN", DEFAULT_LISTEN),
+        help="where the web page and the metrics are served, to whoever reaches it; off: nowhere"
+        f" (default {DEFAULT_LISTEN})",
     )
     daemon.add_argument(
         "--source",
@@ -107,6 +117,13 @@ def _interval(text: str) -> float:
     return seconds
 
 
+def _address(text: str) -> listen.Address | None:
+    try:
+        return listen.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
     # The daemon's libraries are imported for the daemon alone.
     from drainmon.daemon.main import Options, serve  # noqa: PLC0415
@@ -118,7 +135,11 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
     if arguments.source not in SOURCES:
         raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")
     options = Options(
-        arguments.socket, tuple(names), arguments.reconcile_interval, arguments.source
+        arguments.socket,
+        tuple(names),
+        arguments.reconcile_interval,
+        arguments.source,
+        arguments.listen,
     )
     asyncio.run(serve(options))
 

@@ -9,32 +9,30 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
-
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
+from drainmon.daemon.serving import unix_application, web_application
 from drainmon.metrics.collector import Exposition
 from drainmon.pods.discovery import Registry
 from drainmon.server import unix_socket
-from drainmon.server.app import make_app
+from drainmon.server.listen import Address, bind, bound
 from drainmon.sources.choice import AUTO, candidates
 
 log = logging.getLogger(__name__)
-
-SHUTDOWN = 0.5
-"""Seconds that requests get when the daemon stops; waiting clients count by themselves then."""
 
 
 @dataclass(frozen=True)
 class Options:
     """What the daemon is told: the path of its socket, nginx's process names, how many seconds
-    pass between two pods' turns to be compared with a snapshot, and which source to use."""
+    pass between two pods' turns to be compared with a snapshot, which source to use, and where
+    the web page and the metrics are served, if anywhere."""
 
     socket: Path
     processes: tuple[str, ...] = ("nginx",)
     reconcile_interval: float = 1.0
     source: str = AUTO
+    listen: Address | None = None
 
 
 async def serve(options: Options) -> None:
@@ -44,8 +42,11 @@ async def serve(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _raise_file_limit()
-    with unix_socket.bind(options.socket) as listener, contextlib.ExitStack() as name:
+    with contextlib.ExitStack() as held:
+        listener = held.enter_context(unix_socket.bind(options.socket))
+        name = held.enter_context(contextlib.ExitStack())
         name.callback(unix_socket.remove, options.socket, options.socket.stat().st_ino)
+        web_listener = held.enter_context(bind(options.listen)) if options.listen else None
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
             node = Node(Registry(options.processes), candidates(options.source), tasks.spawn)
@@ -53,28 +54,26 @@ async def serve(options: Options) -> None:
                 await node.start()
                 tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
-                runner = web.AppRunner(
-                    make_app(node, Drains(node, tasks.spawn), Exposition(node)),
-                    access_log=None,
-                    handler_cancellation=True,
-                    shutdown_timeout=SHUTDOWN,
-                )
-                await runner.setup()
-                try:
-                    await web.SockSite(runner, listener).start()
+                drains, metrics = Drains(node, tasks.spawn), Exposition(node)
+                async with contextlib.AsyncExitStack() as applications:
+                    enter = applications.enter_async_context
+                    await enter(unix_application(node, drains, metrics, listener))
+                    if web_listener and options.listen:
+                        host = options.listen.host
+                        await enter(web_application(node, drains, metrics, web_listener, host))
+                    # The place is free for the next daemon while we clean up.
+                    applications.callback(name.close)
                     log.info(
                         "serving",
                         extra={
                             "socket": str(options.socket),
+                            "listen": str(bound(web_listener)) if web_listener else None,
                             "source": node.source_name,
                             "pods": len(node.pods()),
                         },
                     )
                     await stop.wait()
                     log.info("stopping")
-                finally:
-                    name.close()  # the place is free for the next daemon while we clean up
-                    await runner.cleanup()
             finally:
                 await tasks.end()
                 node.close()

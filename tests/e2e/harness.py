@@ -9,6 +9,9 @@ from bench.rig.pod import FakePod
 
 ROOT = Path(__file__).parents[2]
 DAEMON = Path(sys.executable).with_name("drainmon")
+SERVE = [str(DAEMON), "daemon", "--listen", "off"]
+"""A daemon without a web page: several may run at once."""
+
 CLIENT = ROOT / "build" / "drainmon-wait"
 
 MakePod = Callable[..., FakePod]

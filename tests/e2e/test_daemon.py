@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
 from drainmon.cli.client import get
-from tests.e2e.harness import DAEMON, Daemon, finish
+from tests.e2e.harness import DAEMON, SERVE, Daemon, finish
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -26,7 +27,7 @@ def refuse(*argv: str, within: float = 20.0) -> str:
 
 
 def test_a_socket_where_another_daemon_listens(daemon: Daemon) -> None:
-    said = refuse(str(DAEMON), "daemon", "--socket", str(daemon.socket))
+    said = refuse(*SERVE, "--socket", str(daemon.socket))
     assert said == f"drainmon: cannot listen on {daemon.socket}: another daemon listens there"
     assert healthy(daemon.socket)
 
@@ -34,9 +35,18 @@ def test_a_socket_where_another_daemon_listens(daemon: Daemon) -> None:
 def test_a_socket_path_that_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
-    said = refuse(str(DAEMON), "daemon", "--socket", str(path))
+    said = refuse(*SERVE, "--socket", str(path))
     assert said == f"drainmon: cannot listen on {path}: there is something else than a socket"
     assert path.read_text() == "precious"
+
+
+def test_a_web_address_where_another_listens(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        path = tmp_path / "drainmon.sock"
+        said = refuse(str(DAEMON), "daemon", "--socket", str(path), "--listen", address)
+    assert said == f"drainmon: cannot listen on {address}: Address already in use"
+    assert not path.exists()
 
 
 DROP = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
@@ -49,14 +59,14 @@ HIDE_BTF = [
 
 def test_core_without_privileges(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
-    argv = [*DROP, str(DAEMON), "daemon", "--source", "core", "--socket", str(path)]
+    argv = [*DROP, *SERVE, "--source", "core", "--socket", str(path)]
     assert refuse(*argv) == "drainmon: cannot load drainmon.bpf.o: Operation not permitted"
     assert not path.exists()
 
 
 def test_core_without_btf(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
-    argv = [*HIDE_BTF, str(DAEMON), "daemon", "--source", "core", "--socket", str(path)]
+    argv = [*HIDE_BTF, *SERVE, "--source", "core", "--socket", str(path)]
     said = refuse(*argv)
     assert said.startswith("drainmon: cannot load drainmon.bpf.o: the kernel has no BTF")
 
@@ -69,7 +79,7 @@ def test_the_next_source_is_used_and_says_why(
     tmp_path: Path, wrap: list[str], source: str, why: str
 ) -> None:
     daemon = Daemon(tmp_path)
-    argv = [*wrap, str(DAEMON), "daemon", "--socket", str(daemon.socket)]
+    argv = [*wrap, *SERVE, "--socket", str(daemon.socket)]
     with daemon.log.open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
         try:
             eventually(lambda: healthy(daemon.socket), within=20)
@@ -87,7 +97,7 @@ def test_a_caller_whose_process_cannot_be_seen(tmp_path: Path) -> None:
     log = daemon.log.open("wb")
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     process = subprocess.Popen(
-        [*argv, str(DAEMON), "daemon", "--socket", str(daemon.socket)], stdout=log, stderr=log
+        [*argv, *SERVE, "--socket", str(daemon.socket)], stdout=log, stderr=log
     )
     try:
         eventually(daemon.socket.exists)
@@ -114,9 +124,7 @@ def _curl(daemon: Daemon, path: str) -> str:
 def test_it_stops_and_takes_its_socket_along(tmp_path: Path, number: signal.Signals) -> None:
     daemon = Daemon(tmp_path)
     with daemon.log.open("wb") as log:
-        process = subprocess.Popen(
-            [DAEMON, "daemon", "--socket", daemon.socket], stdout=log, stderr=log
-        )
+        process = subprocess.Popen([*SERVE, "--socket", daemon.socket], stdout=log, stderr=log)
         eventually(lambda: healthy(daemon.socket))
         process.send_signal(number)
         assert process.wait(5) == 0
@@ -128,9 +136,7 @@ def test_it_stops_and_takes_its_socket_along(tmp_path: Path, number: signal.Sign
 def test_a_killed_daemons_socket_is_taken_over(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     with daemon.log.open("wb") as log:
-        process = subprocess.Popen(
-            [DAEMON, "daemon", "--socket", daemon.socket], stdout=log, stderr=log
-        )
+        process = subprocess.Popen([*SERVE, "--socket", daemon.socket], stdout=log, stderr=log)
         eventually(lambda: healthy(daemon.socket))
         process.kill()
         process.wait()

@@ -15,7 +15,7 @@ from bench.rig.netns import Netns
 from drainmon.cli.client import get
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import DAEMON, SERVE, Daemon, MakePod, finish, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -99,7 +99,7 @@ def test_a_stopping_daemon_leaves_its_successors_socket(tmp_path: Path, make_pod
     pod = make_pod()
     daemon = Daemon(tmp_path)
     with daemon.log.open("wb") as log, Connection(pod) as connection:
-        argv = [str(DAEMON), "daemon", "--socket", str(daemon.socket)]
+        argv = [*SERVE, "--socket", str(daemon.socket)]
         first = subprocess.Popen(argv, stdout=log, stderr=log)
         eventually(lambda: healthy(daemon.socket))
         assert connection.get()
@@ -121,7 +121,7 @@ def test_a_stopping_daemon_leaves_its_successors_socket(tmp_path: Path, make_pod
 
 def test_a_node_short_of_files_does_not_end_the_daemon(tmp_path: Path, netns: Netns) -> None:
     daemon = Daemon(tmp_path)
-    argv = ["prlimit", "--nofile=64:64", str(DAEMON), "daemon", "--socket", str(daemon.socket)]
+    argv = ["prlimit", "--nofile=64:64", *SERVE, "--socket", str(daemon.socket)]
     with daemon.log.open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:

@@ -19,6 +19,7 @@ from drainmon.cli.duration import parse_duration
         ["daemon", "--log-level", "loud"],
         ["daemon", "--reconcile-interval", "soon"],
         ["daemon", "--reconcile-interval", "0"],
+        ["daemon", "--listen", "9935"],
     ],
 )
 def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,160 @@
+"""What is served over TCP: to whom, how many at once, and what browsers may do with it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from drainmon.metrics.collector import Exposition
+from drainmon.server import tcp_site
+from drainmon.server.gate import HEADERS, Gate
+from drainmon.server.listen import Address, bind, bound
+from drainmon.server.web_app import ROUTES, make_web_app
+from tests.unit.test_server import FakeDrains, FakeNode
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Web:
+    """The application, served at `url`."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self.node = FakeNode()
+        self.clock = Clock()
+        self.connections = tcp_site.Connections(self.clock)
+
+    async def start(self) -> None:
+        metrics = Exposition(self.node)
+        app = make_web_app(self.node, FakeDrains(), metrics, self.connections, Gate(["node7"]))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        listener = bind(Address("127.0.0.1", 0))
+        self.address = bound(listener)
+        server = await tcp_site.start(runner, listener, self.connections)
+        self._stack.callback(server.close)
+        self.session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self.url = f"http://{self.address}"
+
+    async def ask(
+        self, path: str, method: str = "GET", **headers: str
+    ) -> tuple[int, aiohttp.ClientResponse, str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(method, self.url + path, headers=named) as response:
+            return response.status, response, await response.text()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.address.host, self.address.port)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Web]:
+    async with AsyncExitStack() as stack:
+        served = Web(stack)
+        await served.start()
+        yield served
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_all_may_be_read_and_nothing_done(served: Web, path: str) -> None:
+    assert (await served.ask(path))[0] == 200
+    assert (await served.ask(path, "HEAD"))[0] == 200
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+        assert (await served.ask(path, method))[0] == 405
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/v1/self", "/v1/self/drain"])
+async def test_browsers_are_told_what_they_may_do(served: Web, path: str) -> None:
+    _, response, _ = await served.ask(path)
+    for name, value in HEADERS.items():
+        assert response.headers.getall(name) == [value]
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_pods_routes_are_not_served(served: Web) -> None:
+    for path in ("/v1/self", "/v1/self/connections", "/v1/self/drain"):
+        assert (await served.ask(path))[0] == 404
+        assert (await served.ask(path, "POST"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:1", "localhost.", "127.0.0.1:9935", "[::1]:9935", "[::1]", "10.1.2.3",
+     "node7", "Node7:80", socket.gethostname()],
+)  # fmt: skip
+async def test_names_of_this_node(served: Web, host: str) -> None:
+    assert (await served.ask("/healthz", Host=host))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "node7.evil.example",
+     "user@evil.example", "evil.example:9935", "localhost@evil.example", "[::1", "[evil]",
+     "0x7f.1"],
+)  # fmt: skip
+async def test_names_of_others(served: Web, host: str) -> None:
+    status, _, text = await served.ask("/v1/pods", Host=host)
+    assert status == 403
+    assert "is not a name of this node" in text
+
+
+async def test_no_name_at_all(served: Web) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"GET /v1/pods HTTP/1.0\r\n\r\n")
+    assert b" 403 " in (await reader.read()).splitlines()[0]
+    writer.close()
+
+
+async def test_other_origins_get_nothing(served: Web) -> None:
+    own = f"http://{served.address}"
+    assert (await served.ask("/v1/pods", Origin=own))[0] == 200
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1", f"{own}.evil.example"):
+        assert (await served.ask("/v1/pods", Origin=origin))[0] == 403
+    for site, status in [
+        ("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403),
+    ]:  # fmt: skip
+        assert (await served.ask("/v1/pods", Sec_Fetch_Site=site))[0] == status
+    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert (await served.ask("/v1/pods", **followed))[0] == 403
+
+
+async def test_too_many_connections(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_site, "MAX_CONNECTIONS", 3)
+    # One that asks, and two that say nothing.
+    async with served.session.get(served.url + "/healthz") as response:
+        assert response.status == 200
+    silent = [await served.connect() for _ in range(2)]
+    reader, writer = await served.connect()
+    assert b" 503 " in (await reader.read()).splitlines()[0]
+    writer.close()
+    # When their time is over, they make room; the one that asked stays.
+    served.clock.now = tcp_site.SILENT_FOR + 1
+    reader, writer = await served.connect()
+    writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert b" 200 " in (await reader.read()).splitlines()[0]
+    writer.close()
+    for reader, writer in silent:
+        assert await reader.read() == b""
+        writer.close()
+    assert (await served.ask("/healthz"))[0] == 200
+
+
+async def test_what_is_no_http(served: Web) -> None:
+    for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000):
+        reader, writer = await served.connect()
+        writer.write(noise)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+    assert (await served.ask("/healthz"))[0] == 200
