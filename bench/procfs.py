@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.rig.netns import Netns, fresh_netns
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 from drainmon.sources.procfs import ProcfsSource
 
@@ -119,7 +120,7 @@ def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[fl
         for _ in range(rounds):
             clock("read raw", lambda: read_raw(place.files[1]))
             for name, own in ports.items():
-                pod = Pod(next(numbers), namespace.inode, name, (), own)
+                pod = Pod(next(numbers), namespace.inode, Identity(), (), own)
                 for again in (", first look", ""):
                     clock(name + again, partial(asyncio.run, look(pod)))
             inside = subprocess.run(by_psutil, check=True, capture_output=True).stdout

@@ -37,9 +37,17 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=Path(environment.get("DRAINMON_SOCKET", DEFAULT_SOCKET)),
         help=f"the daemon's unix socket (default {DEFAULT_SOCKET})",
     )
+    names = argparse.ArgumentParser(add_help=False)
+    names.add_argument(
+        "--pod-logs",
+        type=Path,
+        metavar="PATH",
+        default=Path(environment.get("DRAINMON_POD_LOGS", DEFAULT_POD_LOGS)),
+        help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
+    )
     daemon = commands.add_parser(
         "daemon",
-        parents=[common],
+        parents=[common, names],
         help="run the node's daemon",
         description="Counts the connections of every nginx on this node and serves drains.",
     )
@@ -85,7 +93,7 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     check = commands.add_parser(
         "check",
-        parents=[common],
+        parents=[common, names],
         help="show what this host has of what drainmon needs",
         description="Shows, for each source, what it needs, what this host has of it, and what to"
         " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (a lesser"
@@ -96,13 +104,6 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         action="store_true",
         default=environment.get("DRAINMON_JSON", "").lower() in {"1", "true", "yes"},
         help="print one JSON object",
-    )
-    check.add_argument(
-        "--pod-logs",
-        type=Path,
-        metavar="PATH",
-        default=Path(environment.get("DRAINMON_POD_LOGS", DEFAULT_POD_LOGS)),
-        help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
     )
     return parser
 
@@ -136,10 +137,11 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")
     options = Options(
         arguments.socket,
-        tuple(names),
-        arguments.reconcile_interval,
-        arguments.source,
-        arguments.listen,
+        pod_logs=arguments.pod_logs,
+        processes=tuple(names),
+        reconcile_interval=arguments.reconcile_interval,
+        source=arguments.source,
+        listen=arguments.listen,
     )
     asyncio.run(serve(options))
 

@@ -33,7 +33,12 @@ class DrainRun:
         self._accepted: int | None = None
         self.drain = drain
         self.record = DrainRecord(
-            pod.label, pod.netns, started=time.time() - (time.monotonic() - drain.started)
+            pod.label,
+            pod.netns,
+            started=time.time() - (time.monotonic() - drain.started),
+            namespace=pod.identity.namespace,
+            name=pod.identity.name,
+            uid=pod.identity.uid,
         )
 
     @property
@@ -53,7 +58,7 @@ class DrainRun:
 
     def begin(self, spawn: Spawn) -> None:
         """Start draining. However that ends, also before it has begun, everything is let go."""
-        self._node.registry.hold(self._pod.netns)
+        self._node.registry.hold(self._pod.key)
         self._task = spawn(self._run())
         self._task.add_done_callback(lambda _: self._end())
 
@@ -77,7 +82,7 @@ class DrainRun:
         self.record.result = self.record.result or "abandoned"
         if self._rolling:
             self._rolling.cancel()
-        self._node.registry.release(self._pod.netns)
+        self._node.registry.release(self._pod.key)
         self._place.close()
         with contextlib.suppress(OSError):  # a source that does not work any more
             self._node.unwatch(self._pod)
@@ -98,7 +103,7 @@ class DrainRun:
                 pass
 
     async def _look(self) -> None:
-        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        self._pod = self._node.registry.get(self._pod.key) or self._pod
         # Watch first: a change during the snapshot must wake again.
         self._wake.clear()
         self._node.watch(self._pod, self._wake.set)
@@ -127,7 +132,7 @@ class DrainRun:
 
     async def _rescan(self) -> Pod:
         await self._node.scan()
-        self._pod = self._node.registry.get(self._pod.netns) or self._pod
+        self._pod = self._node.registry.get(self._pod.key) or self._pod
         return self._pod
 
     async def _sleep(self, until: float) -> None:

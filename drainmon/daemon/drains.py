@@ -10,7 +10,7 @@ from drainmon.daemon.node import Node, Spawn
 from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, remaining
-from drainmon.pods.pod import Pod
+from drainmon.pods.pod import Pod, PodKey
 
 RECORDS_KEPT = 1000
 
@@ -30,7 +30,7 @@ class Drains:
     def __init__(self, node: Node, spawn: Spawn) -> None:
         self._node = node
         self._spawn = spawn
-        self._runs: dict[int, DrainRun] = {}
+        self._runs: dict[PodKey, DrainRun] = {}
         self._followers: Counter[DrainRun] = Counter()
         self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
 
@@ -46,7 +46,7 @@ class Drains:
         with `result`; none has it when the drain failed. Raises OSError when the process is gone.
         """
         started = time.monotonic() - policy.elapsed
-        run = self._runs.get(pod.netns)
+        run = self._runs.get(pod.key)
         if run is None or run.ended:
             run = self._begin(pod, pid, Drain(policy, started))
         else:
@@ -60,13 +60,13 @@ class Drains:
             if not self._followers[run]:
                 del self._followers[run]
                 run.abandon()
-                if self._runs.get(pod.netns) is run:
-                    del self._runs[pod.netns]
+                if self._runs.get(pod.key) is run:
+                    del self._runs[pod.key]
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
         run = DrainRun(self._node, pod, drain, self._node.open(pod, pid))
         self._records.append(run.record)
-        self._runs[pod.netns] = run
+        self._runs[pod.key] = run
         run.begin(self._spawn)
         return run
 

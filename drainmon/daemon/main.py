@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 from collections.abc import Coroutine
@@ -14,9 +15,12 @@ from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
 from drainmon.daemon.serving import unix_application, web_application
 from drainmon.metrics.collector import Exposition
-from drainmon.pods.discovery import Registry
+from drainmon.pods.discovery import owner_of
+from drainmon.pods.pod_logs import PodLogs
+from drainmon.pods.registry import Registry
 from drainmon.server import unix_socket
 from drainmon.server.listen import Address, bind, bound
+from drainmon.server.peer import host_namespaces
 from drainmon.sources.choice import AUTO, candidates
 
 log = logging.getLogger(__name__)
@@ -24,11 +28,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What the daemon is told: the path of its socket, nginx's process names, how many seconds
-    pass between two pods' turns to be compared with a snapshot, which source to use, and where
-    the web page and the metrics are served, if anywhere."""
+    """What the daemon is told: the path of its socket, the folder that names the node's pods,
+    nginx's process names, how many seconds pass between two pods' turns to be compared with a
+    snapshot, which source to use, and where the web page and the metrics are served, if
+    anywhere."""
 
     socket: Path
+    pod_logs: Path
     processes: tuple[str, ...] = ("nginx",)
     reconcile_interval: float = 1.0
     source: str = AUTO
@@ -49,7 +55,9 @@ async def serve(options: Options) -> None:
         web_listener = held.enter_context(bind(options.listen)) if options.listen else None
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
-            node = Node(Registry(options.processes), candidates(options.source), tasks.spawn)
+            logs = PodLogs(options.pod_logs, owner_of(os.getpid()))
+            registry = Registry(options.processes, host_namespaces(), logs.identify)
+            node = Node(registry, candidates(options.source), tasks.spawn)
             try:
                 await node.start()
                 tasks.spawn(node.retry_sources())

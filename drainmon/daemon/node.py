@@ -9,8 +9,10 @@ from collections.abc import Callable, Coroutine
 from drainmon.drain.machine import Drain
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
-from drainmon.pods.discovery import Registry
+from drainmon.pods.cgroup import Owner
+from drainmon.pods.discovery import ports_of_owner
 from drainmon.pods.pod import Pod
+from drainmon.pods.registry import Registry
 from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import Place
 from drainmon.sources.switching import SwitchingSource
@@ -135,31 +137,40 @@ class Node:
         self._scan_planned = False
         await self.scan()
 
-    def changed(self, netns: int) -> None:
-        """From the source: something changed on a watched port."""
-        if callback := self._on_change.get(netns):
+    def changed(self, pod: int) -> None:
+        """From the source: something changed on a watched port of the pod with this number."""
+        if callback := self._on_change.get(pod):
             callback()
 
     def pods(self) -> list[Pod]:
         """Every pod, by label."""
         return self.registry.pods()
 
-    async def pod_of(self, netns: int) -> Pod | None:
-        """The pod of a network namespace, looked for again when it is not known."""
-        if self.registry.get(netns) is None:
+    async def pod_of(self, netns: int, owner: Owner) -> Pod | None:
+        """The pod of a process, looked for again when it is not known. Raises ValueError where it
+        cannot be told (`Registry.find`)."""
+        if self.registry.find(netns, owner) is None:
             await self.scan()
-        return self.registry.get(netns)
+        return self.registry.find(netns, owner)
 
-    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
-        """The pod as it is now. Where no port of nginx is known, with whatever else listens or has
-        listened in the namespace of `pid`: nginx may have ended with bytes to send, have a name
+    def pod_without_nginx(self, netns: int, owner: Owner) -> Pod:
+        """What to call the pod of a process when it has no nginx."""
+        return self.registry.without_nginx(netns, owner)
+
+    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None:
+        """The pod of the process `pid` as it is now. Where no port of nginx is known, with whatever
+        else listens or has listened in it: nginx may have ended with bytes to send, have a name
         that we were not told, or keep us from seeing its files."""
         await self.scan()
-        pod = self.registry.get(netns)
+        pod = self.registry.find(netns, owner)
         if pod and pod.ports:
             return pod
-        ports = self._source.ports(netns) | frozenset(net_tcp.listeners(pid).values())
-        return self.registry.adopt(netns, ports) if ports else pod
+        if self.registry.shared(netns):
+            ports = self.registry.ended_ports(self.registry.key(netns, owner))
+            ports |= await asyncio.to_thread(ports_of_owner, netns, owner)
+        else:
+            ports = self._source.ports(netns) | frozenset(net_tcp.listeners(pid).values())
+        return self.registry.adopt(netns, owner, ports) if ports else pod
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
@@ -215,10 +226,10 @@ class Node:
 
     def watch(self, pod: Pod, callback: Callable[[], None]) -> None:
         """Call back once at the pod's next change; again after each call."""
-        self._on_change[pod.netns] = callback
+        self._on_change[pod.number] = callback
         self._source.watch(pod)
 
     def unwatch(self, pod: Pod) -> None:
         """No more call-backs."""
-        self._on_change.pop(pod.netns, None)
+        self._on_change.pop(pod.number, None)
         self._source.unwatch(pod)

@@ -53,11 +53,15 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `result` is None while it runs, else drained, deadline, abandoned or failed."""
+    since then. `result` is None while it runs, else drained, deadline, abandoned or failed. What
+    is not known of Kubernetes' namespace, name and pod UID is empty."""
 
     pod: str
     netns: int
     started: float
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
     phases: list[tuple[str, float]] = field(default_factory=list)
     peak_in_flight: int = 0
     by_state: dict[str, int] = field(default_factory=dict)

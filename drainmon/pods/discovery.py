@@ -1,14 +1,13 @@
-"""Finding the node's nginx: processes by name, grouped by network namespace."""
+"""Looking at the node's processes: nginx by name, what it listens on, whose it is."""
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import psutil
 
-from drainmon.pods.pod import NginxProcess, Pod
+from drainmon.pods.cgroup import Owner, parse_owner
+from drainmon.pods.pod import NginxProcess
 from drainmon.procfs import net_tcp, process
 
 
@@ -42,92 +41,23 @@ def listening_ports(processes: Iterable[NginxProcess]) -> frozenset[int]:
     return frozenset(port for inode, port in listeners.items() if inode in held)
 
 
-def label(netns: int, processes: Iterable[NginxProcess]) -> str:
-    """What a pod is called: its container's ID, else its namespace."""
-    for nginx in processes:
-        try:
-            container = process.container_id(nginx.pid)
-        except OSError:
-            continue
-        if container:
-            return container
-    return f"netns-{netns}"
+def owner_of(pid: int) -> Owner:
+    """Whose the process is. Raises OSError when it is gone."""
+    return parse_owner(process.cgroup(pid))
 
 
-def _runs(nginx: NginxProcess) -> bool:
-    try:
-        return process.start_time(nginx.pid) == nginx.started
-    except OSError:
-        return False
-
-
-class Registry:
-    """The node's pods, by netns inode; `scan` brings it up to date.
-
-    A port stays with its pod after the listener has closed, as long as one of the pod's processes
-    lives on or the pod is held. A namespace whose nginx are all new is a new pod.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-        self._pods: dict[int, Pod] = {}
-        self._held: dict[int, int] = {}
-        self._numbers = itertools.count(1)
-
-    def scan(self) -> None:
-        """Look at every process of the node. Blocks for milliseconds."""
-        found = find_processes(self._names)
-        pods = {}
-        for netns, processes in found.items():
-            known = self._pods.get(netns)
-            if known and netns not in self._held and set(known.processes).isdisjoint(processes):
-                known = None
-            pods[netns] = Pod(
-                known.number if known else next(self._numbers),
-                netns,
-                known.label if known else label(netns, processes),
-                tuple(processes),
-                listening_ports(processes) | (known.ports if known else frozenset()),
-            )
-        for netns in self._held.keys() - pods.keys():
-            if known := self._pods.get(netns):
-                pods[netns] = replace(known, processes=())
-        self._pods = pods
-
-    def outdated(self) -> bool:
-        """Whether a pod has lost all processes since the last scan. Cheap: the node's other
-        processes are not looked at."""
-        return any(
-            not any(map(_runs, pod.processes)) and netns not in self._held
-            for netns, pod in self._pods.items()
-        )
-
-    def adopt(self, netns: int, ports: frozenset[int]) -> Pod:
-        """A pod none of whose ports was found, with the ports given. It stays while it has
-        processes or is held."""
-        known = self._pods.get(netns) or Pod(
-            next(self._numbers), netns, label(netns, ()), (), frozenset()
-        )
-        self._pods[netns] = replace(known, ports=ports)
-        return self._pods[netns]
-
-    def hold(self, netns: int) -> None:
-        """Keep the pod although its last process ends: it is being drained."""
-        self._held[netns] = self._held.get(netns, 0) + 1
-
-    def release(self, netns: int) -> None:
-        """Undo one `hold`."""
-        self._held[netns] -= 1
-        if not self._held[netns]:
-            del self._held[netns]
-
-    def pods(self) -> list[Pod]:
-        """Every pod of the last scan, by label."""
-        return sorted(self._pods.values(), key=lambda pod: pod.label)
-
-    def get(self, netns: int) -> Pod | None:
-        """The pod of a namespace, None when the last scan found no nginx in it."""
-        return self._pods.get(netns)
+def ports_of_owner(netns: int, owner: Owner) -> frozenset[int]:
+    """The ports that processes of this owner, nginx or not, listen on in a network namespace.
+    Blocks for milliseconds: every process of the node is looked at."""
+    ports: frozenset[int] = frozenset()
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if process.netns_inode(pid) == netns and owner_of(pid).root == owner.root:
+                held = process.socket_inodes(pid)
+                if held:
+                    listeners = net_tcp.listeners(pid)
+                    ports |= {listeners[inode] for inode in held & listeners.keys()}
+    return ports
 
 
 def live_namespaces() -> dict[int, int]:

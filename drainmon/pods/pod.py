@@ -1,6 +1,9 @@
-"""A pod: the nginx processes of one network namespace and the ports they listen on."""
+"""A pod: nginx processes that belong together and the ports they listen on."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from drainmon.pods.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -13,9 +16,17 @@ class NginxProcess:
     started: int
 
 
+class PodKey(NamedTuple):
+    """Which pod it is at one time. A network namespace of its own is one pod; in the host's,
+    `group` is the cgroup (`Owner.root`) that tells its pods and services apart."""
+
+    netns: int
+    group: str = ""
+
+
 @dataclass(frozen=True)
 class Pod:
-    """nginx in one network namespace.
+    """nginx in one network namespace; in the host's, that of one pod or service.
 
     `number` is this pod's alone for the daemon's life; the `netns` inode of a dead pod is soon
     another's. `ports` are those that its nginx listens on, or has listened on since the pod was
@@ -24,9 +35,25 @@ class Pod:
 
     number: int
     netns: int
-    label: str
+    identity: Identity
     processes: tuple[NginxProcess, ...]
     ports: frozenset[int]
+    group: str = ""
+
+    @property
+    def key(self) -> PodKey:
+        return PodKey(self.netns, self.group)
+
+    @property
+    def label(self) -> str:
+        """What the pod is called: by its identity, else by its namespace."""
+        return self.identity.label or f"netns-{self.netns}"
+
+    @property
+    def of_the_host(self) -> bool:
+        """Whether it is the host's own service, in no pod and no container: for a pod of the
+        host's namespace only."""
+        return bool(self.identity.unit) or not self.group
 
     @property
     def masters(self) -> tuple[NginxProcess, ...]:

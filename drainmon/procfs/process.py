@@ -1,4 +1,4 @@
-"""What /proc/<pid> tells of one process: its netns, its sockets, its container.
+"""What /proc/<pid> tells of one process: its netns, its sockets, its cgroups.
 
 Every function raises OSError when the process is gone or may not be read.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 PROC = Path("/proc")
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 def netns_inode(pid: int | str = "self", root: Path = PROC) -> int:
@@ -54,12 +53,7 @@ def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
     return inodes
 
 
-def parse_container_id(cgroup: str) -> str | None:
-    """The container ID in the text of /proc/<pid>/cgroup: the last 64 hex digits of a path."""
-    ids = _CONTAINER_ID.findall(cgroup)
-    return ids[-1] if ids else None
-
-
-def container_id(pid: int, root: Path = PROC) -> str | None:
-    """The ID of the container that the process is in, None outside of containers."""
-    return parse_container_id((root / str(pid) / "cgroup").read_text(errors="replace"))
+def cgroup(pid: int | str = "self", root: Path = PROC) -> str:
+    """The text of the process's cgroup file: cgroup paths as this process sees them. Bytes that are
+    no text are told apart."""
+    return (root / str(pid) / "cgroup").read_text(errors="backslashreplace")

@@ -15,6 +15,9 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
     """One pod for JSON."""
     return {
         "pod": pod.label,
+        "namespace": pod.identity.namespace,
+        "name": pod.identity.name,
+        "uid": pod.identity.uid,
         "netns": pod.netns,
         "ports": sorted(pod.ports),
         "in_flight": counts.in_flight,

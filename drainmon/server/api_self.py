@@ -19,15 +19,16 @@ NO_NGINX = "no nginx in this pod"
 
 
 async def _own_pod(request: web.Request) -> Pod | None:
-    return await request.app[NODE].pod_of(request[CALLER].netns)
+    caller = request[CALLER]
+    return await request.app[NODE].pod_of(caller.netns, caller.owner)
 
 
 async def get_self(request: web.Request) -> web.Response:
     pod = await _own_pod(request)
-    request[CALLER].verify()
+    caller = request[CALLER]
+    caller.verify()
     if pod is None:
-        netns = request[CALLER].netns
-        empty = Pod(0, netns, f"netns-{netns}", (), frozenset())
+        empty = request.app[NODE].pod_without_nginx(caller.netns, caller.owner)
         return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
     return reply(api_pods.describe(pod, await request.app[NODE].counts(pod)))
 
@@ -72,9 +73,9 @@ def parse_policy(body: bytes) -> Policy:
 async def post_drain(request: web.Request) -> web.StreamResponse:
     policy = parse_policy(await request.read())
     caller = request[CALLER]
-    if caller.netns in request.app[HOST] and caller.uid != 0:
+    if caller.netns in request.app[HOST] and caller.uid != 0 and not caller.owner.contained:
         raise PermissionError("cannot drain the host's nginx: only root may")
-    pod = await request.app[NODE].pod_to_drain(caller.netns, caller.pid)
+    pod = await request.app[NODE].pod_to_drain(caller.netns, caller.owner, caller.pid)
     caller.verify()
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"

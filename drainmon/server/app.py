@@ -64,7 +64,8 @@ def _guarded(route: Route) -> Handler:
         if request.transport is None:
             raise PermissionError("cannot tell who calls: the connection is closed")
         caller = peer.identify(request.transport.get_extra_info("socket"))
-        host_root = caller.uid == 0 and caller.netns in request.app[HOST]
+        on_host = caller.netns in request.app[HOST] and not caller.owner.contained
+        host_root = caller.uid == 0 and on_host
         if route.who is Who.HOST_ROOT and not host_root:
             raise PermissionError(f"cannot {route.method} {route.path}: only root of the host may")
         request[CALLER] = caller

@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from drainmon.pods.cgroup import Owner, parse_owner
 from drainmon.procfs import process
 
 _UCRED = struct.Struct("=iII")
@@ -30,10 +31,12 @@ class Caller:
     uid: int
     started: int
     netns: int
+    owner: Owner
     connection: Connection = field(compare=False, repr=False)
 
     def verify(self) -> None:
-        """Raise PermissionError when the pid is not this process in this namespace any more."""
+        """Raise PermissionError when the process has ended, or is not in this namespace and
+        cgroup any more."""
         if identify(self.connection) != self:
             raise PermissionError(f"cannot tell who calls: pid {self.pid} is another process now")
 
@@ -49,7 +52,14 @@ def identify(connection: Connection) -> Caller:
             " (it needs hostPID)"
         )
     try:
-        caller = Caller(pid, uid, process.start_time(pid), process.netns_inode(pid), connection)
+        caller = Caller(
+            pid,
+            uid,
+            process.start_time(pid),
+            process.netns_inode(pid),
+            parse_owner(process.cgroup(pid)),
+            connection,
+        )
     except OSError as error:
         raise PermissionError(f"cannot tell who calls: pid {pid}: {error.strerror}") from error
     if not _lives(connection):

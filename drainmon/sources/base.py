@@ -16,8 +16,8 @@ class Listeners(Protocol):
     def listening(self, netns: int, port: int) -> None:
         """A port began to listen somewhere on the node."""
 
-    def changed(self, netns: int) -> None:
-        """Something changed on a watched port of the namespace."""
+    def changed(self, pod: int) -> None:
+        """Something changed on a watched port of the pod with this number."""
 
 
 @dataclass

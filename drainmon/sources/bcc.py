@@ -69,9 +69,9 @@ class BccSource:
         if kind == EventKind.LISTENER:
             self._listeners.listening(ANYWHERE, port)
         elif kind == EventKind.CHANGE:
-            for netns, endpoints in list(self._watched.items()):
+            for pod, endpoints in list(self._watched.items()):
                 if (address, port) in endpoints:
-                    self._listeners.changed(netns)
+                    self._listeners.changed(pod)
 
     async def start(self) -> None:
         self._conntrack.consume_events()  # what came before the loop waited does not wake it
@@ -106,9 +106,9 @@ class BccSource:
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         snapshot = await self._procfs.snapshot(pod, place)
-        if pod.netns in self._watched:
+        if pod.number in self._watched:
             seen = self._procfs.local_ends(pod)
-            self._follow(pod.netns, self._watched[pod.netns] | seen)
+            self._follow(pod, self._watched[pod.number] | seen)
         # Its own, as nothing is older than a look that has just ended.
         self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
         return snapshot
@@ -131,24 +131,24 @@ class BccSource:
 
     def watch(self, pod: Pod) -> None:
         anywhere = {(ANY_ADDRESS, port) for port in pod.ports}
-        self._follow(pod.netns, self._watched.get(pod.netns, frozenset()) | anywhere)
-        self._arm(self._watched[pod.netns])
+        self._follow(pod, self._watched.get(pod.number, frozenset()) | anywhere)
+        self._arm(self._watched[pod.number])
 
     def unwatch(self, pod: Pod) -> None:
-        self._follow(pod.netns, frozenset())
-        del self._watched[pod.netns]
+        self._follow(pod, frozenset())
+        del self._watched[pod.number]
 
-    def _follow(self, netns: int, wanted: Endpoints) -> None:
-        """Watch these endpoints for a namespace, and no others. A port whose addresses are known is
+    def _follow(self, pod: Pod, wanted: Endpoints) -> None:
+        """Watch these endpoints for a pod, and no others. A port whose addresses are known is
         not watched at any address."""
-        before = self._watched.get(netns, frozenset())
+        before = self._watched.get(pod.number, frozenset())
         known = {port for address, port in wanted if address != ANY_ADDRESS}
         followed = frozenset(
             (address, port)
             for address, port in wanted
             if address != ANY_ADDRESS or port not in known
         )
-        self._watched[netns] = followed
+        self._watched[pod.number] = followed
         self._arm(followed - before)
         for endpoint in (before - followed).difference(*self._watched.values()):
             self._conntrack.unwatch(*endpoint)

@@ -30,6 +30,8 @@ class CoreSource:
         self._listeners = listeners
         self._conntrack = Conntrack(self._on_event)
         self._since = time.monotonic()
+        self._watching: dict[tuple[int, int], set[int]] = {}
+        """The numbers of the pods that watch a port: two of the host's namespace may share one."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._conntrack.events_fd(), self._conntrack.consume_events)
 
@@ -41,7 +43,8 @@ class CoreSource:
         if kind == EventKind.LISTENER:
             self._listeners.listening(netns, port)
         elif kind == EventKind.CHANGE:
-            self._listeners.changed(netns)
+            for pod in list(self._watching.get((netns, port), ())):
+                self._listeners.changed(pod)
 
     async def start(self) -> None:
         def body() -> None:
@@ -126,11 +129,16 @@ class CoreSource:
 
     def watch(self, pod: Pod) -> None:
         for port in pod.ports:
+            self._watching.setdefault((pod.netns, port), set()).add(pod.number)
             self._conntrack.watch(pod.netns, port)
 
     def unwatch(self, pod: Pod) -> None:
         for port in pod.ports:
-            self._conntrack.unwatch(pod.netns, port)
+            watching = self._watching.get((pod.netns, port), set())
+            watching.discard(pod.number)
+            if not watching:
+                self._watching.pop((pod.netns, port), None)
+                self._conntrack.unwatch(pod.netns, port)
 
 
 def _listening(pid: int) -> set[int]:

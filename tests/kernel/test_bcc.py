@@ -19,6 +19,7 @@ from drainmon.kernel import bcc_headers, tracefs
 from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Event, EventKind, Place
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.model.tcp import TcpState
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs import process
 from drainmon.sources.bcc import STATE_FOLLOWS, BccSource
@@ -46,8 +47,8 @@ class Told:
     def listening(self, netns: int, port: int) -> None:
         self.ports.append(port)
 
-    def changed(self, netns: int) -> None:
-        self.changes.append(netns)
+    def changed(self, pod: int) -> None:
+        self.changes.append(pod)
 
 
 @contextlib.contextmanager
@@ -57,7 +58,7 @@ def pod_in(namespace: Netns) -> Iterator[Pod]:
         try:
             eventually(lambda: process.netns_inode(sleeper.pid) == namespace.inode)
             nginx = NginxProcess(sleeper.pid, os.getpid(), process.start_time(sleeper.pid))
-            yield Pod(namespace.inode, namespace.inode, namespace.name, (nginx,), frozenset({PORT}))
+            yield Pod(namespace.inode, namespace.inode, Identity(), (nginx,), frozenset({PORT}))
         finally:
             sleeper.kill()
 

@@ -14,6 +14,7 @@ import pytest
 from bench.rig.netns import Netns, ip
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot, Socket, format_address
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_row
 from drainmon.procfs.process import start_time
@@ -29,7 +30,7 @@ class Nobody:
     def listening(self, netns: int, port: int) -> None:
         raise AssertionError("procfs announces nothing")
 
-    def changed(self, netns: int) -> None:
+    def changed(self, pod: int) -> None:
         raise AssertionError("procfs announces nothing")
 
 
@@ -41,7 +42,7 @@ class Eyes:
         eventually(lambda: Path(f"/proc/{self.process.pid}/comm").read_text() == "sleep\n")
         pid = self.process.pid
         nginx = NginxProcess(pid, 1, start_time(pid))
-        self.pod = Pod(1, namespace.inode, "pod", (nginx,), frozenset({PORT}))
+        self.pod = Pod(1, namespace.inode, Identity(), (nginx,), frozenset({PORT}))
         self.source: Source = ProcfsSource(Nobody())
         self.place = self.source.open(pid)
 

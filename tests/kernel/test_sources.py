@@ -8,15 +8,17 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from drainmon.model.snapshot import NEVER_USED_AFTER, Snapshot, format_address
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs import process
 from drainmon.sources.base import Place, Source
 from drainmon.sources.choice import SOURCES, start_first
-from tests.kernel.pair import CLIENT, PORT, SERVER6, Pair, reset, ss_states
+from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair, reset, ss_states
 
 pytestmark = pytest.mark.root
 
@@ -28,13 +30,13 @@ class Told:
 
     def __init__(self) -> None:
         self.listeners: list[tuple[int, int]] = []
-        self.changes = 0
+        self.changes: list[int] = []
 
     def listening(self, netns: int, port: int) -> None:
         self.listeners.append((netns, port))
 
-    def changed(self, netns: int) -> None:
-        self.changes += 1
+    def changed(self, pod: int) -> None:
+        self.changes.append(pod)
 
 
 class Scene:
@@ -43,7 +45,7 @@ class Scene:
     def __init__(self, source: Source, told: Told, pair: Pair, pid: int) -> None:
         self.source, self.told, self.pair, self.pid = source, told, pair, pid
         nginx = NginxProcess(pid, 1, process.start_time(pid))
-        self.pod = Pod(1, pair.server.inode, "pod", (nginx,), frozenset({PORT}))
+        self.pod = Pod(1, pair.server.inode, Identity(), (nginx,), frozenset({PORT}))
         self.place: Place = source.open(pid)
 
     async def snapshot(self) -> Snapshot:
@@ -252,9 +254,57 @@ async def test_a_change_is_told_or_looked_for(scene: Scene) -> None:
             end.close()
 
         async def noticed() -> bool:
-            return scene.told.changes > 0 or scene.source.look_interval < 0.2
+            return bool(scene.told.changes) or scene.source.look_interval < 0.2
 
         await until(noticed)
+        scene.source.unwatch(scene.pod)
+
+
+async def test_two_pods_of_one_namespace_are_apart(scene: Scene) -> None:
+    listeners = [scene.pair.server.socket() for _ in range(2)]
+    pods = []
+    for number, listener in enumerate(listeners):
+        listener.bind((SERVER, 8001 + number))
+        listener.listen()
+        ports = frozenset({8001 + number})
+        pods.append(replace(scene.pod, number=number + 10, ports=ports, group=f"/pod{number}"))
+        await scene.source.snapshot(pods[-1], scene.place)
+        scene.source.watch(pods[-1])
+    with listeners[0], listeners[1], scene.pair.client.socket() as client:
+        client.connect((SERVER, 8002))
+        taken = [await scene.source.snapshot(pod, scene.place) for pod in pods]
+        assert [len(snapshot.sockets) for snapshot in taken] == [0, 1]
+        counted = [await scene.source.counters(pod) for pod in pods]
+        assert [sum(counts.by_state.values()) for counts in counted] == [0, 1]
+        scene.source.unwatch(pods[0])
+
+        async def told() -> bool:
+            return bool(scene.told.changes) or not scene.source.announces
+
+        await until(told)
+        assert set(scene.told.changes) <= {pods[1].number}
+    scene.source.unwatch(pods[1])
+
+
+async def test_two_pods_that_share_a_port_are_both_told(scene: Scene) -> None:
+    sharer = replace(scene.pod, number=2, group="/pod2")
+    with scene.pair.listen() as listener:
+        for pod in (scene.pod, sharer):
+            await scene.source.snapshot(pod, scene.place)
+            scene.source.watch(pod)
+        ends = scene.pair.connect(listener)
+
+        async def told(*numbers: int) -> bool:
+            return set(numbers) <= set(scene.told.changes) or not scene.source.announces
+
+        await until(lambda: told(scene.pod.number, sharer.number))
+        scene.source.unwatch(sharer)
+        scene.told.changes.clear()
+        scene.source.watch(scene.pod)
+        for end in ends:
+            end.close()
+        await until(lambda: told(scene.pod.number))
+        assert sharer.number not in scene.told.changes
         scene.source.unwatch(scene.pod)
 
 

@@ -7,10 +7,11 @@ from drainmon.daemon.drain_run import DrainRun
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
-POD = Pod(1, 7, "pod", (), frozenset({80}))
+POD = Pod(1, 7, Identity(), (), frozenset({80}))
 
 
 class Held:

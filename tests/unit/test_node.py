@@ -11,8 +11,9 @@ from drainmon.daemon.node import Node
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
-from drainmon.pods.discovery import Registry
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
+from drainmon.pods.registry import Registry
 from drainmon.sources.base import Place
 from drainmon.sources.switching import SwitchingSource
 
@@ -83,7 +84,7 @@ async def test_a_correction_is_logged_with_what_the_counters_said(
 ) -> None:
     node = Node(Registry(["nginx"]), ["procfs"], asyncio.create_task)
     source = node._source = DriftedSource()
-    pod = Pod(1, 1, "netns-1", (), frozenset({80}))
+    pod = Pod(1, 1, Identity(), (), frozenset({80}))
     assert (await node.counts(pod)).in_flight == 0
     source.established = 3
     with caplog.at_level(logging.DEBUG):

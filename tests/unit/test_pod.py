@@ -1,5 +1,6 @@
 """Which processes are masters."""
 
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 
 MASTER, WORKER, CACHE, OTHER = (
@@ -11,7 +12,7 @@ MASTER, WORKER, CACHE, OTHER = (
 
 
 def make(*processes: NginxProcess) -> Pod:
-    return Pod(1, 1, "pod", processes, frozenset())
+    return Pod(1, 1, Identity(), processes, frozenset())
 
 
 def test_a_master_is_nobodys_child_in_the_pod() -> None:

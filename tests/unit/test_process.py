@@ -4,34 +4,13 @@ import os
 import socket
 from pathlib import Path
 
-import pytest
-
 from drainmon.procfs import process
 
-ID = "9ae383f0839c4a840a2d62f5d99613c8bddb1aa689292b1ba4c6eff211e0f216"
 
-
-@pytest.mark.parametrize(
-    ("cgroup", "expected"),
-    [
-        (f"0::/kubepods/besteffort/pod1b5c81bc-6dce-4cf0-aef1-f92948380bdb/{ID}\n", ID),
-        (f"1:cpu:/docker/{ID}\n0::/docker/{ID}\n", ID),
-        (f"0::/machine.slice/libpod-{ID}.scope/container\n", ID),
-        (f"0::/system.slice/docker-{ID}.scope\n", ID),
-        (f"0::/kubepods/pod{'0' * 32}/{ID}\n", ID),
-        ("0::/user.slice/session-1.scope\n", None),
-        (f"0::/{ID}{ID}\n", None),
-        ("", None),
-    ],
-)
-def test_container_id(cgroup: str, expected: str | None) -> None:
-    assert process.parse_container_id(cgroup) == expected
-
-
-def test_container_id_of_a_file_that_is_not_text(tmp_path: Path) -> None:
+def test_cgroup_of_a_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_bytes(b"0::/\xff\xfe\n")
-    assert process.container_id(7, tmp_path) is None
+    assert process.cgroup(7, tmp_path) == "0::/\\xff\\xfe\n"
 
 
 def test_start_time_of_a_name_with_parentheses(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from drainmon.daemon.rounds import DROP_EVERY, PRUNE_EVERY, Rounds
 from drainmon.model.ledger import Counts
 from drainmon.model.rotation import ASKED_AT_MOST, Rotation
 from drainmon.model.tcp import TcpState
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 
 IDLE, BUSY = Counts(), Counts({TcpState.ESTABLISHED: 1})
@@ -30,7 +31,7 @@ class FakeNode:
         self.pruned = asyncio.Event()
 
     def pods(self) -> list[Pod]:
-        return [Pod(number, 1, "pod", (), frozenset()) for number in self.figures]
+        return [Pod(number, 1, Identity(), (), frozenset()) for number in self.figures]
 
     async def counts(self, pod: Pod) -> Counts:
         return self.figures[pod.number]

@@ -22,6 +22,9 @@ from drainmon.metrics.collector import Exposition
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot
 from drainmon.model.tcp import TcpState
+from drainmon.pods.cgroup import Owner
+from drainmon.pods.discovery import owner_of
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs.process import netns_inode
 from drainmon.server import peer
@@ -30,7 +33,8 @@ from drainmon.server.unix_socket import bind
 from tests.unit.sockets import ADDRESS, established, snapshot
 
 OWN = netns_inode()
-POD = Pod(1, OWN, "web", (NginxProcess(10, 1, 5),), frozenset({80, 443}))
+WEB = Identity("shop", "web-7d4b9", "1b5c81bc-6dce-4cf0-aef1-f92948380bdb")
+POD = Pod(1, OWN, WEB, (NginxProcess(10, 1, 5),), frozenset({80, 443}))
 
 
 class FakeNode:
@@ -52,12 +56,16 @@ class FakeNode:
     def pods(self) -> list[Pod]:
         return self.known
 
-    async def pod_of(self, netns: int) -> Pod | None:
+    async def pod_of(self, netns: int, owner: Owner) -> Pod | None:
+        assert owner == owner_of(os.getpid())
         return next((pod for pod in self.known if pod.netns == netns), None)
 
-    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
+    def pod_without_nginx(self, netns: int, owner: Owner) -> Pod:
+        return Pod(0, netns, Identity("shop", "idle"), (), frozenset())
+
+    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None:
         assert pid == os.getpid()
-        return await self.pod_of(netns)
+        return await self.pod_of(netns, owner)
 
     async def counts(self, pod: Pod) -> Counts:
         return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
@@ -152,7 +160,10 @@ async def own(daemon: Daemon) -> Any:
 
 async def test_self(daemon: Daemon) -> None:
     assert await own(daemon) == {
-        "pod": "web",
+        "pod": "shop/web-7d4b9",
+        "namespace": "shop",
+        "name": "web-7d4b9",
+        "uid": WEB.uid,
         "netns": OWN,
         "ports": [80, 443],
         "in_flight": 2,
@@ -175,7 +186,7 @@ async def test_drain_streams_lines(daemon: Daemon) -> None:
     status, lines = await daemon.ask("POST", "/v1/self/drain", data=b'{"min_wait": 1}')
     assert status == 200
     assert [line["phase"] for line in lines] == ["settling", "drained"]
-    assert daemon.drains.asked == [("web", os.getpid(), Policy(min_wait=1))]
+    assert daemon.drains.asked == [("shop/web-7d4b9", os.getpid(), Policy(min_wait=1))]
     assert daemon.drains.closed == 1
 
 
@@ -193,7 +204,9 @@ async def test_a_pod_without_nginx_has_nothing_to_drain(daemon: Daemon) -> None:
     daemon.node.known = []
     _, (line,) = await daemon.ask("POST", "/v1/self/drain", data=b"")
     assert (line["result"], line["reason"]) == ("drained", "no nginx in this pod")
-    assert (await own(daemon))["in_flight"] == 0
+    answer = await own(daemon)
+    assert (answer["pod"], answer["in_flight"]) == ("shop/idle", 0)
+    assert answer["reason"] == "no nginx in this pod"
     assert (await daemon.get("/v1/self/connections"))[1]["connections"] == []
 
 

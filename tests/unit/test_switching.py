@@ -8,19 +8,20 @@ import pytest
 
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.sources.base import Listeners, Place
 from drainmon.sources.choice import candidates, start_first
 from drainmon.sources.switching import SwitchingSource
 from tests.unit.sockets import snapshot
 
-POD = Pod(1, 7, "pod", (NginxProcess(11, 1, 5),), frozenset({80}))
+POD = Pod(1, 7, Identity(), (NginxProcess(11, 1, 5),), frozenset({80}))
 
 
 class Nobody:
     def listening(self, netns: int, port: int) -> None: ...
 
-    def changed(self, netns: int) -> None: ...
+    def changed(self, pod: int) -> None: ...
 
 
 class FakePlace(Place):

@@ -1,0 +1,174 @@
+"""Which nginx is which pod, from scan to scan."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from drainmon.pods.cgroup import Owner
+from drainmon.pods.discovery import find_processes, listening_ports, owner_of
+from drainmon.pods.identity import Identity, identify
+from drainmon.pods.pod import NginxProcess, Pod, PodKey
+from drainmon.procfs import process
+
+ENDED_KEPT = 256
+"""So many pods of the host's namespace have their ports remembered when their nginx has ended."""
+
+Identify = Callable[[Owner], Identity]
+
+
+def _without_names(owner: Owner) -> Identity:
+    return identify(owner, {})
+
+
+class Registry:
+    """The node's pods; `scan` brings it up to date.
+
+    A network namespace is one pod. Only those in `host` are shared: there a pod is what belongs to
+    one owner. A port stays with its pod after the listener has closed, as long as one of the pod's
+    processes lives on or the pod is held. A pod whose nginx are all new is a new one; `identify` is
+    asked once for each.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        host: frozenset[int] = frozenset(),
+        identify: Identify = _without_names,
+    ) -> None:
+        self._names = frozenset(names)
+        self._host = host
+        self._identify = identify
+        self._pods: dict[PodKey, Pod] = {}
+        self._held: dict[PodKey, int] = {}
+        self._ended: dict[PodKey, frozenset[int]] = {}
+        self._numbers = itertools.count(1)
+
+    def scan(self) -> None:
+        """Look at every process of the node. Blocks for milliseconds."""
+        pods = {}
+        for key, processes in self._find().items():
+            known = self._pods.get(key)
+            if known and key not in self._held and set(known.processes).isdisjoint(processes):
+                known = None
+            known = known or self._make(next(self._numbers), key, _owner_of_any(processes))
+            ports = listening_ports(processes) | known.ports
+            pods[key] = replace(known, processes=tuple(processes), ports=ports)
+        for key in self._pods.keys() - pods.keys():
+            known = self._pods[key]
+            if key in self._held:
+                pods[key] = replace(known, processes=())
+            elif self.shared(key.netns):
+                self._remember(key, known.ports)
+        self._pods = pods
+
+    def _find(self) -> dict[PodKey, list[NginxProcess]]:
+        found: dict[PodKey, list[NginxProcess]] = {}
+        for netns, processes in find_processes(self._names).items():
+            if not self.shared(netns):
+                found[PodKey(netns)] = processes
+                continue
+            for nginx in processes:
+                try:
+                    group = owner_of(nginx.pid).root
+                except OSError:  # it has ended
+                    continue
+                found.setdefault(PodKey(netns, group), []).append(nginx)
+        return found
+
+    def _make(self, number: int, key: PodKey, owner: Owner) -> Pod:
+        identity = self._identify(owner)
+        if not self.shared(key.netns):
+            # Of what systemd has started somewhere, only the namespace is sure to be one pod.
+            identity = replace(identity, unit="")
+        return Pod(number, key.netns, identity, (), frozenset(), key.group)
+
+    def _remember(self, key: PodKey, ports: frozenset[int]) -> None:
+        self._ended.pop(key, None)
+        self._ended[key] = ports
+        if len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
+
+    def outdated(self) -> bool:
+        """Whether a pod has lost all processes since the last scan. Cheap: the node's other
+        processes are not looked at."""
+        return any(
+            not any(map(_runs, pod.processes)) and key not in self._held
+            for key, pod in self._pods.items()
+        )
+
+    def shared(self, netns: int) -> bool:
+        """Whether it is the host's namespace, where there may be several pods."""
+        return netns in self._host
+
+    def key(self, netns: int, owner: Owner) -> PodKey:
+        """The key of the pod that a process with this owner, in this namespace, belongs to."""
+        return PodKey(netns, owner.root if self.shared(netns) else "")
+
+    def find(self, netns: int, owner: Owner) -> Pod | None:
+        """The pod of a process, None when the last scan found no nginx in it.
+
+        A process of the host itself may be of another unit than nginx (a shell): then it means the
+        host's nginx, never a pod's. Raises ValueError "cannot tell which nginx: why" when the host
+        has several.
+        """
+        pod = self._pods.get(self.key(netns, owner))
+        if pod or owner.contained or not self.shared(netns):
+            return pod
+        services = [p for p in self._pods.values() if p.netns == netns and p.of_the_host]
+        if len(services) > 1:
+            labels = ", ".join(sorted(service.label for service in services))
+            raise ValueError(f"cannot tell which nginx is meant: the host has {labels}")
+        return services[0] if services else None
+
+    def without_nginx(self, netns: int, owner: Owner) -> Pod:
+        """What to call the pod of a process when there is no nginx in it. It is none of `pods`."""
+        return self._make(0, self.key(netns, owner), owner)
+
+    def ended_ports(self, key: PodKey) -> frozenset[int]:
+        """What is remembered of a pod of the host's namespace whose nginx has ended."""
+        return self._ended.get(key, frozenset())
+
+    def adopt(self, netns: int, owner: Owner, ports: frozenset[int]) -> Pod:
+        """The pod of a process, none of whose ports was found, with the ports given. It stays while
+        it has processes or is held."""
+        key = self.key(netns, owner)
+        known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
+        self._pods[key] = replace(known, ports=ports)
+        return self._pods[key]
+
+    def hold(self, key: PodKey) -> None:
+        """Keep the pod although its last process ends: it is being drained."""
+        self._held[key] = self._held.get(key, 0) + 1
+
+    def release(self, key: PodKey) -> None:
+        """Undo one `hold`."""
+        self._held[key] -= 1
+        if not self._held[key]:
+            del self._held[key]
+
+    def pods(self) -> list[Pod]:
+        """Every pod of the last scan, by label."""
+        return sorted(self._pods.values(), key=lambda pod: pod.label)
+
+    def get(self, key: PodKey) -> Pod | None:
+        """The pod as the last scan found it."""
+        return self._pods.get(key)
+
+
+def _owner_of_any(processes: Sequence[NginxProcess]) -> Owner:
+    """Whose nginx is: a container's, if any of the processes is in one."""
+    found = Owner()
+    for nginx in processes:
+        with contextlib.suppress(OSError):  # it has ended
+            found = owner_of(nginx.pid)
+        if found.contained:
+            break
+    return found
+
+
+def _runs(nginx: NginxProcess) -> bool:
+    try:
+        return process.start_time(nginx.pid) == nginx.started
+    except OSError:
+        return False
