@@ -24,6 +24,7 @@ from typing import IO, Self
 import psutil
 
 from bench.rig import nginx as nginx_binaries
+from bench.rig.cgroup import Cgroup
 from bench.rig.errors import RigError
 from bench.rig.netns import Netns, add_address, delete_netns, ip, link
 
@@ -61,8 +62,8 @@ class FakePod:
     """A running nginx, reachable from `client`. Close it, or use it as a context manager.
 
     `http` and `server` are added to those blocks of its configuration; /file is
-    `file_bytes` long; /slow-upstream goes to `upstream_port` of the client's side.
-    Raises RigError when nginx does not start.
+    `file_bytes` long; /slow-upstream goes to `upstream_port` of the client's side. It and
+    its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class FakePod:
         server: str = "",
         file_bytes: int = 2_000_000,
         upstream_port: int = 9000,
+        cgroup: Cgroup | None = None,
     ) -> None:
+        self._cgroup = cgroup
         self.nginx = nginx or nginx_binaries.choose()
         self.port = port
         self.client = client
@@ -143,7 +146,7 @@ class FakePod:
         """
         enter = ["nsenter", f"--target={self.master_pid}", "--net", "--pid", "--mount", "--"]
         process = subprocess.Popen(
-            [*enter, *argv],
+            self._in_cgroup([*enter, *argv]),
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -232,7 +235,7 @@ class FakePod:
         ]  # fmt: skip
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                self.netns.command(argv),
+                self._in_cgroup(self.netns.command(argv)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -250,6 +253,9 @@ class FakePod:
         self.master_pid = master.pid
         self._master_fd = os.pidfd_open(self.master_pid)
         self._cleanup.callback(os.close, self._master_fd)
+
+    def _in_cgroup(self, argv: list[str]) -> list[str]:
+        return self._cgroup.command(argv) if self._cgroup else argv
 
     def _kill(self, unshare: subprocess.Popen[bytes]) -> None:
         # The death of pid 1 kills every process of its pid namespace, and completes when all are

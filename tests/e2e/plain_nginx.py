@@ -1,22 +1,28 @@
-"""nginx in a network namespace and nothing else: to be restarted, doubled, reconfigured."""
+"""nginx in a network namespace or a cgroup and nothing else: to be restarted, doubled, reconfigured."""
 
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Protocol
 
 from bench.rig import nginx as nginx_binaries
-from bench.rig.netns import Netns
 from tests.waiting import eventually
 
 LISTEN = "listen 8080;"
 
 
+class Where(Protocol):
+    """A network namespace or a cgroup."""
+
+    def command(self, argv: list[str]) -> list[str]: ...
+
+
 class PlainNginx:
     """One nginx master. `listen` are its listen directives. Close it at the end."""
 
-    def __init__(self, namespace: Netns, folder: Path, listen: str = LISTEN) -> None:
-        self._namespace = namespace
+    def __init__(self, where: Where, folder: Path, listen: str = LISTEN) -> None:
+        self._where = where
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
@@ -36,12 +42,12 @@ class PlainNginx:
         argv = [str(nginx_binaries.choose()), "-p", str(self._folder), "-e", "stderr"]
         argv += ["-c", str(self._folder / "nginx.conf")]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._namespace.command(argv), stderr=log)
+            self._process = subprocess.Popen(self._where.command(argv), stderr=log)
         eventually(lambda: pid.exists() and pid.read_text())
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process
-        os.kill(self._process.pid, number)  # nsenter has become nginx
+        os.kill(self._process.pid, number)  # what led it there has become nginx
 
     def wait(self) -> None:
         assert self._process

@@ -1,0 +1,63 @@
+"""Cgroups of one run, as a kubelet and a container runtime would make them."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.rig.errors import RigError
+
+EMPTY_SECONDS = 5.0
+"""How long the last process of a cgroup may take to be gone when its parent has reaped it."""
+
+MOUNTS = Path("/proc/self/mounts")
+
+
+def hierarchies(*kinds: str) -> list[Path]:
+    """Where cgroup file systems are mounted: kinds are "cgroup" for v1 and "cgroup2"."""
+    rows = (line.split() for line in MOUNTS.read_text().splitlines())
+    return [Path(row[1]) for row in rows if row[2] in kinds]
+
+
+class Cgroup:
+    """A cgroup of v2, alone or beside v1, by its path from the root. Its parents are made as
+    needed. Raises RigError when cgroup v2 is not mounted."""
+
+    def __init__(self, path: str) -> None:
+        unified = hierarchies("cgroup2")
+        if not unified:
+            raise RigError("cannot make a cgroup: cgroup v2 is not mounted")
+        self.path = path
+        self.folder = unified[0] / path.strip("/")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def command(self, argv: list[str]) -> list[str]:
+        """`argv` wrapped to run in the cgroup."""
+        script = 'echo 0 >"$0" && exec "$@"'  # 0 is who writes
+        return ["sh", "-c", script, str(self.folder / "cgroup.procs"), *argv]
+
+
+@contextlib.contextmanager
+def cgroup_root() -> Iterator[str]:
+    """The path of a cgroup of this run's own, for a kubelet's --cgroup-root; at the end it is
+    removed from every hierarchy, with all below. Nothing may run in it then."""
+    name = f"drainmon-{secrets.token_hex(4)}"
+    try:
+        yield f"/{name}"
+    finally:
+        for hierarchy in hierarchies("cgroup", "cgroup2"):
+            _remove(hierarchy / name)
+
+
+def _remove(folder: Path) -> None:
+    deadline = time.monotonic() + EMPTY_SECONDS
+    below = [path for path in folder.rglob("*") if path.is_dir()]
+    for path in sorted([*below, folder], reverse=True):
+        while path.exists():
+            try:
+                path.rmdir()
+            except OSError:  # a process is still on its way out
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)

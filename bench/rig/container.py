@@ -1,0 +1,154 @@
+"""Containers without an image: runc, on a root file system made of this host's own, read-only.
+
+runc is what containerd and docker run: namespaces, capabilities and above all cgroups are those
+that a pod's container really has, in every hierarchy of this host.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.rig.errors import RigError
+from bench.rig.netns import Netns
+
+SHARED = ("bin", "etc", "lib", "lib64", "sbin", "usr")
+"""What a container has of the host's root, as far as it is there."""
+
+CAPABILITIES = ("CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID")
+
+NAMESPACES = ("pid", "ipc", "uts", "mount")
+"""Its own. A cgroup namespace would change what the container sees of itself, not what the host
+sees of it."""
+
+
+class Container:
+    """A running container. Close it, or use it as a context manager.
+
+    `name` is the container ID, 64 hex digits as from any runtime; `argv` its pid 1, run by `user`;
+    `cgroup` its cgroup's path from the root. It is in `netns`, or without one in the host's. It has
+    the folders `mounts` where the host has them, and may write to those in `writable`. Raises
+    RigError when it does not start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cgroup: str,
+        netns: Netns | None = None,
+        mounts: Sequence[Path] = (),
+        writable: Sequence[Path] = (),
+        user: int = 0,
+    ) -> None:
+        self.name = name
+        self._user = user
+        self._cleanup = ExitStack()
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="drainmon-container-"))
+            self._cleanup.callback(shutil.rmtree, self.folder)
+            binds = [_bind(path, "ro") for path in mounts] + [_bind(p, "rw") for p in writable]
+            self._configure(argv, cgroup, netns, binds)
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def exec(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start `argv` (an absolute path) in the container, as a hook is."""
+        user = f"--user={self._user}:{self._user}"
+        return subprocess.Popen(
+            self._runc("exec", user, self.name, *argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def log(self) -> str:
+        """What the container printed."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def close(self) -> None:
+        """Kill it and remove what was made, its cgroup's parents apart; again does nothing."""
+        self._cleanup.close()
+
+    def _configure(
+        self, argv: Sequence[str], cgroup: str, netns: Netns | None, binds: list[dict[str, Any]]
+    ) -> None:
+        root = self.folder / "rootfs"
+        (root / "tmp").mkdir(parents=True)
+        for name in SHARED:
+            path = Path("/") / name
+            if path.is_symlink():
+                (root / name).symlink_to(path.readlink())
+            elif path.exists():
+                binds = [_bind(path, "ro"), *binds]
+        namespaces = [{"type": kind} for kind in NAMESPACES]
+        if netns:
+            namespaces.append({"type": "network", "path": str(netns.path)})
+        capabilities = dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES)
+        document = {
+            "ociVersion": "1.0.2",
+            "root": {"path": "rootfs"},
+            "process": {
+                "args": list(argv),
+                "cwd": "/",
+                "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
+                "user": {"uid": self._user, "gid": self._user},
+                "capabilities": capabilities,
+                "noNewPrivileges": True,
+            },
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                {"destination": "/run", "type": "tmpfs", "source": "tmpfs"},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+                *binds,
+            ],
+            "linux": {"namespaces": namespaces, "cgroupsPath": cgroup},
+        }
+        (self.folder / "config.json").write_text(json.dumps(document))
+
+    def _start(self) -> None:
+        pid_file = self.folder / "pid"
+        argv = self._runc("run", "--detach", f"--pid-file={pid_file}", f"--bundle={self.folder}")
+        self._cleanup.callback(
+            subprocess.run, self._runc("delete", "--force", self.name), capture_output=True
+        )
+        with (self.folder / "log").open("wb") as log:
+            done = subprocess.run(
+                [*argv, self.name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            raise RigError(f"cannot start a container: {self.log().strip() or 'runc says nothing'}")
+        self.pid = int(pid_file.read_text())
+
+    def _runc(self, command: str, *arguments: str) -> list[str]:
+        # Its state in the folder: nothing is left on the host, and no ID is another's.
+        return ["runc", f"--root={self.folder / 'state'}", command, *arguments]
+
+
+def _bind(path: Path, how: str) -> dict[str, Any]:
+    return {
+        "destination": str(path),
+        "type": "bind",
+        "source": str(path),
+        "options": ["rbind", how],
+    }
