@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drainmon import __version__
-from drainmon.cli import logs, status
+from drainmon.cli import logs, views
 from drainmon.cli.duration import parse_duration
 from drainmon.server import listen
 
@@ -17,6 +17,7 @@ DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
 SOURCES = ("auto", "core", "bcc", "procfs")
 DEFAULT_LISTEN = "127.0.0.1:9935"
 DEFAULT_POD_LOGS = "/var/log/pods"
+INTERRUPTED = 130
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -85,12 +86,7 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
         help="log from this level on (default info)",
     )
-    commands.add_parser(
-        "status",
-        parents=[common],
-        help="show the node's pods and latest drains",
-        description="Shows the pods of this node with their connections, and the latest drains.",
-    )
+    views.add_parsers(commands, common, environment)
     check = commands.add_parser(
         "check",
         parents=[common, names],
@@ -102,7 +98,7 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     check.add_argument(
         "--json",
         action="store_true",
-        default=environment.get("DRAINMON_JSON", "").lower() in {"1", "true", "yes"},
+        default=views.is_set(environment, "DRAINMON_JSON"),
         help="print one JSON object",
     )
     return parser
@@ -154,15 +150,17 @@ def _run_check(arguments: argparse.Namespace, environment: Mapping[str, str]) ->
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check` has its own."""
-    arguments = make_parser(os.environ).parse_args(argv)
+    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check` and `status` have
+    more."""
+    parser = make_parser(os.environ)
+    arguments = parser.parse_args(argv)
     try:
-        if arguments.command == "daemon":
-            _run_daemon(arguments, os.environ)
-        elif arguments.command == "check":
-            return _run_check(arguments, os.environ)
-        else:
-            sys.stdout.write(status.show(arguments.socket) + "\n")
+        return _run(arguments, parser)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         sys.stderr.write(f"drainmon: {error.strerror or error}\n")
         return 1
@@ -173,7 +171,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for failure in _leaves(failures):
             sys.stderr.write(f"drainmon: {failure.strerror or failure}\n")
         return 1
-    return 0
+
+
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    match arguments.command:
+        case "daemon":
+            _run_daemon(arguments, os.environ)
+            return 0
+        case "check":
+            return _run_check(arguments, os.environ)
+        case _:
+            return views.run(arguments, parser)
 
 
 def _leaves(group: BaseExceptionGroup[OSError]) -> list[OSError]:

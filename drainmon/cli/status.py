@@ -1,52 +1,88 @@
-"""`drainmon status`: the node's pods and the latest drains, as a table."""
+"""`drainmon status`: the node's pods and the latest drains; `drainmon drains`: all of those."""
 
+import json
+import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drainmon.cli import client
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from drainmon.cli import client, terminal
+from drainmon.cli.tables import drains_table, plain, pods_table
 
 LATEST = 10
+EVERY = 1.0
+"""Seconds between two readings."""
+
+DEGRADED = 3
+"""The exit code when the daemon works, but not with the best source."""
 
 
-def show(socket: Path) -> str:
-    """The text of both tables. Raises OSError when the daemon does not answer."""
-    health = client.get(socket, "/healthz")
-    pods = client.get(socket, "/v1/pods")["pods"]
-    drains = client.get(socket, "/v1/drains")["drains"][:LATEST]
-    lines = [f"source {health['source']}, drainmon {health['version']}", ""]
-    lines += table(("POD", "PORTS", "IN FLIGHT", "STATES", "ACCEPTED"), map(_pod_row, pods))
-    if drains:
-        lines += ["", *table(("DRAIN OF", "BEGAN", "SECONDS", "RESULT"), map(_drain_row, drains))]
-    return "\n".join(lines)
+def read(socket: Path) -> dict[str, Any]:
+    """`health`, `pods` and `drains`. Raises OSError when the daemon does not answer."""
+    return {
+        "health": client.get(socket, "/healthz"),
+        "pods": client.get(socket, "/v1/pods")["pods"],
+        "drains": client.get(socket, "/v1/drains")["drains"],
+    }
 
 
-def _pod_row(pod: dict[str, Any]) -> Sequence[str]:
-    return (
-        pod["pod"],
-        ",".join(map(str, pod["ports"])) or "-",
-        str(pod["in_flight"]),
-        " ".join(f"{state} {count}" for state, count in pod["by_state"].items()) or "-",
-        str(pod["accepted"]),
-    )
+def headline(health: dict[str, Any]) -> Text:
+    """Source, version, and what is wrong."""
+    line = plain(f"source {health['source']}, drainmon {health['version']}")
+    for source, why in health.get("refused", {}).items():
+        line.append("\n").append(plain(f"not {source}: {why}", "yellow"))
+    return line
 
 
-def _drain_row(drain: dict[str, Any]) -> Sequence[str]:
-    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(drain["started"]))
-    return (
-        drain["pod"],
-        began,
-        f"{drain['seconds']:.1f}",
-        drain["result"] or drain["phases"][-1][0],
-    )
+def render(node: dict[str, Any]) -> RenderableType:
+    """Both tables."""
+    parts: list[RenderableType] = [headline(node["health"]), "", pods_table(node["pods"])]
+    if node["drains"]:
+        parts += ["", drains_table(node["drains"][:LATEST])]
+    return Group(*parts)
 
 
-def table(head: Sequence[str], rows: Any) -> list[str]:
-    """Lines with columns as wide as their widest cell."""
-    cells = [head, *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+def exit_code(health: dict[str, Any]) -> int:
+    return 0 if health["status"] == "ok" else DEGRADED
+
+
+def status(socket: Path, as_json: bool, watch: bool) -> int:
+    """Show the node once, or every second until interrupted."""
+    if not watch:
+        node = read(socket)
+        _put(node, as_json)
+        return exit_code(node["health"])
+    if as_json or not sys.stdout.isatty():
+        while True:
+            _put(read(socket), as_json)
+            time.sleep(EVERY)
+    with Live(render(read(socket)), console=terminal.console(), screen=True) as live:
+        while True:
+            time.sleep(EVERY)
+            try:
+                shown = render(read(socket))
+            except OSError as error:  # it may be restarting
+                shown = plain(error, "bold red")
+            live.update(shown, refresh=True)
+
+
+def _put(node: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(node) + "\n")
+        sys.stdout.flush()
+    else:
+        terminal.show(render(node))
+
+
+def drains(socket: Path, as_json: bool) -> int:
+    """Show the records of all drains that the daemon keeps."""
+    records = client.get(socket, "/v1/drains")["drains"]
+    if as_json:
+        sys.stdout.write(json.dumps(records) + "\n")
+    else:
+        terminal.show(drains_table(records))
+    return 0

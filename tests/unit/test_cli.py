@@ -1,11 +1,10 @@
 """The command line: usage, errors, tables."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from drainmon.cli import client, main, status
+from drainmon.cli import main
 from drainmon.cli.duration import parse_duration
 
 
@@ -69,37 +68,3 @@ def test_a_bad_level_in_the_environment(
     monkeypatch.setenv("DRAINMON_LOG_LEVEL", "loud")
     assert main.main(["daemon"]) == 1
     assert "cannot log from level 'loud'" in capsys.readouterr().err
-
-
-def test_status_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: dict[str, Any] = {
-        "/healthz": {"source": "core", "version": "1"},
-        "/v1/pods": {
-            "pods": [
-                {
-                    "pod": "web",
-                    "ports": [80, 443],
-                    "in_flight": 3,
-                    "by_state": {"ESTABLISHED": 2, "FIN_WAIT1": 1},
-                    "accepted": 12,
-                },
-                {"pod": "a-longer-one", "ports": [], "in_flight": 0, "by_state": {}, "accepted": 0},
-            ]
-        },
-        "/v1/drains": {
-            "drains": [
-                {"pod": "web", "started": 0, "seconds": 6.25, "result": None,
-                 "phases": [["settling", 0], ["waiting", 5]]},
-            ]
-        },
-    }  # fmt: skip
-    monkeypatch.setattr(client, "get", lambda _, resource: answers[resource])
-    lines = status.show(Path("/x")).splitlines()
-    assert lines[:5] == [
-        "source core, drainmon 1",
-        "",
-        "POD           PORTS   IN FLIGHT  STATES                     ACCEPTED",
-        "web           80,443  3          ESTABLISHED 2 FIN_WAIT1 1  12",
-        "a-longer-one  -       0          -                          0",
-    ]
-    assert lines[-1].split()[-2:] == ["6.2", "waiting"]

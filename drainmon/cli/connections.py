@@ -1,0 +1,50 @@
+"""`drainmon connections`: who is connected to a pod, or to each of them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from drainmon.cli import client, terminal
+from drainmon.cli.tables import connections_table, plain
+
+
+def connections(socket: Path, wanted: str | None, as_json: bool) -> int:
+    """Show them. Raises OSError when there is no pod of that name."""
+    answers = {}
+    for pod in chosen(client.get(socket, "/v1/pods")["pods"], wanted):
+        answers[pod["pod"]] = client.get(socket, f"/v1/pods/{pod['number']}/connections")
+    if as_json:
+        sys.stdout.write(json.dumps(answers) + "\n")
+    else:
+        terminal.show(render(answers))
+    return 0
+
+
+def chosen(pods: list[dict[str, Any]], wanted: str | None) -> list[dict[str, Any]]:
+    """The pod that is wanted, by its whole label or by a part that no other has; all for None."""
+    if wanted is None:
+        return pods
+    same = [pod for pod in pods if pod["pod"] == wanted]
+    like = same or [pod for pod in pods if wanted in pod["pod"]]
+    if len(like) != 1:
+        found = ", ".join(pod["pod"] for pod in like or pods) or "none"
+        why = "several pods are" if like else "no pod is"
+        raise OSError(f"cannot show connections: {why} called {wanted!r}; there are: {found}")
+    return like
+
+
+def render(answers: dict[str, dict[str, Any]]) -> RenderableType:
+    """A table for each pod, with what waits in its accept queues."""
+    parts: list[RenderableType] = []
+    for name, answer in answers.items():
+        listed, total = answer["connections"], answer["total"]
+        queued = sum(listener["unaccepted"] for listener in answer["listeners"])
+        shown = f", the first {len(listed)} shown" if len(listed) < total else ""
+        waiting = f", {queued} in the accept queue" if queued else ""
+        parts += ["", plain(f"{name}: {total} connections{shown}{waiting}", "bold")]
+        if listed:
+            parts.append(connections_table(listed))
+    return Group(*parts[1:]) if parts else plain("no pods")
