@@ -13,18 +13,14 @@ from drainmon.procfs import net_tcp, process
 
 def find_processes(names: frozenset[str]) -> dict[int, list[NginxProcess]]:
     """Every process with one of the names, by netns inode; those that end meanwhile left out."""
+    cut = {name[: process.COMM] for name in names}
     found: dict[int, list[NginxProcess]] = {}
-    for candidate in psutil.process_iter(["name", "ppid"]):
-        if candidate.info["name"] not in names:
-            continue
-        try:
-            netns = process.netns_inode(candidate.pid)
-            started = process.start_time(candidate.pid)
-        except OSError:
-            continue
-        found.setdefault(netns, []).append(
-            NginxProcess(candidate.pid, candidate.info["ppid"], started)
-        )
+    for pid in psutil.pids():
+        # Of most processes nothing but the name is read: there may be thousands.
+        with contextlib.suppress(OSError):
+            if process.name(pid) in cut:
+                nginx = NginxProcess(pid, process.parent(pid), process.start_time(pid))
+                found.setdefault(process.netns_inode(pid), []).append(nginx)
     return found
 
 

@@ -22,6 +22,15 @@ def open_netns(pid: int, root: Path = PROC) -> int:
     return os.open(root / str(pid) / "ns" / "net", os.O_RDONLY | os.O_CLOEXEC)
 
 
+COMM = 15
+"""The kernel keeps so many characters of a process's name (TASK_COMM_LEN of linux/sched.h)."""
+
+
+def name(pid: int, root: Path = PROC) -> str:
+    """The process's name, cut to COMM characters."""
+    return (root / str(pid) / "comm").read_text(errors="replace").removesuffix("\n")
+
+
 def start_time(pid: int, root: Path = PROC) -> int:
     """When the process started, in clock ticks since boot: with the pid it names one process."""
     stat = (root / str(pid) / "stat").read_bytes()

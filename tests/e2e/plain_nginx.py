@@ -1,4 +1,4 @@
-"""nginx in a network namespace or a cgroup and nothing else: to be restarted, doubled, reconfigured."""
+"""nginx in a network namespace or a cgroup and nothing else: restarted, doubled, reconfigured."""
 
 import os
 import signal

@@ -1,9 +1,12 @@
 """What /proc tells of a process."""
 
 import os
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
+from drainmon.pods.discovery import find_processes
 from drainmon.procfs import process
 
 
@@ -33,3 +36,14 @@ def test_netns_of_this_process() -> None:
         assert os.fstat(fd).st_ino == process.netns_inode() == process.netns_inode(os.getpid())
     finally:
         os.close(fd)
+
+
+def test_a_long_name_is_found_as_the_kernel_cuts_it(tmp_path: Path) -> None:
+    program = tmp_path / "openresty-of-a-long-name"
+    shutil.copy("/bin/cat", program)
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as child:
+        found = find_processes(frozenset({program.name}))
+        assert {nginx.pid: nginx.parent for own in found.values() for nginx in own} == {
+            child.pid: os.getpid()
+        }
+        child.communicate()
