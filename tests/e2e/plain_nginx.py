@@ -1,10 +1,12 @@
-"""nginx in a network namespace or a cgroup and nothing else: restarted, doubled, reconfigured."""
+"""nginx in a network namespace or a cgroup: to be restarted, doubled, reconfigured."""
 
 import os
 import signal
 import subprocess
 from pathlib import Path
 from typing import Protocol
+
+import psutil
 
 from bench.rig import nginx as nginx_binaries
 from tests.waiting import eventually
@@ -48,6 +50,11 @@ class PlainNginx:
     def signal(self, number: signal.Signals) -> None:
         assert self._process
         os.kill(self._process.pid, number)  # what led it there has become nginx
+
+    def workers(self) -> set[int]:
+        """The pids of the workers."""
+        assert self._process
+        return {child.pid for child in psutil.Process(self._process.pid).children()}
 
     def wait(self) -> None:
         assert self._process
