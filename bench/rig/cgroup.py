@@ -40,9 +40,10 @@ class Cgroup:
 
 @contextlib.contextmanager
 def cgroup_root() -> Iterator[str]:
-    """The path of a cgroup of this run's own, for a kubelet's --cgroup-root; at the end it is
-    removed from every hierarchy, with all below. Nothing may run in it then."""
-    name = f"drainmon-{secrets.token_hex(4)}"
+    """The path of a cgroup of this run's own, for a kubelet's --cgroup-root or for services: it has
+    the name of a slice. At the end it is removed from every hierarchy, with all below; nothing may
+    run in it then."""
+    name = f"drainmon-{secrets.token_hex(4)}.slice"
     try:
         yield f"/{name}"
     finally:

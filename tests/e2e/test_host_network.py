@@ -125,7 +125,7 @@ def test_a_pod_without_nginx_hears_of_nobody_elses(host: Host) -> None:
     busy, idle = host.pod(), host.pod()
     idle.name(host.logs, "shop", "idle")
     port = free_port()
-    service = Cgroup(f"{host.root}.slice/web.service")
+    service = Cgroup(f"{host.root}/web.service")
     with (
         nginx_on(busy.container(), host.folder / "pod", port),
         nginx_on(service, host.folder / "service", free_port()),
@@ -138,7 +138,6 @@ def test_a_pod_without_nginx_hears_of_nobody_elses(host: Host) -> None:
         assert idle.ask(host.daemon, "/v1/self/connections")["connections"] == []
         code, said = finish(idle.hook(host.daemon))
         assert (code, "no nginx in this pod" in said) == (0, True)
-    _remove(service)
 
 
 def test_a_cgroup_below_its_own_does_not_make_a_pod_another(host: Host) -> None:
@@ -156,19 +155,17 @@ def test_a_cgroup_below_its_own_does_not_make_a_pod_another(host: Host) -> None:
 
 
 def test_services_of_the_host_are_called_by_their_unit(host: Host) -> None:
-    service = Cgroup(f"{host.root}.slice/web.service")
+    service = Cgroup(f"{host.root}/web.service")
+    other = Cgroup(f"{host.root}/other.service")
     port = free_port()
     with nginx_on(service, host.folder / "web", port), half_request(port):
         eventually(lambda: ask(service, host.daemon)["in_flight"] == 1)
         listed = host.listed(port)
         assert (listed["pod"], listed["ports"], listed["uid"]) == ("web.service", [port], "")
-    _remove(service)
-
-
-def _remove(cgroup: Cgroup) -> None:
-    eventually(lambda: not (cgroup.folder / "cgroup.procs").read_text())
-    cgroup.folder.rmdir()
-    cgroup.folder.parent.rmdir()
+        with nginx_on(other, host.folder / "other", free_port()):
+            eventually(lambda: ask(other, host.daemon)["pod"] == "other.service")
+            with pytest.raises(OSError, match=r"cannot tell which nginx is meant: .*web\.service"):
+                get(host.daemon.socket, "/v1/self")
 
 
 def test_the_tail_of_a_pods_nginx_that_has_ended_is_waited_for(host: Host) -> None:

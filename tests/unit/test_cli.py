@@ -68,3 +68,18 @@ def test_a_bad_level_in_the_environment(
     monkeypatch.setenv("DRAINMON_LOG_LEVEL", "loud")
     assert main.main(["daemon"]) == 1
     assert "cannot log from level 'loud'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "argv", "folder"),
+    [
+        ({}, [], "/var/log/pods"),
+        ({"DRAINMON_POD_LOGS": "/y"}, [], "/y"),
+        ({"DRAINMON_POD_LOGS": "/y"}, ["--pod-logs", "/x"], "/x"),
+    ],
+)
+def test_the_daemons_folder_of_names(
+    environment: dict[str, str], argv: list[str], folder: str
+) -> None:
+    arguments = main.make_parser(environment).parse_args(["daemon", *argv])
+    assert arguments.pod_logs == Path(folder)
