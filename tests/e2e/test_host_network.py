@@ -102,13 +102,14 @@ def test_two_pods_are_listed_counted_and_drained_apart(host: Host) -> None:
         hook = ingress.hook(host.daemon)
         eventually(lambda: _drain_of(host, ingress).get("rolls"))
         stack.pop_all().close()  # what both wait for ends
-        kept = half_request(ports[1])
+        kept = stack.enter_context(half_request(ports[1]))
         assert finish(hook)[0] == 0
         record = _drain_of(host, ingress)
         assert (record["pod"], record["namespace"]) == ("ingress/nginx-x2k4d", "ingress")
         assert (record["result"], record["peak_in_flight"]) == ("drained", 1)
         assert second.workers() == before
 
+        eventually(lambda: gateway.ask(host.daemon)["in_flight"] == 1)
         hook = gateway.hook(host.daemon, no_roll=True)
         eventually(lambda: _drain_of(host, gateway).get("peak_in_flight") == 1)
         assert hook.poll() is None
@@ -173,8 +174,10 @@ def test_the_tail_of_a_pods_nginx_that_has_ended_is_waited_for(host: Host) -> No
     port = free_port()
     (host.folder / "file").write_bytes(bytes(1_000_000))
     files = f"; location = /file {{ root {host.folder}; }} sendfile on"
-    with nginx_on(pod.container(), host.folder / "n", port, files) as nginx:
-        slow = socket.socket()
+    with (
+        nginx_on(pod.container(), host.folder / "n", port, files) as nginx,
+        socket.socket() as slow,
+    ):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         slow.connect(("127.0.0.1", port))
         slow.sendall(b"GET /file HTTP/1.0\r\n\r\n")
