@@ -103,7 +103,7 @@ class DrainRun:
                 pass
 
     async def _look(self) -> None:
-        self._pod = self._node.registry.get(self._pod.key) or self._pod
+        self._refresh()
         # Watch first: a change during the snapshot must wake again.
         self._wake.clear()
         self._node.watch(self._pod, self._wake.set)
@@ -130,10 +130,15 @@ class DrainRun:
         self.drain.rolled(began, note)
         self._wake.set()
 
-    async def _rescan(self) -> Pod:
+    async def _rescan(self) -> None:
         await self._node.scan()
-        self._pod = self._node.registry.get(self._pod.key) or self._pod
-        return self._pod
+        self._refresh()
+
+    def _refresh(self) -> None:
+        before, self._pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
+        if before.number != self._pod.number:  # it was forgotten before it was held
+            with contextlib.suppress(OSError):  # a source that does not work any more
+                self._node.unwatch(before)
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -63,6 +63,12 @@ def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
 
 
 def cgroup(pid: int | str = "self", root: Path = PROC) -> str:
-    """The text of the process's cgroup file: cgroup paths as this process sees them. Bytes that are
-    no text are told apart."""
-    return (root / str(pid) / "cgroup").read_text(errors="backslashreplace")
+    """The text of the process's cgroup file: cgroup paths as the daemon sees them; empty where the
+    kernel has no cgroups. Bytes that are no text are told apart."""
+    folder = root / str(pid)
+    try:
+        return (folder / "cgroup").read_text(errors="backslashreplace")
+    except FileNotFoundError:
+        if not (folder / "stat").exists():
+            raise
+        return ""

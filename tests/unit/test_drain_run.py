@@ -1,6 +1,7 @@
 """A drain lets go of everything, however early it is given up."""
 
 import asyncio
+from dataclasses import replace
 from typing import cast
 
 from drainmon.daemon.drain_run import DrainRun
@@ -8,7 +9,7 @@ from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.pods.identity import Identity
-from drainmon.pods.pod import Pod
+from drainmon.pods.pod import Pod, PodKey
 from drainmon.sources.base import Place
 
 POD = Pod(1, 7, Identity(), (), frozenset({80}))
@@ -20,16 +21,16 @@ class Held:
     def __init__(self) -> None:
         self.registry = self
         self.held = 0
-        self.unwatched = 0
+        self.unwatched: list[int] = []
 
-    def hold(self, netns: int) -> None:
+    def hold(self, key: PodKey) -> None:
         self.held += 1
 
-    def release(self, netns: int) -> None:
+    def release(self, key: PodKey) -> None:
         self.held -= 1
 
     def unwatch(self, pod: Pod) -> None:
-        self.unwatched += 1
+        self.unwatched.append(pod.number)
         raise OSError("cannot remove an entry of the map watches")
 
 
@@ -47,7 +48,7 @@ async def test_given_up_before_it_has_begun() -> None:
     run.abandon()
     await run.changed(10)
     assert run.ended
-    assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, 1)
+    assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, [1])
 
 
 async def test_what_fails_is_a_failed_drain() -> None:
@@ -56,3 +57,21 @@ async def test_what_fails_is_a_failed_drain() -> None:
     run.begin(asyncio.create_task)  # its first step asks a node that has no answer
     await run.changed(10)
     assert (run.record.result, place.closed, node.held) == ("failed", 1, 0)
+
+
+class Renumbered(Held):
+    """The pod was forgotten before it was held, and found again."""
+
+    async def scan(self) -> None:
+        pass
+
+    def get(self, key: PodKey) -> Pod:
+        return replace(POD, number=2)
+
+
+async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
+    node = Renumbered()
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()))
+    run.begin(asyncio.create_task)
+    await run.changed(10)
+    assert node.unwatched == [1, 2]

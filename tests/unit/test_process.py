@@ -6,6 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from drainmon.pods.discovery import find_processes
 from drainmon.procfs import process
 
@@ -14,6 +16,14 @@ def test_cgroup_of_a_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_bytes(b"0::/\xff\xfe\n")
     assert process.cgroup(7, tmp_path) == "0::/\\xff\\xfe\n"
+
+
+def test_cgroup_on_a_kernel_without_cgroups(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    with pytest.raises(FileNotFoundError):
+        process.cgroup(7, tmp_path)
+    (tmp_path / "7" / "stat").touch()
+    assert process.cgroup(7, tmp_path) == ""
 
 
 def test_start_time_of_a_name_with_parentheses(tmp_path: Path) -> None:
