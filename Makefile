@@ -8,10 +8,11 @@ MAKEFLAGS += --no-builtin-rules
 
 # Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format.
+# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format; for the web
+# page chromium-headless-shell.
 PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
 	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 util-linux bpftool curl runc clang-format
+	nginx-light iproute2 util-linux bpftool curl runc clang-format chromium-headless-shell
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
@@ -20,6 +21,10 @@ CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
 
 # Beside the modules that load them, so that they are found in a checkout as in a wheel.
 PROGRAMS := drainmon/kernel/drainmon.bpf.o drainmon/kernel/conntrack.bcc.c
+
+# The page's chart library, of the version in its package-lock.json.
+UPLOT := $(addprefix drainmon/server/page/uplot/,uPlot.esm.js uPlot.min.css LICENSE)
+NPM_FILES := drainmon/server/page/package.json drainmon/server/page/package-lock.json
 
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 CLIENT_SOURCES := $(sort $(wildcard client/*.c))
@@ -31,7 +36,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(BIN)/drainmon $(PROGRAMS) build/drainmon-wait ## the daemon, its kernel programs, the client
+build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, its kernel programs and web page, the client
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -65,7 +70,7 @@ format: build ## put every file into its format
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf build .venv $(PROGRAMS) *.egg-info
+	rm -rf build .venv $(PROGRAMS) drainmon/server/page/uplot *.egg-info
 
 # dpkg is asked each time that nothing is known: a machine may have them all already.
 build/.packages: Makefile
@@ -99,6 +104,21 @@ drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
 
 drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
+
+build/npm/.installed: $(NPM_FILES) $(BIN)/drainmon
+	@echo "installing the page's libraries: those of package.json"
+	@mkdir -p $(@D)
+	@cp $(NPM_FILES) $(@D)
+	@$(BIN)/npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+drainmon/server/page/uplot/LICENSE: build/npm/.installed
+	@mkdir -p $(@D)
+	@cp build/npm/node_modules/uplot/LICENSE $@
+
+drainmon/server/page/uplot/%: build/npm/.installed
+	@mkdir -p $(@D)
+	@cp build/npm/node_modules/uplot/dist/$* $@
 
 build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.packages
 	@echo "building $@"

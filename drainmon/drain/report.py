@@ -53,7 +53,8 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `result` is None while it runs, else drained, deadline, abandoned or failed. What
+    since then. `result` is None while it runs, else drained, deadline, abandoned or failed.
+    `reason` says what it waits for, or how it ended; `timeout` is the last caller's deadline. What
     is not known of Kubernetes' namespace, name and pod UID is empty."""
 
     pod: str
@@ -64,11 +65,14 @@ class DrainRecord:
     uid: str = ""
     phases: list[tuple[str, float]] = field(default_factory=list)
     peak_in_flight: int = 0
+    in_flight: int = 0
     by_state: dict[str, int] = field(default_factory=dict)
     arrivals: int = 0
     last_arrival: float | None = None
     rolls: list[float] = field(default_factory=list)
     result: str | None = None
+    reason: str = ""
+    timeout: float = 0.0
     seconds: float = 0.0
     remaining: list[dict[str, Any]] = field(default_factory=list)
 
@@ -76,11 +80,13 @@ class DrainRecord:
         """Take over where the drain is now."""
         if not self.phases or self.phases[-1][0] != drain.phase:
             self.phases.append((drain.phase.value, round(now - drain.started, 3)))
-        self.peak_in_flight = max(self.peak_in_flight, len(drain.in_flight))
+        self.in_flight = len(drain.in_flight)
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         if drain.snapshot is not None:
             self.by_state = format_states(drain.snapshot.by_state())
         if drain.last_arrival is not None and drain.last_arrival > drain.started:
             self.last_arrival = round(drain.last_arrival - drain.started, 3)
         self.rolls = [round(roll - drain.started, 3) for roll in drain.rolls]
+        self.reason, self.timeout = drain.reason(now), round(drain.policy.timeout, 3)
         self.seconds = round(now - drain.started, 3)
         self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []

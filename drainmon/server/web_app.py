@@ -5,12 +5,17 @@ Who asks is not known here, so whoever reaches the address may read all that thi
 
 from aiohttp import web
 
+from drainmon.server import assets
+from drainmon.server.api_connections import get_pod_connections
 from drainmon.server.api_drains import get_drains
+from drainmon.server.api_events import get_events
 from drainmon.server.api_health import get_health
 from drainmon.server.api_metrics import get_metrics
 from drainmon.server.api_pods import get_pods
+from drainmon.server.feed import FEED, Feed
 from drainmon.server.gate import Gate, harden
 from drainmon.server.keys import DRAINS, METRICS, NODE
+from drainmon.server.looks import LOOKS, Looks
 from drainmon.server.replies import errors_as_json
 from drainmon.server.services import Drains, Metrics, Node
 from drainmon.server.tcp_site import Connections
@@ -19,20 +24,25 @@ ROUTES = {
     "/healthz": get_health,
     "/metrics": get_metrics,
     "/v1/drains": get_drains,
+    "/v1/events": get_events,
     "/v1/pods": get_pods,
+    "/v1/pods/{number}/connections": get_pod_connections,
 }
-"""All answer GET and HEAD."""
+"""All answer GET and HEAD; beside them are the page's files."""
 
 
 def make_web_app(
     node: Node, drains: Drains, metrics: Metrics, connections: Connections, gate: Gate
 ) -> web.Application:
-    """The application; `connections` is told of each request, `gate` decides about it."""
+    """The application, made inside a running event loop; `connections` is told of each request,
+    `gate` decides about it."""
     app = web.Application(middlewares=[connections.middleware, errors_as_json, gate.middleware])
     app[NODE] = node
     app[DRAINS] = drains
     app[METRICS] = metrics
+    app[FEED] = Feed(node, drains)
+    app[LOOKS] = Looks(node)
     app.on_response_prepare.append(harden)
-    for path, handler in ROUTES.items():
+    for path, handler in (ROUTES | assets.routes()).items():
         app.router.add_get(path, handler)
     return app

@@ -70,6 +70,9 @@ class FakeNode:
     async def counts(self, pod: Pod) -> Counts:
         return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
 
+    async def compare(self, pod: Pod) -> Snapshot | None:
+        return await self.snapshot_through(pod, os.getpid())
+
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
         if self.broken:
             raise OSError("cannot enter the network namespace: it is gone")

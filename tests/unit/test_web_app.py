@@ -1,6 +1,7 @@
 """What is served over TCP: to whom, how many at once, and what browsers may do with it."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -10,10 +11,15 @@ import pytest
 from aiohttp import web
 
 from drainmon.metrics.collector import Exposition
-from drainmon.server import tcp_site
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
+from drainmon.server import feed, tcp_site
 from drainmon.server.gate import HEADERS, Gate
 from drainmon.server.listen import Address, bind, bound
+from drainmon.server.looks import SHOWN
 from drainmon.server.web_app import ROUTES, make_web_app
+from tests.unit.sockets import established, never_used, snapshot
 from tests.unit.test_server import FakeDrains, FakeNode
 
 
@@ -65,7 +71,10 @@ async def served() -> AsyncIterator[Web]:
         yield served
 
 
-@pytest.mark.parametrize("path", ROUTES)
+READ_AT_ONCE = sorted(ROUTES.keys() - {"/v1/events", "/v1/pods/{number}/connections"})
+
+
+@pytest.mark.parametrize("path", [*READ_AT_ONCE, "/v1/pods/1/connections", "/", "/page/main.js"])
 async def test_all_may_be_read_and_nothing_done(served: Web, path: str) -> None:
     assert (await served.ask(path))[0] == 200
     assert (await served.ask(path, "HEAD"))[0] == 200
@@ -80,6 +89,102 @@ async def test_browsers_are_told_what_they_may_do(served: Web, path: str) -> Non
         assert response.headers.getall(name) == [value]
     assert "Access-Control-Allow-Origin" not in response.headers
     assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_event_stream(served: Web) -> None:
+    assert (await served.ask("/v1/events", "HEAD"))[0] == 200
+    assert (await served.ask("/v1/events", "POST"))[0] == 405
+    async with served.session.get(served.url + "/v1/events") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-store"
+        line = await response.content.readline()
+        assert line.startswith(b'data: {"time":')
+        assert b'"full":true' in line
+
+
+async def test_too_many_watch(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MAX_FOLLOWERS", 0)
+    status, _, text = await served.ask("/v1/events")
+    assert status == 503
+    assert json.loads(text)["error"] == "cannot GET /v1/events: 0 watch already"
+
+
+async def test_a_source_that_breaks_ends_the_stream(served: Web) -> None:
+    async with served.session.get(served.url + "/v1/events") as response:
+        await response.content.readline()
+
+        async def break_(pod: Pod) -> Counts:
+            raise OSError("cannot read the counters: gone")
+
+        served.node.counts = break_  # type: ignore[method-assign]
+        rest = await response.content.read()
+    assert b"HTTP/1.1" not in rest
+
+
+async def test_a_pods_connections(served: Web) -> None:
+    status, _, text = await served.ask("/v1/pods/1/connections")
+    assert status == 200
+    answer = json.loads(text)
+    assert (answer["total"], answer["by_state"]) == (1, {"ESTABLISHED": 1})
+    assert [c["remote"] for c in answer["connections"]] == ["192.0.2.1:40000"]
+    assert answer["listeners"] == [{"port": 80, "unaccepted": 1, "limit": 511}]
+    for number in ("2", "x", "01", "../1"):
+        assert (await served.ask(f"/v1/pods/{number}/connections"))[0] == 404
+    # Asked again at once, it does not look again.
+    served.node.broken = True
+    assert (await served.ask("/v1/pods/1/connections"))[2] == text
+
+
+async def test_a_pods_connections_that_cannot_be_seen(served: Web) -> None:
+    served.node.broken = True
+    status, _, text = await served.ask("/v1/pods/1/connections")
+    assert status == 503
+    assert "it is gone" in json.loads(text)["error"]
+
+
+async def test_only_the_first_connections_are_shown(served: Web) -> None:
+    idle = [never_used()._replace(remote_port=1 + n) for n in range(300)]
+    busy = [established(90.0 - n)._replace(remote_port=1000 + n) for n in range(3)]
+
+    async def many(pod: Pod) -> Snapshot:
+        return snapshot(100.0, *idle, *busy)
+
+    served.node.compare = many  # type: ignore[method-assign]
+    answer = json.loads((await served.ask("/v1/pods/1/connections"))[2])
+    assert (answer["total"], len(answer["connections"])) == (303, SHOWN)
+    first = [c["remote"] for c in answer["connections"][:3]]
+    assert first == ["192.0.2.1:1002", "192.0.2.1:1001", "192.0.2.1:1000"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/page/layout.css", "text/css; charset=utf-8"),
+        ("/page/uplot/uPlot.esm.js", "text/javascript; charset=utf-8"),
+        ("/page/icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_the_pages_files(served: Web, path: str, kind: str) -> None:
+    status, response, _ = await served.ask(path)
+    assert (status, response.headers["Content-Type"]) == (200, kind)
+    assert response.headers["Cache-Control"] == "no-cache"
+    tag = response.headers["ETag"]
+    assert (await served.ask(path, If_None_Match=tag))[0] == 304
+
+
+async def test_no_other_file_is_served(served: Web) -> None:
+    for path in ("/page/package.json", "/page/", "/page/../app.py", "/page/%2e%2e/app.py",
+                 "/page//etc/passwd", "/page/index.html", "/page/uplot/LICENSE"):  # fmt: skip
+        status, _, _ = await served.ask(path)
+        assert status == 404
+
+
+async def test_a_link_from_elsewhere_leads_to_the_page(served: Web) -> None:
+    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert (await served.ask("/", **followed))[0] == 200
+    assert (await served.ask("/page/main.js", Sec_Fetch_Site="cross-site"))[0] == 403
 
 
 async def test_pods_routes_are_not_served(served: Web) -> None:

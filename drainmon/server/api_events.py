@@ -1,0 +1,37 @@
+"""GET /v1/events: the node as it changes, as server-sent events."""
+
+import logging
+from collections.abc import AsyncGenerator
+
+from aiohttp import hdrs, web
+
+from drainmon.server.feed import FEED
+
+log = logging.getLogger(__name__)
+
+
+async def get_events(request: web.Request) -> web.StreamResponse:
+    # A proxy must not collect them.
+    response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
+    response.content_type = "text/event-stream"
+    if request.method == hdrs.METH_HEAD:
+        return response
+    frames = request.app[FEED].follow()
+    try:
+        first = await anext(frames)
+        await response.prepare(request)
+        await response.write(first)
+        await _pass_on(frames, response)
+    finally:
+        await frames.aclose()
+    return response
+
+
+async def _pass_on(frames: AsyncGenerator[bytes, None], response: web.StreamResponse) -> None:
+    try:
+        async for frame in frames:
+            await response.write(frame)
+    except ConnectionError:
+        pass  # whoever watched has left
+    except OSError as error:
+        log.warning("cannot read the node: %s", error)

@@ -1,0 +1,68 @@
+"""Looks at a pod's connections for people, one pod at a time: whoever asks cannot keep the node
+busy."""
+
+import asyncio
+import heapq
+import time
+from typing import Any
+
+from aiohttp import web
+
+from drainmon.drain.report import describe_socket
+from drainmon.model.snapshot import Snapshot, Socket, format_states
+from drainmon.pods.pod import Pod
+from drainmon.server.services import Node
+
+SHOWN = 200
+
+FRESH_FOR = 1.0
+"""Seconds for which those who ask for the same pod get the same answer."""
+
+LOOK_SHARE = 10
+"""A look comes no sooner after the last one than this many times what that took."""
+
+
+class Looks:
+    """Made inside a running event loop."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._looking = asyncio.Lock()
+        self._next = 0.0
+        self._last: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
+
+    async def at(self, pod: Pod) -> dict[str, Any]:
+        """The pod's connections; none when its processes have ended. Raises OSError."""
+        async with self._looking:
+            number, when, answer = self._last
+            if number == pod.number and time.monotonic() < when + FRESH_FOR:
+                return answer
+            await asyncio.sleep(self._next - time.monotonic())
+            began = time.monotonic()
+            snapshot = await self._node.compare(pod) or Snapshot(began, began)
+            answer = await asyncio.to_thread(_describe, snapshot)
+            ended = time.monotonic()
+            self._next = ended + LOOK_SHARE * (ended - began)
+            self._last = (pod.number, ended, answer)
+            return answer
+
+
+LOOKS: web.AppKey[Looks] = web.AppKey("looks", Looks)
+
+
+def _describe(snapshot: Snapshot) -> dict[str, Any]:
+    first = heapq.nsmallest(SHOWN, snapshot.sockets, key=_rank)
+    return {
+        "total": len(snapshot.sockets),
+        "by_state": format_states(snapshot.by_state()),
+        "connections": [describe_socket(s, snapshot.taken) for s in first],
+        "listeners": [
+            {"port": port.local_port, "unaccepted": port.unaccepted, "limit": port.limit}
+            for port in snapshot.listeners
+        ],
+    }
+
+
+def _rank(socket: Socket) -> tuple[bool, float]:
+    """In flight first, of these the oldest."""
+    return not socket.in_flight, socket.opened or 0.0

@@ -1,0 +1,132 @@
+// What is known of one pod, or of one drain that has ended, in a dialog.
+
+import { byId, el, setText } from './dom.js';
+import { bytes, count, dateAndTime, duration, NONE, states } from './format.js';
+import { chart } from './charts.js';
+
+const REFRESH = 2000;
+
+const dialog = byId('detail');
+const body = byId('detail-body');
+let leave = () => {};
+
+dialog.addEventListener('close', () => {
+  if (!dialog.open) clear();
+});
+// A click beside it closes it, as Escape does.
+dialog.addEventListener('click', (event) => {
+  if (event.target === dialog) dialog.close();
+});
+
+function clear() {
+  leave();
+  leave = () => {};
+  body.replaceChildren();
+}
+
+function open(title, ...parts) {
+  clear();
+  setText(byId('detail-title'), title);
+  body.replaceChildren(...parts);
+  body.scrollTop = 0;
+  dialog.showModal();
+}
+
+/** A pod with its connections, as long as it is open. Gives a function that brings it up to date. */
+export function openPod(pod, store) {
+  const about = el('dl', { class: 'facts' });
+  const place = el('div', { class: 'chart', role: 'img', 'aria-label': 'In flight, the last minutes' });
+  const said = el('p', { class: 'empty', role: 'status' }, 'Looking at its connections…');
+  const table = el('div', { class: 'table' });
+  open(pod.pod, about, el('h3', {}, 'In flight'), place, said, table);
+  const drawn = chart(place, () => pod.history.columns.slice(0, 2), () => store.span(), 'flight');
+  const look = async () => {
+    try {
+      const response = await fetch(`v1/pods/${pod.id}/connections`);
+      const answer = await response.json();
+      if (!response.ok) throw new Error(answer.error);
+      showConnections(answer, said, table);
+    } catch (error) {
+      setText(said, `Its connections cannot be shown: ${error.message}`);
+    }
+    if (dialog.open && current === update) timer = setTimeout(look, REFRESH);
+  };
+  let timer = 0;
+  const update = () => {
+    drawn.update();
+    about.replaceChildren(...facts({
+      Namespace: pod.namespace || undefined,
+      Ports: (pod.ports ?? []).join(', ') || NONE,
+      'In flight': count(pod.in_flight),
+      States: states(pod.by_state),
+      Accepted: count(pod.accepted),
+      'nginx master': (pod.masters ?? []).map((pid) => `pid ${pid}`).join(', ') || 'none',
+      'Netns inode': String(pod.netns),
+      'Pod UID': pod.uid || undefined,
+      Container: pod.container || undefined,
+    }));
+  };
+  let current = update;
+  leave = () => {
+    current = null;
+    clearTimeout(timer);
+    drawn.end();
+  };
+  update();
+  look();
+  return () => { if (current === update) update(); };
+}
+
+function showConnections({ total, connections, listeners }, said, table) {
+  const queues = listeners.filter(({ unaccepted }) => unaccepted)
+    .map(({ port, unaccepted, limit }) => `${unaccepted} of ${limit ?? '?'} wait to be accepted on port ${port}`);
+  const shown = connections.length < total
+    ? `The first ${count(connections.length)} of ${count(total)} connections.`
+    : total === 1 ? '1 connection.' : `${count(total)} connections.`;
+  setText(said, [shown, ...queues].join(' '));
+  table.replaceChildren(...(total ? [connectionTable(connections)] : []));
+}
+
+function connectionTable(connections) {
+  const head = ['Remote', 'Port', 'State', 'Age', 'Idle', 'Received', 'Unsent'];
+  const rows = connections.map((c) => el('tr', { class: c.in_flight ? '' : 'safe' },
+    el('th', { scope: 'row' }, c.remote),
+    el('td', {}, c.local.slice(c.local.lastIndexOf(':') + 1)),
+    el('td', {}, c.state + (c.in_flight ? '' : ' · not in flight')),
+    el('td', { class: 'number' }, duration(c.age)),
+    el('td', { class: 'number' }, duration(c.idle)),
+    el('td', { class: 'number' }, bytes(c.bytes_received)),
+    el('td', { class: 'number' }, bytes(c.unsent))));
+  return el('table', { class: 'connections', 'aria-label': 'Connections' },
+    el('thead', {}, el('tr', {}, ...head.map((text, at) =>
+      el('th', { scope: 'col', class: at > 2 ? 'number' : '' }, text)))),
+    el('tbody', {}, ...rows));
+}
+
+/** A drain that has ended. */
+export function openDrain(drain) {
+  const phases = drain.phases.map(([phase, at], index) => {
+    const until = drain.phases[index + 1]?.[1] ?? drain.seconds;
+    return `${phase} ${index + 1 < drain.phases.length ? `${duration(at)} to ${duration(until)}` : `at ${duration(at)}`}`;
+  });
+  const left = drain.remaining ?? [];
+  open(`Drain of ${drain.pod}`,
+    el('dl', { class: 'facts' }, ...facts({
+      Result: drain.result,
+      Because: drain.reason || undefined,
+      Began: dateAndTime(drain.started),
+      Took: duration(drain.seconds),
+      Phases: phases.join(', '),
+      'Peak in flight': count(drain.peak_in_flight),
+      'Last seen': states(drain.by_state),
+      'Arrivals after it began': count(drain.arrivals),
+      'Last of them': drain.last_arrival == null ? NONE : `after ${duration(drain.last_arrival)}`,
+      'Workers replaced': (drain.rolls ?? []).map((at) => `after ${duration(at)}`).join(', ') || 'never',
+    })),
+    ...(left.length ? [el('h3', {}, 'Left at the deadline'), el('div', { class: 'table' }, connectionTable(left))] : []));
+}
+
+function facts(named) {
+  return Object.entries(named).filter(([, value]) => value !== undefined)
+    .map(([name, value]) => el('div', { class: value.length > 22 ? 'long' : '' }, el('dt', {}, name), el('dd', {}, value)));
+}

@@ -1,0 +1,101 @@
+"""The web application before a node that the test makes up, served in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+from drainmon.drain.policy import Policy
+from drainmon.drain.report import DrainRecord
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Listener, Snapshot
+from drainmon.pods.pod import Pod
+from drainmon.server import tcp_site
+from drainmon.server.gate import Gate
+from drainmon.server.listen import Address, bind, bound
+from drainmon.server.web_app import make_web_app
+from tests.unit.sockets import ADDRESS
+
+
+class Node:
+    """Pods with the counts that it is told, by number."""
+
+    source_name = "core"
+    drift = 0
+
+    def __init__(self) -> None:
+        self.refused_sources: dict[str, str] = {}
+        self.told: dict[int, tuple[Pod, Counts]] = {}
+        self.snapshots: dict[int, Snapshot] = {}
+
+    def missed(self) -> dict[str, int]:
+        return {"event": 0}
+
+    def pods(self) -> list[Pod]:
+        return [pod for pod, _ in self.told.values()]
+
+    async def counts(self, pod: Pod) -> Counts:
+        return self.told[pod.number][1]
+
+    async def compare(self, pod: Pod) -> Snapshot | None:
+        listening = (Listener(ADDRESS, 80, 3, 511),)
+        return self.snapshots.get(pod.number, Snapshot(1.0, 1.0, (), listening))
+
+    async def pod_of(self, netns: int) -> Pod | None:
+        return None
+
+    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
+        return None
+
+    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
+        return Snapshot(1.0, 1.0)
+
+
+class Drains:
+    def __init__(self) -> None:
+        self.told: list[DrainRecord] = []
+
+    def records(self) -> list[DrainRecord]:
+        return self.told
+
+    async def drain(
+        self, pod: Pod, pid: int, policy: Policy
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        yield {}
+
+
+class Metrics:
+    def text(self) -> bytes:
+        return b""
+
+
+@contextmanager
+def served(node: Node, drains: Drains, port: int = 0) -> Iterator[str]:
+    """Its URL, for as long as the block lasts."""
+    loop = asyncio.new_event_loop()
+    listener = bind(Address("127.0.0.1", port))
+    stop = asyncio.Event()
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=[_serve(node, drains, listener, stop)]
+    )
+    thread.start()
+    try:
+        yield f"http://{bound(listener)}/"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+async def _serve(node: Node, drains: Drains, listener: Any, stop: asyncio.Event) -> None:
+    connections = tcp_site.Connections()
+    app = make_web_app(node, drains, Metrics(), connections, Gate())
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    server = await tcp_site.start(runner, listener, connections)
+    await stop.wait()
+    server.close()
+    await runner.cleanup()
