@@ -28,6 +28,12 @@ class Connection:
     ) -> None:
         self.close()
 
+    @property
+    def port(self) -> int:
+        """The client's."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
     def close(self) -> None:
         self._socket.close()
 

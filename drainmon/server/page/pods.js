@@ -74,6 +74,9 @@ class Row {
   }
 }
 
+/** What a pod and its drain have in common. */
+const nameOf = ({ netns, pod }) => `${netns} ${pod}`;
+
 /** Bring the table up to date; `open` is called with the id of a pod that is chosen. */
 export function showPods(store, open) {
   for (const [id, row] of rows) {
@@ -82,13 +85,13 @@ export function showPods(store, open) {
       rows.delete(id);
     }
   }
-  const draining = new Set(store.running().map((drain) => drain.netns));
+  const draining = new Set(store.running().map(nameOf));
   frames += 1;
   let at = frames;
   for (const [id, pod] of store.pods) {
     const isNew = !rows.has(id);
     if (isNew) rows.set(id, new Row(pod, store, open));
-    pod.draining = draining.has(pod.netns);
+    pod.draining = draining.has(nameOf(pod));
     at += 1;
     if (isNew || rows.get(id).visible || at % OUT_OF_SIGHT === 0) rows.get(id).update();
   }
