@@ -14,6 +14,9 @@ from rich.text import Text
 Answer = Mapping[str, Any]
 """A JSON object of the daemon's."""
 
+NARROW = 6
+"""Columns that a figure or a name gets at the least."""
+
 _RESULT_STYLES = {"drained": "green", "deadline": "bold red", "failed": "bold red"}
 
 
@@ -23,11 +26,17 @@ def plain(value: object, style: str = "") -> Text:
     return Text(text, style)
 
 
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+def _table(*columns: str, right: Iterable[str] = (), elastic: Iterable[str] = ()) -> Table:
+    """Where the terminal is narrow, `elastic` columns give way; figures are shown whole."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        justify = "right" if column in right else "left"
-        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=None if column in elastic else max(NARROW, len(column)),
+        )
     return table
 
 
@@ -42,6 +51,7 @@ def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None)
     table = _table(
         "POD", "PORTS", "IN FLIGHT", *speed, "ACCEPTED", "STATES",
         right=("IN FLIGHT", "OPENS/S", "ACCEPTED"),
+        elastic=("PORTS", "STATES"),
     )  # fmt: skip
     for pod in pods:
         cells = [
@@ -60,6 +70,7 @@ def drains_table(drains: Iterable[Answer]) -> Table:
     table = _table(
         "DRAIN OF", "BEGAN", "SECONDS", "RESULT", "PEAK", "LEFT", "ARRIVALS", "LAST ARRIVAL",
         right=("SECONDS", "PEAK", "LEFT", "ARRIVALS", "LAST ARRIVAL"),
+        elastic=("DRAIN OF", "BEGAN"),
     )  # fmt: skip
     for drain in drains:
         result = drain.get("result")
@@ -88,6 +99,7 @@ def connections_table(connections: Iterable[Answer]) -> Table:
     table = _table(
         "REMOTE", "LOCAL", "STATE", "AGE", "IDLE", "RECEIVED", "UNSENT", "IN FLIGHT",
         right=("AGE", "IDLE", "RECEIVED", "UNSENT"),
+        elastic=("LOCAL",),
     )  # fmt: skip
     for one in connections:
         age = one["age"]

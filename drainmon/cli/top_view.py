@@ -74,9 +74,9 @@ class View:
         """What the keys do, or what is being typed."""
         if self.typing:
             return plain(f"filter: {self.filter}_", "bold")
-        by = f"by {self.sort}" + (", reversed" if self.reverse else "")
-        only = f"  only {self.filter!r}" if self.filter else ""
-        return plain(f"{HELP}    {by}{only}", "dim")
+        only = f"only {self.filter!r}, " if self.filter else ""
+        order = f"{only}by {self.sort}{', reversed' if self.reverse else ''}"
+        return plain(f"{order}    {HELP}", "dim")
 
 
 def opens_per_second(

@@ -15,6 +15,7 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
     """One pod for JSON."""
     return {
         "pod": pod.label,
+        "number": pod.number,
         "namespace": pod.identity.namespace,
         "name": pod.identity.name,
         "uid": pod.identity.uid,

@@ -6,12 +6,14 @@ from enum import Enum, auto
 from aiohttp import web
 
 from drainmon.server import peer
+from drainmon.server.api_connections import get_pod_connections
 from drainmon.server.api_drains import get_drains
 from drainmon.server.api_health import get_health
 from drainmon.server.api_metrics import get_metrics
 from drainmon.server.api_pods import get_pods
 from drainmon.server.api_self import get_connections, get_self, post_drain
 from drainmon.server.keys import CALLER, DRAINS, HOST, METRICS, NODE
+from drainmon.server.looks import LOOKS, Looks
 from drainmon.server.replies import Handler, errors_as_json
 from drainmon.server.services import Drains, Metrics, Node
 
@@ -34,6 +36,7 @@ class Route:
 
 ROUTES = (
     Route("GET", "/v1/pods", Who.HOST_ROOT, get_pods),
+    Route("GET", "/v1/pods/{number}/connections", Who.HOST_ROOT, get_pod_connections),
     Route("GET", "/v1/self", Who.CALLER, get_self),
     Route("GET", "/v1/self/connections", Who.CALLER, get_connections),
     Route("POST", "/v1/self/drain", Who.CALLER, post_drain),
@@ -51,6 +54,7 @@ def make_app(node: Node, drains: Drains, metrics: Metrics) -> web.Application:
     app[NODE] = node
     app[DRAINS] = drains
     app[METRICS] = metrics
+    app[LOOKS] = Looks(node)
     app[HOST] = peer.host_namespaces()
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _guarded(route))
