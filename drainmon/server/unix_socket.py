@@ -1,6 +1,12 @@
-"""The daemon's unix socket: made so that every pod can connect, and never in another's place."""
+"""The daemon's unix socket: made so that every pod can connect, and never in another's place.
+
+Whoever may write to a folder on the way to it could put something else there: a link that leads the
+daemon astray, or a socket of his own that the pods' hooks would ask. So all of them must be root's,
+or the daemon's own user's. In one with the sticky bit, like /tmp, others cannot touch what is ours.
+"""
 
 import contextlib
+import os
 import socket
 import stat
 from pathlib import Path
@@ -9,16 +15,19 @@ FOLDER_MODE = 0o755
 SOCKET_MODE = 0o666
 BACKLOG = 4096
 
+LINKS = 40
+"""Symbolic links followed at the most, as by path_resolution(7)."""
+
 
 def bind(path: Path) -> socket.socket:
     """A listening socket at `path`, its folder made if need be, a stale socket replaced.
 
-    Raises OSError "cannot listen on PATH: why", also when another daemon listens there or the path
-    is something else than a socket.
+    Raises OSError "cannot listen on PATH: why", also when another daemon listens there, the path
+    is something else than a socket, or others could replace it.
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
-        path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         _make_room(path)
         listener.bind(str(path))
         path.chmod(SOCKET_MODE)
@@ -38,17 +47,74 @@ def remove(path: Path, inode: int) -> None:
             path.unlink()
 
 
+def _make_folder(folder: Path) -> None:
+    """The folder, with all above it that are missing. Raises OSError when one is not safe."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = folder.parent
+    check_folder(folder.absolute())
+    for folder in reversed(missing):
+        folder.mkdir(FOLDER_MODE)
+        folder.chmod(FOLDER_MODE)  # whatever the umask is
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OSError when somebody else than root or we can change what is at an absolute path."""
+    left, links = list(reversed(folder.parts[1:])), 0
+    at = Path("/")
+    _check(at)
+    while left:
+        name = left.pop()
+        if name == "..":
+            at = at.parent
+            continue
+        entry = at / name
+        if not entry.is_symlink():
+            at = entry
+            _check(at)
+            continue
+        links += 1
+        if links > LINKS:
+            raise OSError(f"{folder} has too many symbolic links")
+        if entry.lstat().st_uid not in _trusted():
+            raise OSError(f"{entry} is another user's symbolic link")
+        target = entry.readlink()
+        if target.is_absolute():
+            at = Path("/")
+        left += reversed([part for part in target.parts if part != "/"])
+
+
+def _check(folder: Path) -> None:
+    found = folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{folder} is not a folder")
+    if found.st_uid not in _trusted():
+        raise OSError(f"the folder {folder} is another user's")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
+        raise OSError(f"others may write to the folder {folder}")
+
+
+def _trusted() -> set[int]:
+    return {0, os.geteuid()}
+
+
 def _make_room(path: Path) -> None:
     try:
-        mode = path.lstat().st_mode
+        found = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(mode):
+    if not stat.S_ISSOCK(found.st_mode):
         raise OSError("there is something else than a socket")
+    if found.st_uid not in _trusted():
+        raise OSError("there is another user's socket")
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.setblocking(False)  # a daemon that is too busy to accept is one
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
+        except BlockingIOError:
+            pass
     raise OSError("another daemon listens there")

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,111 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot listen on .*: AF_UNIX path too long"):
         bind(tmp_path / ("x" * 120))
+
+
+def test_a_daemon_too_busy_to_accept_still_listens(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    with ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(str(path))
+        busy.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(path))
+        with pytest.raises(OSError, match="another daemon listens there"):
+            bind(path)
+        assert path.is_socket()
+
+
+def test_another_kind_of_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(OSError, match=f"cannot listen on {path}: "):
+            bind(path)
+        assert path.is_socket()
+
+
+def test_a_link_that_leads_nowhere_stays(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    path.symlink_to(tmp_path / "missing")
+    with pytest.raises(OSError, match="something else than a socket"):
+        bind(path)
+    assert path.is_symlink()
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_link_to_a_stale_socket_stays(tmp_path: Path) -> None:
+    stale, path = tmp_path / "stale", tmp_path / "drainmon.sock"
+    bind(stale).close()
+    path.symlink_to(stale)
+    with pytest.raises(OSError, match="something else than a socket"):
+        bind(path)
+    assert stale.is_socket()
+
+
+def test_our_own_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "absolute").symlink_to(tmp_path / "there")
+    (tmp_path / "sub" / "relative").symlink_to("../absolute")
+    with bind(tmp_path / "sub" / "relative" / "new" / "drainmon.sock"):
+        assert (tmp_path / "there" / "new" / "drainmon.sock").is_socket()
+
+
+def test_a_circle_of_links(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(OSError, match="too many symbolic links"):
+        bind(tmp_path / "one" / "drainmon.sock")
+
+
+def test_a_folder_is_open_to_every_pod_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with bind(tmp_path / "a" / "b" / "drainmon.sock"):
+            for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+                assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_a_folder_that_others_may_write_to(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(mode)
+    (folder / "sub").mkdir()
+    for path in (folder / "drainmon.sock", folder / "sub" / "drainmon.sock"):
+        with pytest.raises(OSError, match=f"others may write to the folder {folder}"):
+            bind(path)
+        assert not path.exists()
+
+
+def test_the_sticky_bit_keeps_others_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    with bind(tmp_path / "drainmon.sock"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of two users")
+def test_what_is_another_users(tmp_path: Path) -> None:
+    for name in ("theirs", "open"):
+        (tmp_path / name).mkdir()
+    os.chown(tmp_path / "theirs", 101, 101)
+    with pytest.raises(OSError, match=f"the folder {tmp_path}/theirs is another user's"):
+        bind(tmp_path / "theirs" / "sub" / "drainmon.sock")
+    (tmp_path / "open").chmod(0o1777)
+    link = tmp_path / "open" / "link"
+    link.symlink_to(tmp_path)
+    os.chown(link, 101, 101, follow_symlinks=False)
+    with pytest.raises(OSError, match=f"{link} is another user's symbolic link"):
+        bind(link / "drainmon.sock")
+    stale = tmp_path / "open" / "drainmon.sock"
+    bind(stale).close()
+    os.chown(stale, 101, 101)
+    with pytest.raises(OSError, match="there is another user's socket"):
+        bind(stale)
+    assert stale.is_socket()
