@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,9 @@ from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
 log = logging.getLogger(__name__)
+
+Verify = Callable[[], None]
+"""Raises PermissionError when a caller is not who asked any more."""
 
 
 class DrainRun:
@@ -32,6 +36,7 @@ class DrainRun:
         self._rolling: asyncio.Task[None] | None = None
         self._accepted: int | None = None
         self.drain = drain
+        self.followers: list[Verify] = []
         self.record = DrainRecord(
             pod.label,
             pod.netns,
@@ -124,11 +129,18 @@ class DrainRun:
         note = "nginx could not be told to replace its workers, see the daemon's log"
         try:
             await self._rescan()
-            note = await roll(self._pod)
+            note = await roll(self._pod, self._verify)
         except Exception as error:
             log.exception("cannot roll: %s", error, extra={"pod": self._pod.label})
         self.drain.rolled(began, note)
         self._wake.set()
+
+    def _verify(self) -> None:
+        """Raise PermissionError unless one of those who follow is still who asked."""
+        for verify in self.followers:
+            with contextlib.suppress(PermissionError):
+                return verify()
+        raise PermissionError("cannot tell who calls: nobody follows this drain any more")
 
     async def _rescan(self) -> None:
         await self._node.scan()

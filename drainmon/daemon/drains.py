@@ -1,11 +1,11 @@
 """The node's drains: at most one a pod, followed by any number of callers."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from drainmon.daemon.drain_run import DrainRun
+from drainmon.daemon.drain_run import DrainRun, Verify
 from drainmon.daemon.node import Node, Spawn
 from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
@@ -31,7 +31,6 @@ class Drains:
         self._node = node
         self._spawn = spawn
         self._runs: dict[PodKey, DrainRun] = {}
-        self._followers: Counter[DrainRun] = Counter()
         self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
 
     def records(self) -> list[DrainRecord]:
@@ -39,11 +38,13 @@ class Drains:
         return [*reversed(self._records)]
 
     async def drain(
-        self, pod: Pod, pid: int, policy: Policy
+        self, pod: Pod, pid: int, policy: Policy, verify: Verify
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Drain a pod, reached through the namespace of one of its processes. A drain that runs
-        is joined, with a deadline of the caller's own. Yields lines of progress, the last one
-        with `result`; none has it when the drain failed. Raises OSError when the process is gone.
+        is joined, with a deadline of the caller's own. `verify` raises PermissionError when the
+        caller is not who asked any more; nothing is signalled without one who is. Yields lines of
+        progress, the last one with `result`; none has it when the drain failed. Raises OSError
+        when the process is gone.
         """
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
@@ -51,14 +52,13 @@ class Drains:
             run = self._begin(pod, pid, Drain(policy, started))
         else:
             run.drain.join(policy, started)
-        self._followers[run] += 1
+        run.followers.append(verify)
         try:
             async for line in _follow(run, started + policy.timeout):
                 yield line
         finally:
-            self._followers[run] -= 1
-            if not self._followers[run]:
-                del self._followers[run]
+            run.followers.remove(verify)
+            if not run.followers:
                 run.abandon()
                 if self._runs.get(pod.key) is run:
                     del self._runs[pod.key]

@@ -19,8 +19,9 @@ from drainmon.pods.discovery import owner_of
 from drainmon.pods.pod_logs import PodLogs
 from drainmon.pods.registry import Registry
 from drainmon.server import unix_socket
+from drainmon.server.access import find_host
+from drainmon.server.limits import Limits
 from drainmon.server.listen import Address, bind, bound
-from drainmon.server.peer import host_namespaces
 from drainmon.sources.choice import AUTO, candidates
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ async def serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _raise_file_limit()
+    files = _raise_file_limit()
     with contextlib.ExitStack() as held:
         listener = held.enter_context(unix_socket.bind(options.socket))
         name = held.enter_context(contextlib.ExitStack())
@@ -56,7 +57,7 @@ async def serve(options: Options) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
             logs = PodLogs(options.pod_logs, owner_of(os.getpid()))
-            registry = Registry(options.processes, host_namespaces(), logs.identify)
+            registry = Registry(options.processes, find_host().network, logs.identify)
             node = Node(registry, candidates(options.source), tasks.spawn)
             try:
                 await node.start()
@@ -65,7 +66,7 @@ async def serve(options: Options) -> None:
                 drains, metrics = Drains(node, tasks.spawn), Exposition(node)
                 async with contextlib.AsyncExitStack() as applications:
                     enter = applications.enter_async_context
-                    await enter(unix_application(node, drains, metrics, listener))
+                    await enter(unix_application(node, drains, metrics, listener, Limits(files)))
                     if web_listener and options.listen:
                         host = options.listen.host
                         await enter(web_application(node, drains, metrics, web_listener, host))
@@ -113,7 +114,8 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
         log.exception("a task failed")
 
 
-def _raise_file_limit() -> None:
-    """As many open files as the kernel allows us: pods decide how many connections they open."""
+def _raise_file_limit() -> int:
+    """As many open files as the kernel allows us: how many that is."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 
 from drainmon.pods.nginx import workers
 from drainmon.pods.pod import NginxProcess, Pod
@@ -22,19 +23,22 @@ VERIFY_FOR = 3.0
 VERIFY_EVERY = 0.05
 
 
-async def roll(pod: Pod) -> str:
-    """Replace the workers of every nginx master of the pod; says in a sentence how it went."""
+async def roll(pod: Pod, verify: Callable[[], None]) -> str:
+    """Replace the workers of every nginx master of the pod; says in a sentence how it went.
+
+    `verify` is called before each signal, and raises PermissionError when it must not be sent.
+    """
     masters = pod.masters
     if not masters:
         return "no nginx is left to replace its workers"
     before = {master: await asyncio.to_thread(workers, master) for master in masters}
-    told = [master for master in masters if _try(master, signal.SIGHUP)]
+    told = [master for master in masters if _try(verify, pod, master, signal.SIGHUP)]
     if not told:
         return "nginx could not be told to replace its workers, see the daemon's log"
     ignored = await _until_new_workers(told, before)
     for master in ignored:
         for worker in before[master]:
-            _try(worker, signal.SIGQUIT)
+            _try(verify, pod, worker, signal.SIGQUIT)
     if ignored:
         log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
         return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
@@ -58,9 +62,12 @@ async def _until_new_workers(
         await asyncio.sleep(VERIFY_EVERY)
 
 
-def _try(process: NginxProcess, number: signal.Signals) -> bool:
+def _try(
+    verify: Callable[[], None], pod: Pod, process: NginxProcess, number: signal.Signals
+) -> bool:
     try:
-        send(process, number)
+        verify()
+        send(process, number, pod)
     except OSError as error:
         log.warning("cannot signal nginx: %s", error, extra={"nginx_pid": process.pid})
         return False

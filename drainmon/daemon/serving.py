@@ -12,6 +12,8 @@ from drainmon.metrics.collector import Exposition
 from drainmon.server import tcp_site
 from drainmon.server.app import make_app
 from drainmon.server.gate import Gate
+from drainmon.server.limits import Limits
+from drainmon.server.unix_site import UnixSite, make_runner
 from drainmon.server.web_app import make_web_app
 
 SHUTDOWN = 0.5
@@ -23,12 +25,15 @@ KEEP_ALIVE = 60.0
 
 @contextlib.asynccontextmanager
 async def unix_application(
-    node: Node, drains: Drains, metrics: Exposition, listener: socket.socket
+    node: Node, drains: Drains, metrics: Exposition, listener: socket.socket, limits: Limits
 ) -> AsyncIterator[None]:
     """Serve the pods until the block ends."""
-    async with _set_up(make_app(node, drains, metrics)) as runner:
-        await web.SockSite(runner, listener).start()
-        yield
+    async with _set_up(make_runner(make_app(node, drains, metrics, limits), SHUTDOWN)) as runner:
+        site = UnixSite(runner, listener)
+        try:
+            yield
+        finally:
+            site.close()
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +44,14 @@ async def web_application(
     address was given as."""
     connections = tcp_site.Connections()
     app = make_web_app(node, drains, metrics, connections, Gate([name]))
-    async with _set_up(app) as runner:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=SHUTDOWN,
+        keepalive_timeout=KEEP_ALIVE,
+    )
+    async with _set_up(runner):
         server = await tcp_site.start(runner, listener, connections)
         try:
             yield
@@ -48,14 +60,7 @@ async def web_application(
 
 
 @contextlib.asynccontextmanager
-async def _set_up(app: web.Application) -> AsyncIterator[web.AppRunner]:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=SHUTDOWN,
-        keepalive_timeout=KEEP_ALIVE,
-    )
+async def _set_up(runner: web.AppRunner) -> AsyncIterator[web.AppRunner]:
     await runner.setup()
     try:
         yield runner

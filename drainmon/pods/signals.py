@@ -1,26 +1,38 @@
-"""Signals to exactly the process that was meant."""
+"""Signals to exactly the process that was meant, and only while it is the pod's."""
 
 import os
 import signal
 
-from drainmon.pods.pod import NginxProcess
+from drainmon.pods.discovery import owner_of
+from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs import process
 
 
-def send(nginx: NginxProcess, number: signal.Signals) -> None:
-    """Signal the process, never another that has its pid by now.
+def send(nginx: NginxProcess, number: signal.Signals, pod: Pod) -> None:
+    """Signal a process of the pod, never another that has its pid by now.
 
-    Raises ProcessLookupError when it has ended, PermissionError when the signal is not allowed.
+    Raises ProcessLookupError when it has ended, PermissionError when the signal is not allowed or
+    the process is not of this pod: a process may be in a pod's namespace without being the pod's.
     """
     pidfd = os.pidfd_open(nginx.pid)
     try:
         # Read while the pidfd pins the process: the numbers cannot change hands any more.
         try:
             started = process.start_time(nginx.pid)
+            same_pod = _is_of(nginx.pid, pod)
         except FileNotFoundError as error:
             raise ProcessLookupError(f"cannot signal pid {nginx.pid}: it has ended") from error
         if started != nginx.started:
             raise ProcessLookupError(f"cannot signal pid {nginx.pid}: it is another process now")
+        if not same_pod:
+            raise PermissionError(f"cannot signal pid {nginx.pid}: it is not of pod {pod.label}")
         signal.pidfd_send_signal(pidfd, number)
     finally:
         os.close(pidfd)
+
+
+def _is_of(pid: int, pod: Pod) -> bool:
+    owner = owner_of(pid)
+    if process.netns_inode(pid) != pod.netns or (pod.group and owner.root != pod.group):
+        return False
+    return not pod.identity.uid or owner.pod_uid == pod.identity.uid

@@ -1,7 +1,10 @@
 """What /proc/<pid> tells of one process: its netns, its sockets, its cgroups.
 
-Every function raises OSError when the process is gone or may not be read.
+Every function raises OSError when the process is gone or may not be read. Some are called for
+every connection and every line of an answer, so that no Path is made on the way.
 """
+
+# ruff: noqa: PTH116, PTH123
 
 import os
 import re
@@ -12,9 +15,19 @@ PROC = Path("/proc")
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
+def _read(pid: int | str, name: str, root: Path) -> bytes:
+    with open(f"{root}/{pid}/{name}", "rb", buffering=0) as file:
+        return file.read()
+
+
 def netns_inode(pid: int | str = "self", root: Path = PROC) -> int:
     """The inode of the network namespace that the process is in."""
-    return (root / str(pid) / "ns" / "net").stat().st_ino
+    return namespace_inode(pid, "net", root)
+
+
+def namespace_inode(pid: int | str, kind: str, root: Path = PROC) -> int:
+    """The inode of the process's namespace of a kind: net, user, ... as in /proc/<pid>/ns."""
+    return os.stat(f"{root}/{pid}/ns/{kind}").st_ino
 
 
 def open_netns(pid: int, root: Path = PROC) -> int:
@@ -33,19 +46,19 @@ def name(pid: int, root: Path = PROC) -> str:
 
 def start_time(pid: int, root: Path = PROC) -> int:
     """When the process started, in clock ticks since boot: with the pid it names one process."""
-    stat = (root / str(pid) / "stat").read_bytes()
+    stat = _read(pid, "stat", root)
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
 
 def parent(pid: int, root: Path = PROC) -> int:
     """The pid of the process's parent."""
-    stat = (root / str(pid) / "stat").read_bytes()
+    stat = _read(pid, "stat", root)
     return int(stat[stat.rindex(b")") + 2 :].split()[1])
 
 
 def title(pid: int, root: Path = PROC) -> str:
     """What the process calls itself on its command line; nginx says which part it is."""
-    line = (root / str(pid) / "cmdline").read_bytes()
+    line = _read(pid, "cmdline", root)
     return line.split(b"\0", 1)[0].decode(errors="replace")
 
 
@@ -65,10 +78,8 @@ def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
 def cgroup(pid: int | str = "self", root: Path = PROC) -> str:
     """The text of the process's cgroup file: cgroup paths as the daemon sees them; empty where the
     kernel has no cgroups. Bytes that are no text are told apart."""
-    folder = root / str(pid)
     try:
-        return (folder / "cgroup").read_text(errors="backslashreplace")
+        return _read(pid, "cgroup", root).decode(errors="backslashreplace")
     except FileNotFoundError:
-        if not (folder / "stat").exists():
-            raise
+        _read(pid, "stat", root)
         return ""

@@ -1,6 +1,8 @@
 """/v1/self: the caller's own pod, its connections, its drain."""
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -12,7 +14,7 @@ from drainmon.drain.report import describe_socket
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
-from drainmon.server.keys import CALLER, DRAINS, HOST, NODE
+from drainmon.server.keys import CALLER, DRAINS, LIMITS, NODE, SESSION
 from drainmon.server.replies import dumps, reply
 
 NO_NGINX = "no nginx in this pod"
@@ -72,9 +74,13 @@ def parse_policy(body: bytes) -> Policy:
 
 async def post_drain(request: web.Request) -> web.StreamResponse:
     policy = parse_policy(await request.read())
+    with request.app[LIMITS].drain(request[SESSION].key, time.monotonic()) as wait:
+        await asyncio.sleep(wait)
+        return await _drain(request, policy)
+
+
+async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
     caller = request[CALLER]
-    if caller.netns in request.app[HOST] and caller.uid != 0 and not caller.owner.contained:
-        raise PermissionError("cannot drain the host's nginx: only root may")
     pod = await request.app[NODE].pod_to_drain(caller.netns, caller.owner, caller.pid)
     caller.verify()
     response = web.StreamResponse()
@@ -83,11 +89,15 @@ async def post_drain(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         await _write(response, _nothing_to_drain(policy))
         return response
-    lines = request.app[DRAINS].drain(pod, caller.pid, policy)
+    lines = request.app[DRAINS].drain(pod, caller.pid, policy, caller.verify)
     try:
         await response.prepare(request)
         async for line in lines:
+            caller.verify()
             await _write(response, line)
+    except PermissionError:  # whoever reads on is not who asked
+        if request.transport:
+            request.transport.abort()
     finally:
         await lines.aclose()
     return response

@@ -2,15 +2,22 @@
 
 from aiohttp import web
 
+from drainmon.server.access import Host
+from drainmon.server.limits import Limits
 from drainmon.server.peer import Caller
 from drainmon.server.services import Drains, Metrics, Node
+from drainmon.server.session import Session
 
 NODE: web.AppKey[Node] = web.AppKey("node", Node)
 DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
-HOST: web.AppKey[frozenset[int]] = web.AppKey("host", frozenset)
-"""The network namespaces whose root is the host's."""
+HOST: web.AppKey[Host] = web.AppKey("host", Host)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 
+SESSIONS: web.AppKey[dict[web.RequestHandler, Session]] = web.AppKey("sessions", dict)
+"""Every open connection, by the protocol of its requests."""
+
+SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
-"""Put into the request before any handler runs."""
+"""Both are put into the request before any handler runs that asks who calls."""

@@ -6,13 +6,17 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from drainmon.pods.cgroup import Owner, parse_owner
 from drainmon.procfs import process
 
 _UCRED = struct.Struct("=iII")
+
+_owner = lru_cache(maxsize=1024)(parse_owner)
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h, since kernel 6.5; not in Python's socket
 
@@ -25,7 +29,8 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Caller:
-    """The process at the other end of a unix socket. `started` in clock ticks since boot."""
+    """The process at the other end of a unix socket. `started` in clock ticks since boot; `uid` as
+    the daemon's user namespace has it, whatever the caller's own says."""
 
     pid: int
     uid: int
@@ -34,37 +39,67 @@ class Caller:
     owner: Owner
     connection: Connection = field(compare=False, repr=False)
 
+    @property
+    def key(self) -> Hashable:
+        """What the callers of one pod have in common. No process of a pod can leave its cgroup;
+        outside of containers the namespace has to do."""
+        return self.owner.root if self.owner.contained else self.netns
+
     def verify(self) -> None:
-        """Raise PermissionError when the process has ended, or is not in this namespace and
-        cgroup any more."""
-        if identify(self.connection) != self:
-            raise PermissionError(f"cannot tell who calls: pid {self.pid} is another process now")
+        """Raise PermissionError when the process has ended, or is in another namespace now."""
+        with _told(self.pid):
+            same = (
+                process.start_time(self.pid) == self.started
+                and process.netns_inode(self.pid) == self.netns
+            )
+        if not same or not _lives(self.connection):
+            raise _changed(self.pid)
+
+
+def process_of(connection: Connection) -> int:
+    """The pid of the process that connected, which may have ended; 0 when it cannot be seen."""
+    return _credentials(connection)[0]
+
+
+def _credentials(connection: Connection) -> tuple[int, int]:
+    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(told)
+    return pid, uid
 
 
 def identify(connection: Connection) -> Caller:
     """The process that connected the unix socket. Raises PermissionError when it has ended or
     cannot be seen."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid, uid, _ = _UCRED.unpack(credentials)
+    pid, uid = _credentials(connection)
     if pid == 0:
         raise PermissionError(
             "cannot tell who calls: its process is in a PID namespace that the daemon does not see"
             " (it needs hostPID)"
         )
-    try:
+    with _told(pid):
         caller = Caller(
             pid,
             uid,
             process.start_time(pid),
             process.netns_inode(pid),
-            parse_owner(process.cgroup(pid)),
+            _owner(process.cgroup(pid)),
             connection,
         )
+    if not _lives(connection):
+        raise _changed(pid)
+    return caller
+
+
+@contextlib.contextmanager
+def _told(pid: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise PermissionError(f"cannot tell who calls: pid {pid}: {error.strerror}") from error
-    if not _lives(connection):
-        raise PermissionError(f"cannot tell who calls: pid {pid} is another process now")
-    return caller
+
+
+def _changed(pid: int) -> PermissionError:
+    return PermissionError(f"cannot tell who calls: pid {pid} is another process now")
 
 
 def _lives(connection: Connection) -> bool:
@@ -83,12 +118,3 @@ def _lives(connection: Connection) -> bool:
     finally:
         os.close(pidfd)
     return True
-
-
-def host_namespaces() -> frozenset[int]:
-    """The network namespaces whose root is the host's: the daemon's own and that of pid 1."""
-    namespaces = {process.netns_inode()}
-    # Without the right to look at pid 1 the daemon's own is all there is.
-    with contextlib.suppress(OSError):
-        namespaces.add(process.netns_inode(1))
-    return frozenset(namespaces)

@@ -3,9 +3,12 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+
+from drainmon.server.limits import TooMany
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,16 @@ def error(status: int, message: str) -> web.Response:
     return reply({"error": message}, status)
 
 
+def raw_error(status: int, message: str) -> bytes:
+    """A whole answer, for a connection that is closed after it."""
+    body = dumps({"error": message}).encode() + b"\n"
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into a status and a reason."""
@@ -36,10 +49,13 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in raised.headers:
             response.headers["Allow"] = raised.headers["Allow"]
         return response
-    except PermissionError as raised:
-        return error(403, str(raised))
-    except ValueError as raised:
-        return error(400, str(raised))
+    except TooMany as raised:
+        response = error(429, str(raised))
+        response.headers["Retry-After"] = "1"
+        response.force_close()
+        return response
+    except (PermissionError, ValueError) as raised:
+        return error(403 if isinstance(raised, PermissionError) else 400, str(raised))
     except OSError as raised:
         log.warning("cannot answer %s: %s", request.path, raised)
         return error(503, f"cannot {request.method} {request.path}: {raised}")

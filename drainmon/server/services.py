@@ -1,6 +1,6 @@
 """What the server needs of the daemon."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
 from drainmon.drain.policy import Policy
@@ -51,4 +51,6 @@ class Drains(Protocol):
 
     def records(self) -> list[DrainRecord]: ...
 
-    def drain(self, pod: Pod, pid: int, policy: Policy) -> AsyncGenerator[dict[str, Any], None]: ...
+    def drain(
+        self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]
+    ) -> AsyncGenerator[dict[str, Any], None]: ...

@@ -119,34 +119,6 @@ def test_a_stopping_daemon_leaves_its_successors_socket(tmp_path: Path, make_pod
     assert not daemon.socket.exists()
 
 
-def test_a_node_short_of_files_does_not_end_the_daemon(tmp_path: Path, netns: Netns) -> None:
-    daemon = Daemon(tmp_path)
-    argv = ["prlimit", "--nofile=64:64", *SERVE, "--socket", str(daemon.socket)]
-    with daemon.log.open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
-    try:
-        eventually(lambda: healthy(daemon.socket))
-        hold = "import socket, time\nheld = []\nfor _ in range(80):\n  s = socket.socket(1)\n"
-        hold += f"  s.connect({str(daemon.socket)!r})\n  held.append(s)\n"
-        hog = subprocess.Popen(
-            netns.command([sys.executable, "-c", hold + "print(1, flush=True); time.sleep(60)"]),
-            stdout=subprocess.PIPE,
-        )
-        assert hog.stdout
-        hog.stdout.readline()
-        for port in range(8000, 8010):
-            with netns.socket() as listener:  # each asks for a scan
-                listener.bind(("127.0.0.1", port))
-                listener.listen()
-        eventually(lambda: "Too many open files" in daemon.log.read_text())
-        hog.kill()
-        hog.communicate()
-        eventually(lambda: healthy(daemon.socket))
-    finally:
-        process.terminate()
-        assert process.wait(5) == 0
-
-
 def test_many_pods_roll_at_once(daemon: Daemon, make_pod: MakePod) -> None:
     pods = [make_pod(workers=1) for _ in range(8)]
     connections = [Connection(pod) for pod in pods]

@@ -1,9 +1,6 @@
 """The registry: which pod is the same one as before, which ports it keeps."""
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 
 import pytest
@@ -13,9 +10,7 @@ from drainmon.pods.cgroup import Owner
 from drainmon.pods.identity import Identity, identify
 from drainmon.pods.pod import NginxProcess, PodKey
 from drainmon.pods.registry import ENDED_KEPT, Registry
-from drainmon.pods.signals import send
 from drainmon.procfs import process
-from tests.waiting import eventually
 
 NETNS = 4026532000
 HOST = 4026531840
@@ -214,15 +209,3 @@ def test_a_pod_without_nginx_has_a_name_and_is_not_listed(world: World) -> None:
     pod = world.registry.without_nginx(HOST, INGRESS)
     assert (pod.label, pod.ports) == ("ingress/nginx-x", frozenset())
     assert world.registry.pods() == []
-
-
-def test_signals_reach_the_process_that_was_meant() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        started = process.start_time(child.pid)
-        with pytest.raises(ProcessLookupError, match="it is another process now"):
-            send(NginxProcess(child.pid, 1, started - 1), signal.SIGKILL)
-        assert child.poll() is None
-        send(NginxProcess(child.pid, 1, started), signal.SIGKILL)
-        eventually(lambda: child.poll() == -signal.SIGKILL)
-    with pytest.raises(ProcessLookupError):
-        send(NginxProcess(child.pid, 1, started), signal.SIGKILL)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs.process import netns_inode
 from drainmon.server import peer
 from drainmon.server.app import make_app
+from drainmon.server.limits import Limits
+from drainmon.server.unix_site import UnixSite
 from drainmon.server.unix_socket import bind
 from tests.unit.sockets import ADDRESS, established, snapshot
 
@@ -90,7 +92,7 @@ class FakeDrains:
         return [DrainRecord("web", OWN, 1e9, result="drained")]
 
     async def drain(
-        self, pod: Pod, pid: int, policy: Policy
+        self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]
     ) -> AsyncGenerator[dict[str, Any], None]:
         self.asked.append((pod.label, pid, policy))
         try:
@@ -126,13 +128,13 @@ class Daemon:
 @pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     daemon = Daemon(tmp_path / "drainmon.sock")
-    runner = web.AppRunner(
-        make_app(daemon.node, daemon.drains, Exposition(daemon.node)), access_log=None
-    )
+    app = make_app(daemon.node, daemon.drains, Exposition(daemon.node), Limits(1000))
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     with bind(daemon.path) as listener:
-        await web.SockSite(runner, listener).start()
+        site = UnixSite(runner, listener)
         yield daemon
+        site.close()
         await runner.cleanup()
 
 

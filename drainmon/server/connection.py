@@ -1,0 +1,70 @@
+"""One caller's connection: what it may send before it is answered, and for how long it may leave an
+answer unread. Everything else about HTTP is aiohttp's."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from drainmon.server.limits import REQUEST_BYTES, UNREAD_SECONDS
+from drainmon.server.replies import raw_error
+
+TOO_LONG = raw_error(413, f"cannot take the request: it is longer than {REQUEST_BYTES} bytes")
+
+
+class Connection(asyncio.Protocol):
+    """Stands between a transport and aiohttp's handler of it. Calls `closed` at the end."""
+
+    def __init__(self, handler: asyncio.Protocol, closed: Callable[[], None]) -> None:
+        self._handler = handler
+        self._closed = closed
+        self._received = 0
+        self._answering = False
+        self._unread: asyncio.TimerHandle | None = None
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """For as long as a request that came whole is being answered."""
+        self._received, self._answering = 0, True
+        try:
+            yield
+        finally:
+            self._answering = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        # To be told as soon as the kernel takes no more, and then not before all is taken.
+        self._transport.set_write_buffer_limits(high=0)
+        self._handler.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received <= REQUEST_BYTES:
+            self._handler.data_received(data)
+        elif self._answering:
+            self._transport.abort()
+        elif not self._transport.is_closing():
+            self._transport.write(TOO_LONG)
+            self._transport.close()
+
+    def eof_received(self) -> bool | None:
+        return self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._unread = loop.call_later(UNREAD_SECONDS, self._transport.abort)
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stop_waiting()
+        self._handler.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._handler.connection_lost(exc)
+        self._closed()
+
+    def _stop_waiting(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None

@@ -1,0 +1,276 @@
+"""Callers that take too much, send too much, too slowly or nothing, and never read."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from drainmon.server import admission, connection, peer, unix_site
+from drainmon.server.access import find_host
+from drainmon.server.admission import admit
+from drainmon.server.keys import HOST, LIMITS, SESSIONS
+from drainmon.server.limits import REQUEST_BYTES, TOLD, Limits
+from drainmon.server.replies import errors_as_json, reply
+from drainmon.server.unix_site import SEND_BUFFER, UnixSite, make_runner
+from drainmon.server.unix_socket import bind
+from tests.unit.test_server import FakeUcred
+
+PATIENCE = 0.3
+"""Seconds that take the place of the real limits."""
+
+GET = b"GET / HTTP/1.1\r\nHost: d\r\n\r\n"
+
+
+class Site:
+    """A site with room for two connections a pod, and what its handlers went through."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.limits = Limits(16)
+        self.app = web.Application(middlewares=[errors_as_json, admit])
+        self.app[HOST] = find_host()
+        self.app[LIMITS] = self.limits
+        self.app[SESSIONS] = {}
+        self.app.router.add_get("/", self.get_nothing)
+        self.app.router.add_post("/", self.get_nothing)
+        self.app.router.add_get("/stream", self.get_stream)
+        self.clients: list[Client] = []
+        self.written = 0
+        self.streaming = 0
+        self.began = asyncio.Event()
+
+    async def get_nothing(self, _: web.Request) -> web.Response:
+        return reply({})
+
+    async def get_stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.streaming += 1
+        self.began.set()
+        try:
+            while True:
+                await response.write(b"x" * 1000)
+                self.written += 1000
+                await asyncio.sleep(0)
+        finally:
+            self.streaming -= 1
+
+    async def connect(self) -> "Client":
+        client = Client(*await asyncio.open_unix_connection(str(self.path)))
+        self.clients.append(client)
+        return client
+
+    async def until(self, connections: int) -> None:
+        """Wait until so many are open, and nothing is answered on others."""
+        async with asyncio.timeout(10):
+            while len(self.app[SESSIONS]) != connections or self.streaming > connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def status(self, data: bytes = GET) -> int:
+        """That of the answer to a request, which is read to its end."""
+        self.send(data)
+        return (await self.answer())[0]
+
+    async def answer(self) -> tuple[int, str]:
+        """Status and error; the connection may go on."""
+        async with asyncio.timeout(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            length = next(
+                int(line.split()[1])
+                for line in head.splitlines()
+                if line.lower().startswith("content-length")
+            )
+            body = json.loads(await self.reader.readexactly(length))
+        return int(head.split()[1]), body.get("error", "")
+
+    async def closed(self) -> float:
+        """Wait until the daemon hangs up; seconds that took."""
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            try:
+                while await self.reader.read(65536):
+                    pass
+            except ConnectionError:
+                pass
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(peer, "_UCRED", FakeUcred(os.getpid(), 101))  # root has no limits
+    monkeypatch.setattr(admission, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(unix_site, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", PATIENCE)
+    site = Site(tmp_path / "sock")
+    runner = make_runner(site.app, shutdown=1.0)
+    await runner.setup()
+    with bind(site.path) as listener:
+        taking = UnixSite(runner, listener)
+        try:
+            yield site
+        finally:
+            for client in site.clients:
+                client.close()
+            taking.close()
+            await runner.cleanup()
+    assert not site.app[SESSIONS]
+
+
+async def test_too_many_connections(site: Site) -> None:
+    served = [await site.connect() for _ in range(2)]
+    await site.until(2)
+    told = [await site.connect() for _ in range(TOLD // 4)]
+    assert [await client.status() for client in served] == [200, 200]
+    for client in told:
+        client.send(GET)
+        assert await client.answer() == (
+            429,
+            "cannot answer: this pod has 2 connections open already",
+        )
+        await client.closed()
+    await site.until(2)
+    for client in served:
+        client.close()
+    await site.until(0)
+    another = await site.connect()
+    assert await another.status() == 200
+
+
+async def test_connections_beyond_all_measure_are_told_unread(site: Site) -> None:
+    clients = [await site.connect() for _ in range(16)]
+    answers = [await client.answer() for client in clients[8:]]  # half of 16 descriptors
+    assert answers == [(429, "cannot answer: this pod has too many connections")] * 8
+    for client in clients:
+        client.close()
+
+
+async def test_a_closed_connection_is_another_ones_room(site: Site) -> None:
+    for _ in range(50):
+        client = await site.connect()
+        assert await client.status() == 200
+        client.close()
+        await site.until(0)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"a" * REQUEST_BYTES,
+        b"GET / HTTP/1.1\r\nX: " + b"a" * REQUEST_BYTES,
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * REQUEST_BYTES,
+        b"POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\n" + b"a" * REQUEST_BYTES,
+        b"POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"1\r\na\r\n" * REQUEST_BYTES,
+    ],
+    ids=["line", "header", "headers", "body", "chunks"],
+)
+async def test_a_request_that_is_too_long(site: Site, request_: bytes) -> None:
+    client = await site.connect()
+    client.send(request_)
+    status, error = await client.answer()
+    assert (status, error) == (413, "cannot take the request: it is longer than 8192 bytes")
+    await client.closed()
+    await site.until(0)
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HT", GET[:-2], GET], ids=str)
+async def test_a_caller_that_sends_no_more(site: Site, start: bytes) -> None:
+    client = await site.connect()
+    client.send(start)
+    assert await client.closed() >= PATIENCE / 2
+    await site.until(0)
+
+
+async def test_a_body_that_does_not_come(site: Site) -> None:
+    client = await site.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nabc")
+    assert await client.answer() == (408, "cannot POST /: its body did not come")
+    await client.closed()
+    await site.until(0)
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 4000\r\n\r\n"]
+)
+async def test_a_byte_now_and_then_is_not_enough(site: Site, start: bytes) -> None:
+    client = await site.connect()
+    client.send(start)
+    began = time.monotonic()
+    async with asyncio.timeout(10):
+        while not client.reader.at_eof():
+            client.send(b"a")
+            with_pause = asyncio.create_task(client.reader.read(1000))
+            await asyncio.wait([with_pause], timeout=PATIENCE / 10)
+            with_pause.cancel()
+            await asyncio.gather(with_pause, return_exceptions=True)
+    assert time.monotonic() - began < 5
+    await site.until(0)
+
+
+async def test_a_caller_that_never_reads_costs_little_and_is_dropped(site: Site) -> None:
+    client = await site.connect()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
+    await site.began.wait()
+    await site.until(0)
+    assert not site.streaming
+    assert site.written < 2 * SEND_BUFFER + 3 * 65536  # the kernel's, asyncio's and aiohttp's
+    client.close()
+
+
+async def test_a_caller_that_reads_slowly_is_served(site: Site) -> None:
+    client = await site.connect()
+    client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
+    began = time.monotonic()
+    while time.monotonic() < began + 3 * PATIENCE:
+        assert await client.reader.read(100_000)
+        await asyncio.sleep(PATIENCE / 10)
+    assert site.streaming
+    await site.until(0)
+
+
+async def test_requests_behind_one_that_is_answered_are_few(site: Site) -> None:
+    client = await site.connect()
+    client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n" + GET * 10)
+    assert await client.reader.read(1000)
+    client.send(GET * 1000)
+    await client.closed()
+    await site.until(0)
+    assert not site.streaming
+
+
+async def test_a_caller_that_closes_its_side_has_left(site: Site) -> None:
+    client = await site.connect()
+    client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert await client.reader.read(1000)
+    client.writer.write_eof()
+    await client.closed()
+    await site.until(0)
+    assert not site.streaming
+    client.close()
+
+
+async def test_what_is_no_http_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):
+        client = await site.connect()
+        client.send(noise)
+        await client.closed()
+        client.close()
+    assert not caplog.records
