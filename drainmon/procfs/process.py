@@ -41,7 +41,7 @@ COMM = 15
 
 def name(pid: int, root: Path = PROC) -> str:
     """The process's name, cut to COMM characters."""
-    return (root / str(pid) / "comm").read_text(errors="replace").removesuffix("\n")
+    return _read(pid, "comm", root).decode(errors="replace").removesuffix("\n")
 
 
 def start_time(pid: int, root: Path = PROC) -> int:

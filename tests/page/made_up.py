@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 
-from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot
@@ -44,10 +43,13 @@ class Node:
         listening = (Listener(ADDRESS, 80, 3, 511),)
         return self.snapshots.get(pod.number, Snapshot(1.0, 1.0, (), listening))
 
-    async def pod_of(self, netns: int) -> Pod | None:
+    async def pod_of(self, *_: Any, **__: Any) -> Pod | None:
         return None
 
-    async def pod_to_drain(self, netns: int, pid: int) -> Pod | None:
+    def pod_without_nginx(self, *_: Any, **__: Any) -> Pod:
+        raise NotImplementedError
+
+    async def pod_to_drain(self, *_: Any, **__: Any) -> Pod | None:
         return None
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
@@ -61,9 +63,7 @@ class Drains:
     def records(self) -> list[DrainRecord]:
         return self.told
 
-    async def drain(
-        self, pod: Pod, pid: int, policy: Policy
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def drain(self, *_: Any, **__: Any) -> AsyncGenerator[dict[str, Any], None]:
         yield {}
 
 

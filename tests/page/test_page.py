@@ -12,6 +12,7 @@ from drainmon.drain.report import DrainRecord
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
 from tests.page.browser import PROGRAM, Browser
 from tests.page.made_up import Drains, Node, served
@@ -31,7 +32,8 @@ class Site:
         """Whether the test itself did what a page may not do."""
 
     def tell(self, number: int, name: str, in_flight: int, accepted: int = 0) -> None:
-        pod = Pod(number, 4_000 + number, name, (NginxProcess(77, 1, 5),), frozenset({80}))
+        nginx = (NginxProcess(77, 1, 5),)
+        pod = Pod(number, 4_000 + number, Identity(unit=name), nginx, frozenset({80}))
         states = {TcpState.ESTABLISHED: in_flight, TcpState.TIME_WAIT: 2}
         self.node.told[number] = (pod, Counts(states, accepted, 1.0))
 

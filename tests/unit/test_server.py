@@ -166,6 +166,7 @@ async def own(daemon: Daemon) -> Any:
 async def test_self(daemon: Daemon) -> None:
     assert await own(daemon) == {
         "pod": "shop/web-7d4b9",
+        "number": 1,
         "namespace": "shop",
         "name": "web-7d4b9",
         "uid": WEB.uid,
