@@ -10,7 +10,7 @@ import logging
 import signal
 import time
 
-from drainmon.pods.nginx import workers
+from drainmon.pods.nginx import is_master, workers
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.pods.signals import send
 
@@ -24,21 +24,23 @@ VERIFY_EVERY = 0.05
 
 async def roll(pod: Pod) -> str:
     """Replace the workers of every nginx master of the pod; says in a sentence how it went."""
-    masters = pod.masters
+    masters = [nginx for nginx in pod.masters if is_master(nginx)]
     if not masters:
-        return "no nginx is left to replace its workers"
+        return "no nginx master is there to replace its workers"
     before = {master: await asyncio.to_thread(workers, master) for master in masters}
     told = [master for master in masters if _try(master, signal.SIGHUP)]
     if not told:
         return "nginx could not be told to replace its workers, see the daemon's log"
     ignored = await _until_new_workers(told, before)
-    for master in ignored:
-        for worker in before[master]:
-            _try(worker, signal.SIGQUIT)
-    if ignored:
-        log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
-        return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
-    return "nginx's old workers finish what they have"
+    if not ignored:
+        return "nginx's old workers finish what they have"
+    old = [worker for master in ignored for worker in before[master]]
+    if not old:
+        return "nginx starts no new workers, see its error log"
+    for worker in old:
+        _try(worker, signal.SIGQUIT)
+    log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
+    return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
 
 
 async def _until_new_workers(

@@ -1,6 +1,6 @@
 """What the server needs of the daemon."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Protocol
 
 from drainmon.drain.policy import Policy
@@ -47,6 +47,6 @@ class Metrics(Protocol):
 class Drains(Protocol):
     """The node's drains."""
 
-    def records(self) -> list[DrainRecord]: ...
+    def records(self) -> Iterable[DrainRecord]: ...
 
     def drain(self, pod: Pod, pid: int, policy: Policy) -> AsyncGenerator[dict[str, Any], None]: ...
