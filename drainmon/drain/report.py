@@ -57,11 +57,12 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `peak_by_state` is of the moment with the most connections in flight, `by_state` of
-    the end. `result` is None while it runs, else what the last caller was told, or abandoned
-    (nobody waits any more), gone (nginx has ended, and nobody waits), failed (the daemon could not
-    go on). `remaining` are, at a deadline, the first of those in flight. What is not known of
-    Kubernetes' namespace, name and pod UID is empty."""
+    since then. `min_wait` and `quiet` are the longest that was asked for. `peak_by_state` is of the
+    moment with the most connections in flight, `by_state` of the end. `result` is None while it
+    runs, else what the last caller was told, or abandoned (nobody waits any more), gone (nginx has
+    ended, and nobody waits), failed (the daemon could not go on). `remaining` are, at a deadline,
+    the first of those in flight. What is not known of Kubernetes' namespace, name and pod UID is
+    empty."""
 
     pod: str
     netns: int
@@ -70,6 +71,8 @@ class DrainRecord:
     name: str = ""
     uid: str = ""
     phases: list[tuple[str, float]] = field(default_factory=list)
+    min_wait: float = 0.0
+    quiet: float = 0.0
     peak_in_flight: int = 0
     peak_by_state: dict[str, int] = field(default_factory=dict)
     in_flight: int = 0
@@ -85,6 +88,9 @@ class DrainRecord:
         """Take over where the drain is now."""
         if not self.phases or self.phases[-1][0] != drain.phase:
             self.phases.append((drain.phase.value, round(now - drain.started, 3)))
+        for demand in drain.demands:
+            self.min_wait = max(self.min_wait, round(demand.min_wait_until - drain.started, 3))
+            self.quiet = max(self.quiet, demand.policy.quiet)
         if drain.snapshot is not None:
             self.in_flight = len(drain.in_flight)
             self.by_state = format_states(drain.snapshot.by_state())

@@ -8,8 +8,8 @@ from itertools import accumulate
 RESULTS = ("drained", "deadline", "gone", "abandoned", "failed")
 """How a drain can end."""
 
-TOLD = frozenset({"drained", "deadline", "gone"})
-"""Ends that a caller was told; the others were cut short."""
+TOLD = frozenset({"drained", "deadline"})
+"""Ends that a caller was told; the others were cut short, by nginx's end or the caller's."""
 
 SECONDS_BOUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12.5, 15, 20, 25, 30, 45, 60, 90, 120, 300, 600)
 
