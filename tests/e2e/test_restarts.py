@@ -20,8 +20,8 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-MIN_WAIT = 6.0
-"""Seconds; more than a daemon takes to start on a busy machine."""
+MIN_WAIT, TIMEOUT = 6.5, 8.0
+"""Seconds; more than a daemon takes to start on a busy machine, less than it twice."""
 
 
 class Restarted:
@@ -60,17 +60,23 @@ def restarted(
 
 
 def test_killed_while_settling(tmp_path: Path, make_pod: MakePod) -> None:
+    """min-wait and timeout go on where they were."""
     pod, daemon = make_pod(), Daemon(tmp_path)
-    flags: dict[str, object] = {"min_wait": f"{MIN_WAIT}s", "quiet": "0.1s"}
-    with restarted(daemon, pod, "settling", flags, after=2.0) as drain:
-        eventually(lambda: record_of(daemon.socket, pod))
-        status, output = finish(drain.hook)
-        assert status == 0, output
-        assert MIN_WAIT <= drain.seconds() < MIN_WAIT + 2.5
-        after = record_of(daemon.socket, pod)
-    assert after["result"] == "drained"
+    with Connection(pod) as idle:
+        assert idle.get()
+        flags: dict[str, object] = {
+            "min_wait": f"{MIN_WAIT}s", "quiet": "0.1s", "timeout": f"{TIMEOUT}s", "no_roll": True,
+        }  # fmt: skip
+        with restarted(daemon, pod, "settling", flags, after=1.0) as drain:
+            eventually(lambda: record_of(daemon.socket, pod))
+            status, output = finish(drain.hook)
+            assert status == 1, output
+            assert "deadline, 1 in flight (ESTABLISHED 1)" in output
+            assert TIMEOUT - 0.5 < drain.seconds() < TIMEOUT + 1
+            eventually(lambda: record_of(daemon.socket, pod)["result"])
+            after = record_of(daemon.socket, pod)
     assert abs(after["started"] - drain.before["started"]) < 0.5
-    assert MIN_WAIT <= after["seconds"] < MIN_WAIT + 2.5
+    assert MIN_WAIT - 0.01 <= dict(after["phases"])["waiting"] < MIN_WAIT + 1
 
 
 def test_killed_while_rolling(tmp_path: Path, make_pod: MakePod) -> None:
@@ -107,26 +113,4 @@ def test_killed_while_waiting(tmp_path: Path, make_pod: MakePod) -> None:
             assert status == 0, output
             after = record_of(daemon.socket, pod)
     assert after["result"] == "drained"
-    assert [name for name, _ in after["phases"]] == [
-        "settling", "waiting", "rolling", "waiting", "drained",
-    ]  # fmt: skip
     assert 2 <= pod.log().count("(SIGHUP) received") <= 3  # the client may have been first
-
-
-def test_what_is_left_of_the_time_is_kept(tmp_path: Path, make_pod: MakePod) -> None:
-    pod, daemon = make_pod(), Daemon(tmp_path)
-    with Connection(pod) as idle:
-        assert idle.get()
-        flags: dict[str, object] = {
-            "min_wait": "0.2s",
-            "quiet": "0.1s",
-            "timeout": "5s",
-            "no_roll": True,
-        }
-        with restarted(daemon, pod, "waiting", flags) as drain:
-            eventually(lambda: record_of(daemon.socket, pod))
-            status, output = finish(drain.hook)
-            assert status == 1, output
-            assert 4.5 <= drain.seconds() < 8
-            eventually(lambda: record_of(daemon.socket, pod)["result"] in {"deadline", "abandoned"})
-            assert record_of(daemon.socket, pod)["started"] < drain.before["started"] + 0.5
