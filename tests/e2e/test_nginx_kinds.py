@@ -107,6 +107,33 @@ def test_kin_are_rolled(knowing: Daemon, netns: Netns, tmp_path: Path, name: str
         assert "SIGQUIT" not in kin.log()
 
 
+@pytest.mark.parametrize("name", KIN)
+def test_kin_are_rolled_without_a_daemon(netns: Netns, tmp_path: Path, name: str) -> None:
+    binary = copy_of_nginx(tmp_path / "bin", name)
+    with nginx(netns, tmp_path / "kin", binary=binary), keep_alive(netns) as idle:
+        flags = {"pid_file": tmp_path / "kin" / "pid", "verbose": True}
+        with draining(Daemon(tmp_path), netns, **flags) as hook:
+            assert idle.recv(1) == b""
+            status, output = finish(hook)
+        assert status == 0
+        assert "new workers have taken over" in output
+
+
+def test_without_a_daemon_and_a_master_process_nginx_is_left_alone(
+    netns: Netns, tmp_path: Path
+) -> None:
+    with (
+        nginx(netns, tmp_path / "nginx", main="master_process off;") as single,
+        keep_alive(netns),
+    ):
+        flags = {"pid_file": tmp_path / "nginx" / "pid", "timeout": "1s"}
+        with draining(Daemon(tmp_path), netns, **flags) as hook:
+            status, output = finish(hook)
+        assert status == 1
+        assert "cannot roll nginx: it runs without a master process; only waiting" in output
+        assert "signal " not in single.log()
+
+
 def test_a_hanging_master_is_helped_by_quitting_its_workers(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
