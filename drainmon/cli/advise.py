@@ -2,12 +2,12 @@
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from drainmon.cli import client, evidence
-from drainmon.cli.status import table
 from drainmon.drain.advice import MARGIN, SHARE, Advice, Distribution, Evidence, advise
 from drainmon.drain.advice import from_records as from_daemon
 
@@ -96,6 +96,16 @@ def as_lines(known: Evidence, advice: Advice, where: str) -> str:
     ]  # fmt: skip
     lines += table(("ADVICE", "", "WHY"), options)
     return "\n".join([*lines, *(f"\n{note}" for note in advice.notes)])
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as their widest cell."""
+    cells = [head, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
 
 
 def _seconds(one: Distribution, share: float) -> str:

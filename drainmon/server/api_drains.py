@@ -15,6 +15,8 @@ async def get_drains(request: web.Request) -> web.StreamResponse:
     response.content_type = "application/json"
     response.charset = "utf-8"
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     before = '{"drains":['
     for record in request.app[DRAINS].records():
         await response.write((before + dumps(asdict(record))).encode())

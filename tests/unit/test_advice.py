@@ -176,7 +176,7 @@ def test_records_in_any_form(form: Any) -> None:
 
 
 def test_a_real_record_is_one() -> None:
-    real = DrainRecord("web", 1, 1e9, [("settling", 0.0), ("drained", 5.0)], seconds=5.0)
+    real = DrainRecord("web", 1, 1e9, phases=[("settling", 0.0), ("drained", 5.0)], seconds=5.0)
     real.result = "drained"
     assert from_records([real.__dict__]).seconds.count == 1
 
