@@ -101,6 +101,27 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=views.is_set(environment, "DRAINMON_JSON"),
         help="print one JSON object",
     )
+    advise = commands.add_parser(
+        "advise",
+        parents=[common],
+        help="say what the hooks' options should be",
+        description="Says what --min-wait, --timeout and terminationGracePeriodSeconds should be,"
+        " by the drains that the node's daemon remembers. Exit codes: 0 all is told, 1 nothing"
+        " could be read, 3 too few drains to tell.",
+    )
+    advise.add_argument(
+        "--file",
+        metavar="PATH",
+        default=environment.get("DRAINMON_FILE"),
+        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log,"
+        " or Prometheus's text, of however many nodes",
+    )
+    advise.add_argument(
+        "--json",
+        action="store_true",
+        default=views.is_set(environment, "DRAINMON_JSON"),
+        help="print one JSON object",
+    )
     return parser
 
 
@@ -149,9 +170,16 @@ def _run_check(arguments: argparse.Namespace, environment: Mapping[str, str]) ->
     return check(environment, arguments.socket, arguments.pod_logs, arguments.json)
 
 
+def _run_advise(arguments: argparse.Namespace) -> int:
+    # It knows how to read much that the other commands do not.
+    from drainmon.cli import advise  # noqa: PLC0415
+
+    return advise.run(arguments.socket, arguments.file, arguments.json)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check` and `status` have
-    more."""
+    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check`, `status` and
+    `advise` have more."""
     parser = make_parser(os.environ)
     arguments = parser.parse_args(argv)
     try:
@@ -180,6 +208,8 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             return 0
         case "check":
             return _run_check(arguments, os.environ)
+        case "advise":
+            return _run_advise(arguments)
         case _:
             return views.run(arguments, parser)
 

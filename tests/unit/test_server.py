@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,13 @@ class FakeDrains:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, Policy]] = []
         self.closed = 0
+        self.known = [
+            DrainRecord("web", OWN, 1e9 + number, result=result)
+            for number, result in enumerate(("drained", "gone", None))
+        ]
 
-    def records(self) -> list[DrainRecord]:
-        return [DrainRecord("web", OWN, 1e9, result="drained")]
+    def records(self) -> Iterator[DrainRecord]:
+        return iter(self.known)
 
     async def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]
@@ -219,7 +223,9 @@ async def test_a_pod_without_nginx_has_nothing_to_drain(daemon: Daemon) -> None:
 async def test_records_and_health(daemon: Daemon) -> None:
     if os.geteuid() == 0:
         _, answer = await daemon.get("/v1/drains")
-        assert answer["drains"][0]["result"] == "drained"
+        assert answer["drains"] == [dataclasses.asdict(one) for one in daemon.drains.known]
+        daemon.drains.known = []
+        assert await daemon.get("/v1/drains") == (200, {"drains": []})
     status, health = await daemon.get("/healthz")
     assert status == 200
     assert health.pop("version")
