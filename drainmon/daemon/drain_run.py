@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -22,10 +23,18 @@ class DrainRun:
     """Drains one pod; any number of callers may follow it. Owns `place`, through which the pod's
     sockets stay in reach when its processes have ended."""
 
-    def __init__(self, node: Node, pod: Pod, drain: Drain, place: Place) -> None:
+    def __init__(
+        self,
+        node: Node,
+        pod: Pod,
+        drain: Drain,
+        place: Place,
+        on_end: Callable[[DrainRecord], None],
+    ) -> None:
         self._node = node
         self._pod = pod
         self._place = place
+        self._on_end = on_end
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -87,6 +96,7 @@ class DrainRun:
         with contextlib.suppress(OSError):  # a source that does not work any more
             self._node.unwatch(self._pod)
         self._publish()
+        self._on_end(self.record)
         log.info("drain ended", extra={"drain": asdict(self.record)})
 
     async def _act(self) -> None:

@@ -11,6 +11,7 @@ from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, remaining
 from drainmon.pods.pod import Pod, PodKey
+from drainmon.drain.statistics import DrainStatistics
 
 RECORDS_KEPT = 1000
 
@@ -33,6 +34,7 @@ class Drains:
         self._runs: dict[PodKey, DrainRun] = {}
         self._followers: Counter[DrainRun] = Counter()
         self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
+        self.statistics = DrainStatistics()
 
     def records(self) -> list[DrainRecord]:
         """Drains that run or have ended, the latest first."""
@@ -64,11 +66,15 @@ class Drains:
                     del self._runs[pod.key]
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
-        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid))
+        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid), self._ended)
         self._records.append(run.record)
         self._runs[pod.key] = run
         run.begin(self._spawn)
         return run
+
+    def _ended(self, record: DrainRecord) -> None:
+        if record.result:
+            self.statistics.add(record.result, record.seconds, record.last_arrival)
 
 
 async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, Any], None]:

@@ -8,6 +8,7 @@ from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.pods.identity import Identity
+from drainmon.drain.report import DrainRecord
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
@@ -41,18 +42,20 @@ class FakePlace(Place):
 
 
 async def test_given_up_before_it_has_begun() -> None:
-    node, place = Held(), FakePlace(())
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    node, place, ended = Held(), FakePlace(()), list[DrainRecord]()
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)
     run.abandon()
     await run.changed(10)
     assert run.ended
     assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, 1)
+    assert ended == [run.record]
 
 
 async def test_what_fails_is_a_failed_drain() -> None:
-    node, place = Held(), FakePlace(())
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    node, place, ended = Held(), FakePlace(()), list[DrainRecord]()
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)  # its first step asks a node that has no answer
     await run.changed(10)
     assert (run.record.result, place.closed, node.held) == ("failed", 1, 0)
+    assert ended == [run.record]

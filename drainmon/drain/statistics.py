@@ -1,0 +1,59 @@
+"""What a node's drains add up to since the daemon began: how they ended, how long they took, and
+how late connections still arrived."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+RESULTS = ("drained", "deadline", "gone", "abandoned", "failed")
+"""How a drain can end."""
+
+TOLD = frozenset({"drained", "deadline", "gone"})
+"""Ends that a caller was told; the others were cut short."""
+
+SECONDS_BOUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12.5, 15, 20, 25, 30, 45, 60, 90, 120, 300, 600)
+
+LAST_ARRIVAL_BOUNDS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 60, 120)
+
+
+class Histogram:
+    """Values counted by bucket; `bounds` are the buckets' upper ends, each included, rising."""
+
+    def __init__(self, bounds: Sequence[float], values: Iterable[float] = ()) -> None:
+        self.bounds = tuple(bounds)
+        self._counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+        for value in values:
+            self.observe(value)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """How many values are not above each bound; the last bound is infinity."""
+        return list(zip((*self.bounds, float("inf")), accumulate(self._counts), strict=True))
+
+
+class DrainStatistics:
+    """`results` counts drains by how they ended, `seconds` how long those took whose end was told
+    to a caller, `last_arrival` how many seconds after the drain's start its last connection came,
+    for those in which one came."""
+
+    def __init__(self) -> None:
+        self.results = dict.fromkeys(RESULTS, 0)
+        self.seconds = Histogram(SECONDS_BOUNDS)
+        self.last_arrival = Histogram(LAST_ARRIVAL_BOUNDS)
+
+    def add(self, result: str, seconds: float, last_arrival: float | None) -> None:
+        """A drain has ended; both times in seconds since its start."""
+        self.results[result] += 1
+        if result not in TOLD:
+            return
+        self.seconds.observe(seconds)
+        if last_arrival is not None:
+            self.last_arrival.observe(last_arrival)
