@@ -83,9 +83,9 @@ class DrainRun:
                 await self._act()
                 self._publish()
             self.record.result = self.drain.phase.value
-        except Exception as error:
+        except Exception:
             self.record.result = "failed"
-            log.exception("cannot drain: %s", error, extra={"pod": self._pod.label})
+            log.exception("drain failed", extra={"pod": self._pod.label})
 
     def _end(self) -> None:
         self.record.result = self.record.result or "abandoned"
@@ -135,8 +135,8 @@ class DrainRun:
         try:
             await self._rescan()
             note = await roll(self._pod)
-        except Exception as error:
-            log.exception("cannot roll: %s", error, extra={"pod": self._pod.label})
+        except Exception:
+            log.exception("roll failed", extra={"pod": self._pod.label})
         self.drain.rolled(began, note)
         self._wake.set()
 

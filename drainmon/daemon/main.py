@@ -110,7 +110,7 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("a task failed")
+        log.exception("task failed")
 
 
 def _raise_file_limit() -> None:

@@ -36,7 +36,7 @@ async def roll(pod: Pod) -> str:
         for worker in before[master]:
             _try(worker, signal.SIGQUIT)
     if ignored:
-        log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
+        log.warning("nginx ignored SIGHUP", extra={"pod": pod.label})
         return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
     return "nginx's old workers finish what they have"
 
@@ -62,6 +62,6 @@ def _try(process: NginxProcess, number: signal.Signals) -> bool:
     try:
         send(process, number)
     except OSError as error:
-        log.warning("cannot signal nginx: %s", error, extra={"nginx_pid": process.pid})
+        log.warning("cannot signal nginx", extra={"nginx_pid": process.pid, "error": str(error)})
         return False
     return True

@@ -171,9 +171,9 @@ class SwitchingSource:
     def _replace(self, source: Source, refused: dict[str, str]) -> None:
         if self._current:
             log.warning(
-                "source %s replaced by %s", self._current.name, source.name,
-                extra={"refused": refused},
-            )  # fmt: skip
+                "source replaced",
+                extra={"source": self._current.name, "by": source.name, "refused": refused},
+            )
             self._current.close()
         self._current, self.refused = source, refused
         self.generation += 1
