@@ -8,7 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 
 # Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format.
+# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format. Prometheus
+# is not among them: installed, it would run as a service of this machine.
 PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
 	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
 	nginx-light iproute2 util-linux bpftool curl runc clang-format
@@ -31,7 +32,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(BIN)/drainmon $(PROGRAMS) build/drainmon-wait ## the daemon, its kernel programs, the client
+build: $(BIN)/drainmon $(PROGRAMS) build/drainmon-wait build/prometheus ## the daemon, its kernel programs, the client
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -81,6 +82,21 @@ build/.packages: Makefile
 		apt-get install -y -qq --no-install-recommends $$missing >>build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
 	fi
 	@touch $@
+
+# Debian's package, unpacked only: its programs, for the tests. Those of a machine that has it
+# installed will do.
+build/prometheus: build/.packages
+	@echo "unpacking Debian's package prometheus into $@"
+	@rm -rf $@ $@.new && mkdir -p $@.new/usr/bin
+	@if [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ]; then \
+		ln -s /usr/bin/prometheus /usr/bin/promtool $@.new/usr/bin; \
+	else \
+		cd $@.new && \
+		{ apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; } } >../apt.log 2>&1 && \
+		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb \
+		|| { tail -20 ../apt.log >&2; exit 1; }; \
+	fi
+	@mv $@.new $@
 
 # The system's Python and its packages: bcc comes from Debian alone.
 $(BIN)/drainmon: pyproject.toml build/.packages

@@ -36,6 +36,11 @@ class Drains:
         self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
         self.statistics = DrainStatistics()
 
+    @property
+    def running(self) -> int:
+        """How many drains are in progress."""
+        return sum(not run.ended for run in self._runs.values())
+
     def records(self) -> list[DrainRecord]:
         """Drains that run or have ended, the latest first."""
         return [*reversed(self._records)]
@@ -73,8 +78,7 @@ class Drains:
         return run
 
     def _ended(self, record: DrainRecord) -> None:
-        if record.result:
-            self.statistics.add(record.result, record.seconds, record.last_arrival)
+        self.statistics.add(record)
 
 
 async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, Any], None]:

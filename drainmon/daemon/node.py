@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from drainmon.drain.machine import Drain
+from drainmon.model.departures import Departures
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
@@ -33,6 +34,13 @@ SCAN_SHARE = 50
 """A new listener's scan comes no sooner than this many times what the last one took: a node where
 servers come and go all the time must not spend its time on looking for nginx."""
 
+POLL_SHARE = 20
+"""The counts of all pods are read again no sooner than this many times what the last time took:
+however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
+
+POLL_AT_ONCE = 20
+"""Pods read without a pause, for whoever else has something to do."""
+
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts a task that the daemon owns."""
 
@@ -49,6 +57,10 @@ class Node:
         self.registry = registry
         self._spawn = spawn
         self._ledger = Ledger()
+        self._departures = Departures()
+        self._polling = asyncio.Lock()
+        self._next_poll = 0.0
+        self._polled: list[tuple[Pod, Counts]] = []
         self._scan_planned = False
         self._scan_seconds = 0.0
         self._scans = 0
@@ -96,9 +108,23 @@ class Node:
                 return
             await asyncio.sleep(max(0.0, self._next_scan - time.monotonic()))
             self._scans += 1
+            before = self.pods()
             self._scan_seconds = await asyncio.to_thread(self._timed_scan)
             self._next_scan = time.monotonic() + max(SCAN_REST, self._scan_seconds)
-        self._ledger.keep_only({pod.number for pod in self.pods()})
+        numbers = {pod.number for pod in self.pods()}
+        for pod in before:
+            if pod.number not in numbers:
+                self._departures.note(pod, await self._last_counts(pod), time.monotonic())
+        self._ledger.keep_only(numbers)
+
+    async def _last_counts(self, pod: Pod) -> Counts:
+        """The last that was counted of a pod that is gone. The source may know of connections that
+        came after it was last asked, unless another pod has the namespace's inode by now."""
+        last = self._ledger.counts(pod.number)
+        if self.registry.get(pod.key) is None:
+            with contextlib.suppress(OSError):
+                return max(last, await self.counts(pod), key=lambda counts: counts.accepted)
+        return last
 
     def _timed_scan(self) -> float:
         """The processor time that it took, in seconds: on a busy node time goes by without."""
@@ -182,6 +208,26 @@ class Node:
             self._ledger.keep_only(set())
         self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
+
+    async def all_counts(self) -> list[tuple[Pod, Counts]]:
+        """Every pod with its counts, which are as old as reading them for all may cost."""
+        async with self._polling:
+            if time.monotonic() >= self._next_poll:
+                took, polled = 0.0, []
+                for number, pod in enumerate(self.pods(), 1):
+                    began = time.monotonic()
+                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                        polled.append((pod, await self.counts(pod)))
+                    took += time.monotonic() - began
+                    if number % POLL_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                self._polled = polled
+                self._next_poll = time.monotonic() + POLL_SHARE * took
+            return self._polled
+
+    def departed(self) -> list[tuple[Pod, Counts]]:
+        """The pods that have gone in the last minutes, with the last that was counted of each."""
+        return self._departures.recent(time.monotonic())
 
     def open(self, pod: Pod, pid: int) -> Place:
         """The pod's namespace, held open through one of its processes. Raises ProcessLookupError

@@ -53,8 +53,9 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `result` is None while it runs, else drained, deadline, abandoned or failed. What
-    is not known of Kubernetes' namespace, name and pod UID is empty."""
+    since then. `min_wait` and `quiet` are what was asked for. `result` is None while it runs, else
+    drained, deadline, abandoned or failed. What is not known of Kubernetes' namespace, name and pod
+    UID is empty."""
 
     pod: str
     netns: int
@@ -63,6 +64,8 @@ class DrainRecord:
     name: str = ""
     uid: str = ""
     phases: list[tuple[str, float]] = field(default_factory=list)
+    min_wait: float = 0.0
+    quiet: float = 0.0
     peak_in_flight: int = 0
     by_state: dict[str, int] = field(default_factory=dict)
     arrivals: int = 0
@@ -76,6 +79,7 @@ class DrainRecord:
         """Take over where the drain is now."""
         if not self.phases or self.phases[-1][0] != drain.phase:
             self.phases.append((drain.phase.value, round(now - drain.started, 3)))
+        self.min_wait, self.quiet = drain.policy.min_wait, drain.policy.quiet
         self.peak_in_flight = max(self.peak_in_flight, len(drain.in_flight))
         if drain.snapshot is not None:
             self.by_state = format_states(drain.snapshot.by_state())

@@ -41,7 +41,7 @@ class Node(Protocol):
 class Metrics(Protocol):
     """The figures for Prometheus."""
 
-    def text(self) -> bytes: ...
+    async def text(self) -> bytes: ...
 
 
 class Drains(Protocol):

@@ -137,8 +137,9 @@ def _fields(keywords: list[ast.keyword], where: str) -> frozenset[str]:
 
 def manual() -> dict[str, tuple[str, str]]:
     """The level and the text on fields of each event in docs/logs.md."""
-    rows = [line.split(" | ") for line in (ROOT / "docs/logs.md").read_text().splitlines()]
-    return {row[0].strip("| `"): (row[1], row[2]) for row in rows if row[0].startswith("| `")}
+    lines = (ROOT / "docs/logs.md").read_text().splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| `")]
+    return {row[0].strip(" `"): (row[1].strip(), row[2]) for row in rows}
 
 
 def test_the_manual_knows_every_event() -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from drainmon.metrics.collector import Exposition
+from drainmon.metrics.exposition import Exposition
 from drainmon.server import tcp_site
 from drainmon.server.gate import HEADERS, Gate
 from drainmon.server.listen import Address, bind, bound
@@ -34,7 +34,7 @@ class Web:
         self.connections = tcp_site.Connections(self.clock)
 
     async def start(self) -> None:
-        metrics = Exposition(self.node)
+        metrics = Exposition(self.node, FakeDrains())
         app = make_web_app(self.node, FakeDrains(), metrics, self.connections, Gate(["node7"]))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
