@@ -32,6 +32,10 @@ class PortCounters(ctypes.Structure):
     )
 
 
+PORT_COUNTERS = struct.Struct(f"=QQQ{STATE_SLOTS}q")
+"""`PortCounters` for unpack: a tuple of its fields, the states' one by one."""
+
+
 class Control(ctypes.Structure):
     """struct control: the programs' variable, set while they run."""
 

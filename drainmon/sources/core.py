@@ -3,11 +3,20 @@
 import asyncio
 import errno
 import time
+from collections.abc import Collection
+from operator import add
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import SOCKET_RECORD, EventKind, LostPlace, RecordFlag
-from drainmon.model.ledger import Counts, total
+from drainmon.kernel.wire import (
+    PORT_COUNTERS,
+    SOCKET_RECORD,
+    STATE_SLOTS,
+    EventKind,
+    LostPlace,
+    RecordFlag,
+)
+from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces, open_namespaces
@@ -16,6 +25,8 @@ from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import Listeners, Place
 
 _STATES = {int(state): state for state in TcpState}
+_SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(STATE_SLOTS)]
+"""The state of each slot of the counters; those of no state are never used."""
 
 
 class CoreSource:
@@ -75,7 +86,7 @@ class CoreSource:
                     continue
                 if inode not in listening:
                     listening[inode] = _listening(living[inode])
-                if port not in listening[inode] and not self._counts(inode, port).by_state:
+                if port not in listening[inode] and not self._counts(inode, [port]).by_state:
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
@@ -84,19 +95,22 @@ class CoreSource:
         return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
 
     async def counters(self, pod: Pod) -> Counts:
-        return total(self._counts(pod.netns, port) for port in pod.ports)
+        return self._counts(pod.netns, pod.ports)
 
-    def _counts(self, inode: int, port: int) -> Counts:
-        counters = self._conntrack.counters(inode, port)
-        if counters is None:
-            return Counts(last_accept=self._since)
+    def _counts(self, inode: int, ports: Collection[int]) -> Counts:
+        # Added up as they are: with a thousand ports it matters.
+        accepted, last_ns, by_slot = 0, 0, None
+        for port in ports:
+            if (counters := self._conntrack.counters(inode, port)) is None:
+                continue
+            _, passive_opens, accept_ns, *slots = PORT_COUNTERS.unpack(counters)
+            accepted += passive_opens
+            last_ns = max(last_ns, accept_ns)
+            by_slot = slots if by_slot is None else list(map(add, by_slot, slots))
         by_state = {
-            state: counters.by_state[number]
-            for number, state in _STATES.items()
-            if counters.by_state[number]
+            state: count for state, count in zip(_SLOTS, by_slot or (), strict=False) if count
         }
-        last = counters.last_accept_ns / 1e9 or self._since
-        return Counts(by_state, counters.accepted, last)
+        return Counts(by_state, accepted, max(last_ns / 1e9, self._since) if ports else None)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self._must_count(pod)
