@@ -32,7 +32,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if record.name.partition(".")[0] == _OWN:
         fields: dict[str, Any] = {"event": record.getMessage()}
     else:
-        fields = {"event": LIBRARY, "message": record.getMessage()}
+        fields = {"event": LIBRARY, "said": record.getMessage()}
     fields |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
     if record.exc_info:
         fields["exception"] = logging.Formatter().formatException(record.exc_info)

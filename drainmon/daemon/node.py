@@ -38,9 +38,6 @@ POLL_SHARE = 20
 """The counts of all pods are read again no sooner than this many times what the last time took:
 however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
 
-POLL_AT_ONCE = 20
-"""Pods read without a pause, for whoever else has something to do."""
-
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts a task that the daemon owns."""
 
@@ -203,26 +200,31 @@ class Node:
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
-        if self._generation != self._source.generation:  # another source, other counters
-            self._generation = self._source.generation
-            self._ledger.keep_only(set())
+        self._begin_anew_with_another_source()
         self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
+
+    def _begin_anew_with_another_source(self) -> None:
+        """Its counters are others."""
+        if self._generation != self._source.generation:
+            self._generation = self._source.generation
+            self._ledger.keep_only(set())
 
     async def all_counts(self) -> list[tuple[Pod, Counts]]:
         """Every pod with its counts, which are as old as reading them for all may cost."""
         async with self._polling:
-            if time.monotonic() >= self._next_poll:
-                took, polled = 0.0, []
-                for number, pod in enumerate(self.pods(), 1):
-                    began = time.monotonic()
-                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                        polled.append((pod, await self.counts(pod)))
-                    took += time.monotonic() - began
-                    if number % POLL_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-                self._polled = polled
-                self._next_poll = time.monotonic() + POLL_SHARE * took
+            began = time.monotonic()
+            if began >= self._next_poll:
+                pods = self.pods()
+                counted = await self._source.all_counters(pods)
+                self._begin_anew_with_another_source()
+                self._polled = []
+                for pod in pods:
+                    if counts := counted.get(pod.number):
+                        self._ledger.update(pod.number, counts)
+                        self._polled.append((pod, self._ledger.counts(pod.number)))
+                ended = time.monotonic()
+                self._next_poll = ended + POLL_SHARE * (ended - began)
             return self._polled
 
     def departed(self) -> list[tuple[Pod, Counts]]:

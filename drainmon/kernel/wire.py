@@ -32,8 +32,11 @@ class PortCounters(ctypes.Structure):
     )
 
 
+PORT_KEY = struct.Struct("=IHH")
+"""`PortKey` for iter_unpack."""
+
 PORT_COUNTERS = struct.Struct(f"=QQQ{STATE_SLOTS}q")
-"""`PortCounters` for unpack: a tuple of its fields, the states' one by one."""
+"""`PortCounters` for unpack_from: a tuple of its fields, the states' one by one."""
 
 
 class Control(ctypes.Structure):

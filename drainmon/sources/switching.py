@@ -117,6 +117,9 @@ class SwitchingSource:
     async def counters(self, pod: Pod) -> Counts:
         return await self._try(lambda source: source.counters(pod))
 
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return await self._try(lambda source: source.all_counters(pods))
+
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         held = cast(SwitchingPlace, place)
         return await self._try(lambda source: source.snapshot(pod, held.through(source, pod)))

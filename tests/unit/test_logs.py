@@ -12,8 +12,9 @@ import pytest
 from drainmon.cli import logs, main
 
 ROOT = Path(__file__).parents[2]
-METHODS = {"debug", "info", "warning", "error", "critical", "exception"}
-BY_HAND = {"exception", "message"}
+METHODS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+LEVELS = {"exception": "error", "log": "any"}
+BY_HAND = {"exception", "said"}
 """Fields that no `extra` in the code names."""
 
 
@@ -39,7 +40,7 @@ def test_json_has_an_event_and_its_fields() -> None:
 
 def test_another_librarys_sentence_is_no_event() -> None:
     line = json.loads(logs.JsonFormatter().format(record("it went wrong", "asyncio")))
-    assert (line["event"], line["message"]) == ("library message", "it went wrong")
+    assert (line["event"], line["said"]) == ("library message", "it went wrong")
     assert line["from"] == "asyncio"
 
 
@@ -116,8 +117,8 @@ def calls() -> list[Logged]:
                 ):
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
                     match arguments:
-                        case [ast.Constant(str(event))]:
-                            level = "error" if method == "exception" else method
+                        case [ast.Constant(str(event))] | [_, ast.Constant(str(event))]:
+                            level = LEVELS.get(method, method)
                             fields = _fields(keywords, where)
                             found.append(Logged(where, event, level, fields))
                         case _:

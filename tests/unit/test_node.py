@@ -112,6 +112,9 @@ class CountingSource(SwitchingSource):
         self.accepted += 1
         return Counts({}, self.accepted)
 
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return {pod.number: await self.counters(pod) for pod in pods}
+
 
 class Clock:
     """A time that passes when it is told to."""
