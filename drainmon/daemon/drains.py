@@ -10,8 +10,8 @@ from drainmon.daemon.node import Node, Spawn
 from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, remaining
-from drainmon.pods.pod import Pod, PodKey
 from drainmon.drain.statistics import DrainStatistics
+from drainmon.pods.pod import Pod, PodKey
 
 RECORDS_KEPT = 1000
 

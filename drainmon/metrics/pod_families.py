@@ -33,7 +33,7 @@ ACCEPTED = """\
 
 def labels_of(pod: Pod) -> Labels:
     """What a pod is called in every sample of it."""
-    return "", pod.label
+    return pod.identity.namespace, pod.identity.name or pod.label
 
 
 def by_labels(

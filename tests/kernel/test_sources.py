@@ -107,8 +107,8 @@ async def test_client_closes_first(scene: Scene) -> None:
 
 async def test_all_pods_are_counted_at_once(scene: Scene) -> None:
     one = scene.pod
-    two_ports = Pod(2, one.netns, "2", one.processes, frozenset({PORT, PORT + 1}))
-    unused = Pod(3, one.netns, "3", one.processes, frozenset({PORT + 1}))
+    two_ports = Pod(2, one.netns, one.identity, one.processes, frozenset({PORT, PORT + 1}))
+    unused = Pod(3, one.netns, one.identity, one.processes, frozenset({PORT + 1}))
     with scene.pair.listen() as listener:
         kept = scene.pair.connect(listener)
 

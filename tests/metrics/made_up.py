@@ -7,6 +7,7 @@ from drainmon.drain.report import DrainRecord
 from drainmon.drain.statistics import DrainStatistics
 from drainmon.model.ledger import Counts
 from drainmon.model.tcp import TcpState
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +22,10 @@ def program(name: str) -> str:
     return str(found)
 
 
-def pod(number: int, label: str) -> Pod:
-    return Pod(number, number, label, (), frozenset({80}))
+def pod(number: int, name: str, namespace: str = "") -> Pod:
+    """A pod that its container's ID names, or, with a namespace, Kubernetes."""
+    who = Identity(namespace, name) if namespace else Identity(container_id=name)
+    return Pod(number, number, who, (), frozenset({80}))
 
 
 @dataclass
@@ -66,12 +69,16 @@ class MadeUpDrains:
 
 def full_node() -> MadeUpNode:
     """A node with something to tell of everything."""
+    busy = {TcpState.ESTABLISHED: 3, TcpState.FIN_WAIT1: 1}
     return MadeUpNode(
         live=[
-            (pod(1, "web-0"), Counts({TcpState.ESTABLISHED: 3, TcpState.FIN_WAIT1: 1}, 1234)),
-            (pod(2, "netns-4026532001"), Counts()),
+            (
+                pod(1, "web-0", "shop"),
+                Counts(busy, 1234),
+            ),
+            (Pod(2, 4026532001, Identity(), (), frozenset()), Counts()),
         ],
-        gone=[(pod(3, "web-1"), Counts({TcpState.FIN_WAIT1: 7}, 99))],
+        gone=[(pod(3, "web-1", "shop"), Counts({TcpState.FIN_WAIT1: 7}, 99))],
         source_name="bcc",
         refused_sources={"core": "cannot load drainmon.bpf.o: the kernel has no BTF"},
         drift=2,

@@ -7,8 +7,8 @@ from drainmon.daemon.drain_run import DrainRun
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
-from drainmon.pods.identity import Identity
 from drainmon.drain.report import DrainRecord
+from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 

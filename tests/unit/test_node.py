@@ -125,6 +125,8 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    thread_time = monotonic
+
 
 class KnownPods(Registry):
     """A scan finds what the test says."""
@@ -135,11 +137,11 @@ class KnownPods(Registry):
         self.scan()
 
     def scan(self) -> None:
-        self._pods = {pod.netns: pod for pod in self.found}
+        self._pods = {pod.key: pod for pod in self.found}
 
 
-WEB = Pod(1, 1, "web", (), frozenset({80}))
-API = Pod(2, 2, "api", (), frozenset({80}))
+WEB = Pod(1, 1, Identity(name="web"), (), frozenset({80}))
+API = Pod(2, 2, Identity(name="api"), (), frozenset({80}))
 
 
 def known(monkeypatch: pytest.MonkeyPatch, *pods: Pod) -> tuple[Node, CountingSource, KnownPods]:
@@ -156,7 +158,7 @@ async def test_all_pods_are_read_for_a_twentieth_of_the_time(
 ) -> None:
     node, source, _ = known(monkeypatch, WEB, API)
     source.takes = 0.5
-    assert [(pod.label, counts.accepted) for pod, counts in await node.all_counts()] == [
+    assert [(pod.identity.name, counts.accepted) for pod, counts in await node.all_counts()] == [
         ("api", 1),
         ("web", 2),
     ]
@@ -170,7 +172,8 @@ async def test_all_pods_are_read_for_a_twentieth_of_the_time(
 async def test_who_asks_for_all_pods_at_once_shares_the_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    node, source, _ = known(monkeypatch, *(Pod(n, n, f"{n}", (), frozenset()) for n in range(50)))
+    pods = (Pod(n, n, Identity(), (), frozenset()) for n in range(50))
+    node, source, _ = known(monkeypatch, *pods)
     source.takes = 0.001
     first, second = await asyncio.gather(node.all_counts(), node.all_counts())
     assert first is second
@@ -184,7 +187,7 @@ async def test_a_pod_that_is_gone_is_told_for_five_minutes(monkeypatch: pytest.M
     registry.found = [API]
     await node.scan()
     # Asked once more: somebody may have come since.
-    assert [(pod.label, last.accepted) for pod, last in node.departed()] == [("web", 3)]
+    assert [(pod.identity.name, last.accepted) for pod, last in node.departed()] == [("web", 3)]
     source.clock.now += 300.0
     assert len(node.departed()) == 1
     source.clock.now += 0.1
@@ -207,6 +210,6 @@ async def test_a_namespace_that_is_another_pods_by_now_is_not_asked(
 ) -> None:
     node, _, registry = known(monkeypatch, WEB)
     await node.all_counts()
-    registry.found = [Pod(3, WEB.netns, "other", (), frozenset({80}))]
+    registry.found = [Pod(3, WEB.netns, Identity(name="other"), (), frozenset({80}))]
     await node.scan()
-    assert [(pod.label, last.accepted) for pod, last in node.departed()] == [("web", 1)]
+    assert [(pod.identity.name, last.accepted) for pod, last in node.departed()] == [("web", 1)]

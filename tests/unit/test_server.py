@@ -248,7 +248,7 @@ async def test_metrics(daemon: Daemon) -> None:
     ):
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         lines = (await response.text()).splitlines()
-    assert 'drainmon_in_flight{namespace="",pod="web"} 2' in lines
+    assert 'drainmon_in_flight{namespace="shop",pod="web-7d4b9"} 2' in lines
     assert 'drainmon_source_info{source="fake"} 1.0' in lines
 
 
