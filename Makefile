@@ -50,6 +50,10 @@ bench-churn: build ## a million connections, a daemon killed twice: counters, sn
 bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
 	$(BIN)/python -m bench.procfs
 
+.PHONY: bench-scrape
+bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
+	$(BIN)/python -m bench.scrape
+
 .PHONY: lint
 lint: build ## formats, types, import rule
 	$(BIN)/ruff format --check .

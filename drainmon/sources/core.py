@@ -12,7 +12,6 @@ from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import (
     PORT_COUNTERS,
     SOCKET_RECORD,
-    STATE_SLOTS,
     EventKind,
     LostPlace,
     PortCounters,
@@ -27,8 +26,8 @@ from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import AT_ONCE, Listeners, Place
 
 _STATES = {int(state): state for state in TcpState}
-_SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(STATE_SLOTS)]
-"""The state of each slot of the counters; those of no state are never used."""
+_SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
+"""The state of each slot of the counters that is a state's; the first is unused."""
 
 
 class CoreSource:
