@@ -86,6 +86,12 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
         help="log from this level on (default info)",
     )
+    daemon.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default=environment.get("DRAINMON_LOG_FORMAT") or logs.default_format(sys.stderr),
+        help="one JSON object a line, or text (default: text on a terminal, else json)",
+    )
     views.add_parsers(commands, common, environment)
     check = commands.add_parser(
         "check",
@@ -148,7 +154,9 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
 
     if arguments.log_level not in LEVELS:
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
-    logs.set_up(arguments.log_level)
+    if arguments.log_format not in logs.FORMATS:
+        raise OSError(f"cannot log as {arguments.log_format!r}: not one of {logs.FORMATS}")
+    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
     if arguments.source not in SOURCES:
         raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")

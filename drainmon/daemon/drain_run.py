@@ -100,9 +100,9 @@ class DrainRun:
             while self.drain.demands:
                 await self._act()
                 self._publish()
-        except Exception as error:
+        except Exception:
             self.record.result = "failed"
-            log.exception("cannot drain: %s", error, extra={"pod": self._pod.label})
+            log.exception("drain failed", extra={"pod": self._pod.label})
 
     def _end(self) -> None:
         if self.drain.phase in ENDED:
@@ -163,8 +163,8 @@ class DrainRun:
         try:
             await self._rescan()
             note = await roll(self._pod, self._verify)
-        except Exception as error:
-            log.exception("cannot roll: %s", error, extra={"pod": self._pod.label})
+        except Exception:
+            log.exception("roll failed", extra={"pod": self._pod.label})
         self.drain.rolled(began, note)
         self._awake.set()
 

@@ -35,6 +35,11 @@ class Drains:
         self._records = Records()
         self.statistics = DrainStatistics()
 
+    @property
+    def running(self) -> int:
+        """How many drains are in progress."""
+        return sum(not run.ended for run in self._runs.values())
+
     def records(self) -> Iterator[DrainRecord]:
         """Drains that run or have ended, the latest first."""
         return self._records.latest()
@@ -75,9 +80,7 @@ class Drains:
 
     def _ended(self, run: DrainRun) -> None:
         self._records.end(run.number)
-        record = run.record
-        if record.result:
-            self.statistics.add(record.result, record.seconds, record.last_arrival)
+        self.statistics.add(run.record)
 
 
 async def _follow(run: DrainRun, demand: Demand) -> AsyncGenerator[dict[str, Any], None]:

@@ -43,7 +43,7 @@ async def roll(pod: Pod, verify: Callable[[], None]) -> str:
         return "nginx starts no new workers, see its error log"
     for worker in old:
         _try(verify, pod, worker, signal.SIGQUIT)
-    log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
+    log.warning("nginx ignored SIGHUP", extra={"pod": pod.label})
     return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
 
 
@@ -71,6 +71,6 @@ def _try(
         verify()
         send(process, number, pod)
     except OSError as error:
-        log.warning("cannot signal nginx: %s", error, extra={"nginx_pid": process.pid})
+        log.warning("cannot signal nginx", extra={"nginx_pid": process.pid, "error": str(error)})
         return False
     return True

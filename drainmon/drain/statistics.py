@@ -5,11 +5,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from drainmon.drain.report import DrainRecord
+
 RESULTS = ("drained", "deadline", "gone", "abandoned", "failed")
 """How a drain can end."""
 
-TOLD = frozenset({"drained", "deadline"})
-"""Ends that a caller was told; the others were cut short, by nginx's end or the caller's."""
+WHOLE = frozenset({"drained", "deadline"})
+"""Ends of drains that took their time; the others were cut short."""
 
 SECONDS_BOUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12.5, 15, 20, 25, 30, 45, 60, 90, 120, 300, 600)
 
@@ -42,18 +44,27 @@ class Histogram:
 class DrainStatistics:
     """`results` counts drains by how they ended, `seconds` how long those took whose end was told
     to a caller, `last_arrival` how many seconds after the drain's start its last connection came,
-    for those in which one came."""
+    for those in which one came. `late` counts those in which it came after min_wait, `unsettled`
+    those that ended before a quiet period was over: what came next was refused."""
 
     def __init__(self) -> None:
         self.results = dict.fromkeys(RESULTS, 0)
         self.seconds = Histogram(SECONDS_BOUNDS)
         self.last_arrival = Histogram(LAST_ARRIVAL_BOUNDS)
+        self.late = 0
+        self.unsettled = 0
 
-    def add(self, result: str, seconds: float, last_arrival: float | None) -> None:
-        """A drain has ended; both times in seconds since its start."""
-        self.results[result] += 1
-        if result not in TOLD:
+    def add(self, record: DrainRecord) -> None:
+        """A drain has ended."""
+        if record.result is None:
+            raise ValueError("cannot add up a drain that runs")
+        self.results[record.result] += 1
+        if record.result not in WHOLE:
             return
-        self.seconds.observe(seconds)
-        if last_arrival is not None:
-            self.last_arrival.observe(last_arrival)
+        self.seconds.observe(record.seconds)
+        if record.last_arrival is not None:
+            self.last_arrival.observe(record.last_arrival)
+            self.late += record.last_arrival > record.min_wait
+            # Times are rounded to a millisecond each.
+            calm = record.seconds - record.last_arrival + 0.002
+            self.unsettled += calm < record.quiet

@@ -43,7 +43,7 @@ class Node(Protocol):
 class Metrics(Protocol):
     """The figures for Prometheus."""
 
-    def text(self) -> bytes: ...
+    async def text(self) -> bytes: ...
 
 
 class Drains(Protocol):

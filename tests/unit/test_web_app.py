@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from drainmon.metrics.collector import Exposition
+from drainmon.metrics.exposition import Exposition
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
@@ -40,7 +40,7 @@ class Web:
         self.connections = tcp_site.Connections(self.clock)
 
     async def start(self) -> None:
-        metrics = Exposition(self.node)
+        metrics = Exposition(self.node, FakeDrains())
         app = make_web_app(self.node, FakeDrains(), metrics, self.connections, Gate(["node7"]))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
