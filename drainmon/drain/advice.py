@@ -14,7 +14,7 @@ from math import ceil, inf
 from typing import Any, Protocol
 
 from drainmon.drain.policy import Policy
-from drainmon.drain.statistics import RESULTS, TOLD
+from drainmon.drain.statistics import RESULTS, WHOLE
 
 ENOUGH = 20
 """Drains below which nothing can be told."""
@@ -113,7 +113,7 @@ def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
         if result not in results:
             raise ValueError(f"a drain record has the result {result!r:.40}")
         results[result] += 1
-        if result not in TOLD:
+        if result not in WHOLE:
             continue
         took, settled = _seconds(record.get("seconds")), _settled(record.get("phases"))
         last = record.get("last_arrival")

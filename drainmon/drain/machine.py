@@ -88,12 +88,12 @@ class Drain:
         self._looks_after_wake = False
         self._promising = False
         self._doubted = False
-        self._last = self.join(policy, started)
+        self._left = self.join(policy, started)
 
     @property
-    def lasting(self) -> Demand:
-        """What the caller wants that waits the longest, or was the last to wait."""
-        return max(self.demands, key=lambda demand: demand.deadline, default=self._last)
+    def last_caller(self) -> Demand:
+        """Who waits the longest; when nobody does, who left last."""
+        return max(self.demands, key=lambda demand: demand.deadline, default=self._left)
 
     def join(self, policy: Policy, started: float) -> Demand:
         """One more caller, whose time counts from `started`. Who has waited since before the daemon
@@ -109,7 +109,7 @@ class Drain:
         """A caller waits no more: what it wanted does not count any longer."""
         if demand in self.demands:
             self.demands.remove(demand)
-            self._last = demand
+            self._left = demand
 
     def expire(self, demand: Demand) -> None:
         """A caller's time is over, whatever there is still to do."""

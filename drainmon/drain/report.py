@@ -57,13 +57,12 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `min_wait` and `quiet` are the longest that was asked for. `peak_by_state` is of the
-    moment with the most connections in flight, `by_state` of the end. `result` is None while it
-    runs, else what the last caller was told, or abandoned (nobody waits any more), gone (nginx has
-    ended, and nobody waits), failed (the daemon could not go on). `remaining` are, at a deadline,
-    the first of those in flight. `reason` says what it waits for, or how it ended; `timeout` is the
-    last caller's deadline. What is not known of Kubernetes' namespace, name and pod UID is
-    empty."""
+    since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for.
+    `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
+    `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
+    any more), gone (nginx has ended, and nobody waits), failed (the daemon could not go on);
+    `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
+    those in flight. What is not known of Kubernetes' namespace, name and pod UID is empty."""
 
     pod: str
     netns: int
@@ -94,6 +93,7 @@ class DrainRecord:
         for demand in drain.demands:
             self.min_wait = max(self.min_wait, round(demand.min_wait_until - drain.started, 3))
             self.quiet = max(self.quiet, demand.policy.quiet)
+            self.timeout = max(self.timeout, round(demand.deadline - drain.started, 3))
         if drain.snapshot is not None:
             self.in_flight = len(drain.in_flight)
             self.by_state = format_states(drain.snapshot.by_state())
@@ -104,7 +104,6 @@ class DrainRecord:
         if self.arrivals and last > drain.started:
             self.last_arrival = round(last - drain.started, 3)
         self.rolls = [round(roll - drain.started, 3) for roll in drain.rolls]
-        self.reason = drain.reason(drain.lasting, now)
-        self.timeout = round(drain.lasting.deadline - drain.started, 3)
+        self.reason = drain.reason(drain.last_caller, now)
         self.seconds = round(now - drain.started, 3)
         self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []

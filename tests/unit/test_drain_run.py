@@ -65,11 +65,11 @@ async def test_what_fails_is_a_failed_drain() -> None:
 class Renumbered(Held):
     """The pod was forgotten before it was held, and found again."""
 
-    async def scan(self) -> None:
-        pass
-
     async def counts(self, pod: Pod) -> Counts:
         return Counts()
+
+    async def scan(self) -> None:
+        pass
 
     def get(self, key: PodKey) -> Pod:
         return replace(POD, number=2)
@@ -77,7 +77,7 @@ class Renumbered(Held):
 
 async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
     node = Renumbered()
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()), print)
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()), lambda _: None)
     run.begin(asyncio.create_task)
     await run.changed(10)
     assert node.unwatched == [1, 2]
