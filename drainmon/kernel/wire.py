@@ -9,6 +9,7 @@ import struct
 from enum import IntEnum, IntFlag
 
 STATE_SLOTS = 16
+PROCESS_NAME = 16
 
 
 class PortKey(ctypes.Structure):
@@ -28,6 +29,7 @@ class PortCounters(ctypes.Structure):
         ("netns_cookie", ctypes.c_uint64),
         ("accepted", ctypes.c_uint64),
         ("last_accept_ns", ctypes.c_uint64),
+        ("probes", ctypes.c_uint64),
         ("by_state", ctypes.c_int64 * STATE_SLOTS),
     )
 
@@ -38,6 +40,34 @@ class Control(ctypes.Structure):
     _fields_ = (
         ("seeded", ctypes.c_uint32),
         ("watching", ctypes.c_uint32),
+        ("probing", ctypes.c_uint32),
+        ("ignoring", ctypes.c_uint32),
+        ("host_netns", ctypes.c_uint32 * 2),
+    )
+
+
+class ProcessName(ctypes.Structure):
+    """struct process_name: key of the map `probing_processes`."""
+
+    _fields_ = (("bytes", ctypes.c_char * PROCESS_NAME),)
+
+
+class Handshake(ctypes.Structure):
+    """struct handshake: key of the map `handshakes`."""
+
+    _fields_ = (
+        ("accepting", ctypes.c_uint32),
+        ("connecting", ctypes.c_uint32),
+    )
+
+
+class PeerKey(ctypes.Structure):
+    """struct peer_key: key of the map `ignored_peers`."""
+
+    _fields_ = (
+        ("bits", ctypes.c_uint32),
+        ("netns", ctypes.c_uint32),
+        ("address", ctypes.c_uint8 * 16),
     )
 
 
@@ -57,6 +87,12 @@ class Connection(ctypes.Structure):
         ("state", ctypes.c_uint8),
         ("pad", ctypes.c_uint8),
     )
+
+
+class CountedAs(IntEnum):
+    """enum counted_as: in place of a state."""
+
+    PROBE = 13
 
 
 class EventKind(IntEnum):
@@ -84,6 +120,7 @@ class LostPlace(IntEnum):
     CONNECTION = 1
     EVENT = 2
     CHANGE = 3
+    PROBE = 4
 
 
 class RecordFlag(IntFlag):
@@ -92,6 +129,7 @@ class RecordFlag(IntFlag):
     IPV6 = 1
     TIMEWAIT = 2
     REQUEST = 4
+    PROBE = 8
 
 
 class SocketRecord(ctypes.Structure):

@@ -6,7 +6,7 @@ import time
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import SOCKET_RECORD, EventKind, LostPlace, RecordFlag
+from drainmon.kernel.wire import SOCKET_RECORD, CountedAs, EventKind, LostPlace, RecordFlag
 from drainmon.model.ledger import Counts, total
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
@@ -75,7 +75,7 @@ class CoreSource:
                     continue
                 if inode not in listening:
                     listening[inode] = _listening(living[inode])
-                if port not in listening[inode] and not self._counts(inode, port).by_state:
+                if port not in listening[inode] and not self._connections(inode, port):
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
@@ -96,7 +96,12 @@ class CoreSource:
             if counters.by_state[number]
         }
         last = counters.last_accept_ns / 1e9 or self._since
-        return Counts(by_state, counters.accepted, last)
+        probes = max(0, counters.by_state[CountedAs.PROBE])
+        return Counts(by_state, counters.accepted, last, probes, counters.probes)
+
+    def _connections(self, inode: int, port: int) -> bool:
+        counts = self._counts(inode, port)
+        return bool(counts.by_state or counts.probes)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self._must_count(pod)
@@ -194,5 +199,6 @@ class Records:
                         idle_out / 1e3,
                         opened_ns / 1e9 if opened_ns else None,
                         bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
+                        bool(flags & RecordFlag.PROBE),
                     )
                 )
