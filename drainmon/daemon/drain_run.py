@@ -5,13 +5,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from drainmon.daemon.node import Node, Spawn
 from drainmon.daemon.roll import roll
 from drainmon.drain.machine import ENDED, Action, Drain, Phase
 from drainmon.drain.report import DrainRecord, progress
+from drainmon.model.ignored import NOTHING
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
@@ -90,6 +91,7 @@ class DrainRun:
         self._node.registry.release(self._pod.key)
         self._place.close()
         with contextlib.suppress(OSError):  # a source that does not work any more
+            self._node.ignore(self._pod, NOTHING)
             self._node.unwatch(self._pod)
         self._publish()
         log.info("drain ended", extra={"drain": asdict(self.record)})
@@ -109,6 +111,7 @@ class DrainRun:
 
     async def _look(self) -> None:
         self._refresh()
+        self._node.ignore(self._pod, self.drain.policy.ignored)
         # Watch first: a change during the snapshot must wake again.
         self._wake.clear()
         self._node.watch(self._pod, self._wake.set)
@@ -119,8 +122,8 @@ class DrainRun:
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)
         if self._accepted is not None:  # another source's count begins anew
-            self.record.arrivals += max(0, counts.accepted - self._accepted)
-        self._accepted = counts.accepted
+            self.record.arrivals += max(0, counts.arrivals - self._accepted)
+        self._accepted = counts.arrivals
         self.drain.arrived(counts.last_accept)
         return counts
 
@@ -147,9 +150,12 @@ class DrainRun:
         self._refresh()
 
     def _refresh(self) -> None:
-        before, self._pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
+        """The pod as it is now, without the ports that the drain ignores."""
+        before, pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
+        self._pod = replace(pod, ports=pod.ports - self.drain.policy.ignored.ports)
         if before.number != self._pod.number:  # it was forgotten before it was held
             with contextlib.suppress(OSError):  # a source that does not work any more
+                self._node.ignore(before, NOTHING)
                 self._node.unwatch(before)
 
     async def _sleep(self, until: float) -> None:

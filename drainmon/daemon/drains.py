@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from drainmon.daemon.drain_run import DrainRun, Verify
@@ -10,6 +11,7 @@ from drainmon.daemon.node import Node, Spawn
 from drainmon.drain.machine import Drain, Phase
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, remaining
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.pod import Pod, PodKey
 
 RECORDS_KEPT = 1000
@@ -25,11 +27,13 @@ DEADLINE_GRACE = 0.03
 
 
 class Drains:
-    """Begins drains, lets callers follow them, ends those that nobody follows."""
+    """Begins drains, lets callers follow them, ends those that nobody follows. What `ignored` says
+    is ignored by them all."""
 
-    def __init__(self, node: Node, spawn: Spawn) -> None:
+    def __init__(self, node: Node, spawn: Spawn, ignored: Ignored = NOTHING) -> None:
         self._node = node
         self._spawn = spawn
+        self._ignored = ignored
         self._runs: dict[PodKey, DrainRun] = {}
         self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
 
@@ -46,6 +50,7 @@ class Drains:
         progress, the last one with `result`; none has it when the drain failed. Raises OSError
         when the process is gone.
         """
+        policy = replace(policy, ignored=policy.ignored | self._ignored)
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
         if run is None or run.ended:

@@ -78,6 +78,7 @@ class Drain:
         self.snapshot: Snapshot | None = None
         self.in_flight = InFlight()
         self.tally = Tally()
+        self._harmless = 0
         self.last_arrival: float | None = None
         self.rolls: list[float] = []
         self._note = ""
@@ -100,14 +101,15 @@ class Drain:
             quiet=max(mine.quiet, policy.quiet),
             exit_at=min(mine.exit_at, policy.exit_at),
             roll=mine.roll or policy.roll,
+            ignored=mine.ignored & policy.ignored,
         )
 
     def woke(self, in_flight: int) -> None:
         """Something changed on the pod's ports. `in_flight` is what the counters say now, never
-        used connections included: when that is few enough, it is worth looking at once, unless
-        they have been wrong about that already."""
+        used and ignored connections included: when that is few enough, it is worth looking at
+        once, unless they have been wrong about that already."""
         self._woken = True
-        few = in_flight - self.tally.never_used <= self.policy.exit_at
+        few = in_flight - self._harmless <= self.policy.exit_at
         self._doubted = few and self._doubted
         self._promising = few and not self._doubted
 
@@ -120,10 +122,12 @@ class Drain:
         """A snapshot that `step` asked for."""
         # From a pass in parts one socket may be missing, from two in a row not the same one.
         few_before = self.snapshot is not None and self._few()
-        self.snapshot = snapshot
+        counted = snapshot.tally.counted_in_flight
+        self.snapshot = snapshot = snapshot.without(self.policy.ignored)
         self.in_flight = snapshot.in_flight()
         self._seen_few = self._few() and (few_before or not snapshot.in_parts)
         self.tally = snapshot.tally
+        self._harmless = counted - len(self.in_flight)
         if self._promising and not self._few():
             self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from drainmon.model.ignored import NOTHING, Ignored
+
 LONGEST = 1e6
 """The largest value of any option; in seconds some eleven days."""
 
@@ -14,8 +16,8 @@ class Policy:
     in any case, for the news of the pod's end to reach its last client. quiet: how long no new
     connection may have arrived. exit_at: how many connections in flight are few enough. roll:
     whether nginx's workers are replaced so that idle connections close. elapsed: how much of the
-    timeout is spent already, by a caller who begins again. Raises ValueError
-    "cannot drain: why" for values out of range.
+    timeout is spent already, by a caller who begins again. ignored: connections that neither are
+    in flight nor disturb the quiet. Raises ValueError "cannot drain: why" for values out of range.
     """
 
     timeout: float = 25.0
@@ -24,10 +26,13 @@ class Policy:
     exit_at: int = 0
     roll: bool = True
     elapsed: float = 0.0
+    ignored: Ignored = NOTHING
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.type is Ignored:
+                continue
             if field.type is bool:
                 if not isinstance(value, bool):
                     raise ValueError(f"cannot drain: {field.name} is not true or false: {value!r}")

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 
 NEVER_USED_AFTER = 2.0
@@ -91,6 +92,11 @@ class Tally:
         """How many connections still have something to lose."""
         return self.in_flight_by_state().total()
 
+    @property
+    def counted_in_flight(self) -> int:
+        """The same as counters have it, which know of no use."""
+        return self.in_flight + self.never_used
+
 
 def count(sockets: Iterable[Socket]) -> Tally:
     """The tally of a list of sockets."""
@@ -153,6 +159,13 @@ class Snapshot:
     def tally(self) -> Tally:
         """The sockets, counted."""
         return self.counted or count(self.sockets)
+
+    def without(self, ignored: Ignored) -> "Snapshot":
+        """The same, had there never been the connections that are ignored."""
+        if not ignored:
+            return self
+        kept = (s for s in self.sockets if not ignored.covers(s.local_port, s.remote))
+        return replace(self, sockets=tuple(kept), counted=None)
 
     def by_state(self) -> Counter[TcpState]:
         """How many sockets are in each state, those of probes apart."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import logging
 import time
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import SOCKET_RECORD, CountedAs, EventKind, LostPlace, RecordFlag
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts, total
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
@@ -14,6 +16,8 @@ from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import Listeners, Place
+
+log = logging.getLogger(__name__)
 
 _STATES = {int(state): state for state in TcpState}
 
@@ -26,8 +30,15 @@ class CoreSource:
     longest_pause = 1.0
     announces = True
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        probe_processes: tuple[str, ...],
+        host: frozenset[int],
+    ) -> None:
         self._listeners = listeners
+        self._probe_processes = probe_processes
+        self._host = host
         self._conntrack = Conntrack(self._on_event)
         self._since = time.monotonic()
         self._watching: dict[tuple[int, int], set[int]] = {}
@@ -48,6 +59,8 @@ class CoreSource:
 
     async def start(self) -> None:
         def body() -> None:
+            if self._probe_processes and self._host:
+                self._conntrack.find_probes(self._host, self._probe_processes)
             for fd in open_namespaces():
                 netns.call_in(fd, self._conntrack.read_snapshot)
             self._conntrack.set_seeded()
@@ -136,6 +149,12 @@ class CoreSource:
         for port in pod.ports:
             self._watching.setdefault((pod.netns, port), set()).add(pod.number)
             self._conntrack.watch(pod.netns, port)
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        try:
+            self._conntrack.ignore(pod.netns, ignored.prefixes())
+        except OSError as error:
+            log.warning("some peers count as arrivals: %s", error, extra={"pod": pod.label})
 
     def unwatch(self, pod: Pod) -> None:
         for port in pod.ports:

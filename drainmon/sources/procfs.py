@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.discovery import live_namespaces
@@ -18,6 +19,7 @@ from drainmon.procfs import net_files, process
 from drainmon.procfs.net_snmp import parse_passive_opens
 from drainmon.procfs.net_tcp import find_rows
 from drainmon.sources.base import Listeners, Place
+from drainmon.sources.ignored_arrivals import IgnoredArrivals
 from drainmon.sources.sightings import Look, Sightings
 
 LOOK_SHARE = 20
@@ -90,6 +92,9 @@ class ProcfsSource:
     def watch(self, pod: Pod) -> None:
         """Nothing: changes are found by looking."""
 
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        self._watcher(pod).ignore(ignored)
+
     def unwatch(self, pod: Pod) -> None:
         """Nothing."""
 
@@ -120,6 +125,12 @@ class _Watcher:
         self._ports: frozenset[int] = frozenset()
         self._sightings = Sightings()
         self._opens_before: int | None = None
+        self._opens = 0
+        self._ignored: IgnoredArrivals | None = None
+
+    def ignore(self, ignored: Ignored) -> None:
+        """For looks that begin later."""
+        self._ignored = IgnoredArrivals(ignored) if ignored else None
 
     def outdated(self, pod: Pod, interval: float) -> bool:
         """Whether the last look is older than `interval`, or was for other ports."""
@@ -143,6 +154,9 @@ class _Watcher:
             size = 0
             for piece in net_files.read_rows(table):
                 look.add(find_rows(piece, pod.ports), time.monotonic())
+                if self._ignored:
+                    ports = pod.ports | self._ignored.ignored.ports
+                    self._ignored.add(find_rows(piece, ports))
                 size += len(piece)
             in_parts |= size > net_files.PAGE
         # Read behind the sockets: who comes in between is at least an arrival.
@@ -167,8 +181,12 @@ class _Watcher:
 
     def _count(self, snapshot: Snapshot, opens: int) -> None:
         if self._opens_before is None:
-            self._opens_before = opens
+            self._opens_before = self._opens = opens
         accepted, last = opens - self._opens_before, self.counts.last_accept
-        if last is None or accepted > self.counts.accepted:
+        arrivals = opens - self._opens
+        if self._ignored:
+            arrivals = self._ignored.arrivals(arrivals, snapshot.finished)
+        if last is None or arrivals:
             last = snapshot.finished
+        self._opens = opens
         self.counts = Counts(snapshot.tally.connections, accepted, last)
