@@ -56,13 +56,19 @@ static enum look take_arrivals(struct snapshot *snapshot, struct text *why)
 	return LOOK_FAILED;
 }
 
-enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports, millis stop_at,
-			  struct text *why)
+/* Looks that may pass over a connection before it counts as a new one: 5 s at the least. */
+enum { IGNORED_KEPT = 50 };
+
+enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
+			  const struct ignored *ignored, millis stop_at, struct text *why)
 {
-	static struct silent silent;
+	static struct known silent, ignored_known;
 	memset(snapshot, 0, sizeof(*snapshot));
-	silent_look(&silent);
+	known_look(&silent, 0);
+	known_look(&ignored_known, IGNORED_KEPT);
 	snapshot->silent = &silent;
+	snapshot->ignored_known = &ignored_known;
+	snapshot->ignored = ignored;
 	snapshot->taken = clock_now();
 	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
 	enum look look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);

@@ -1,7 +1,7 @@
 #ifndef DRAINMON_SETTLE_H
 #define DRAINMON_SETTLE_H
 
-#include "text.h"
+#include "ignored.h"
 
 struct policy {
 	millis timeout;
@@ -9,6 +9,7 @@ struct policy {
 	millis quiet;
 	uint64_t exit_at;
 	bool roll;
+	const struct ignored *ignored;
 };
 
 /* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */

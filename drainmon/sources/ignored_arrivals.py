@@ -6,6 +6,7 @@ and goes between two looks, closed by its client, cannot, and counts as an arriv
 monotonic seconds.
 """
 
+import math
 from collections.abc import Iterable
 
 from drainmon.model.ignored import Ignored
@@ -28,7 +29,7 @@ class IgnoredArrivals:
         self.ignored = ignored
         self._known: dict[_Ends, float] | None = None
         self._seen: set[_Ends] = set()
-        self._told = 0
+        self._told: float = 0
 
     def add(self, rows: Iterable[bytes]) -> None:
         """Rows of `find_rows` of the look that is under way."""
@@ -48,10 +49,14 @@ class IgnoredArrivals:
         """The look is over: how many of so many new passive opens may have been by others. Those of
         the first look are all."""
         seen, self._seen = self._seen, set()
-        before = {} if self._known is None else self._known
-        new = 0 if self._known is None else len(seen - before.keys())
-        kept = {ends: since for ends, since in before.items() if now - since <= KNOWN_FOR}
+        if self._known is None:
+            self._known = dict.fromkeys(seen, now)
+            self._told = math.inf
+            return opens
+        new = len(seen - self._known.keys())
+        kept = {ends: last for ends, last in self._known.items() if now - last <= KNOWN_FOR}
         self._known = kept | dict.fromkeys(seen, now)
         # The opens are read behind the rows: those told the last time may be of the rows new now.
-        self._told = max(0, opens - max(0, new - self._told))
-        return self._told
+        told = int(max(0, opens - max(0, new - self._told)))
+        self._told = told
+        return told

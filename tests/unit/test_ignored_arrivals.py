@@ -25,6 +25,7 @@ class World:
         self.arrivals = IgnoredArrivals(Ignored.parse(["10.0.0.0/24"], ["9113"]))
         self.now = 100.0
         self.look(0)
+        self.look(0)
 
     def look(self, opens: int, *rows: Row, pause: float = 0.5) -> int:
         self.now += pause
