@@ -1,17 +1,14 @@
 /* Which passive opens disturb the quiet. Pure. */
 #include "arrivals.h"
 
-void arrivals_add(struct arrivals *arrivals, uint64_t opens, uint64_t ignored_new)
+void arrivals_add(struct arrivals *arrivals, uint64_t before, uint64_t opens, uint64_t ignored_new)
 {
-	/* The opens are read behind the rows: those told the last time may be of the rows new now,
-	 * and of the rows of the first look nobody knows when they came. */
-	uint64_t new = arrivals->counted ? opens - arrivals->opens : 0;
-	uint64_t told = arrivals->told;
-	uint64_t explained = ignored_new > told ? ignored_new - told : 0;
-	arrivals->told = new > explained ? new - explained : 0;
-	arrivals->others += arrivals->told;
-	if (!arrivals->counted)
-		arrivals->told = UINT64_MAX;
+	uint64_t new = arrivals->counted ? opens - arrivals->opens : 0, during = opens - before;
+	/* Who came while the sockets were read was told as an arrival, and is shown only now. */
+	uint64_t shown = ignored_new > arrivals->late ? ignored_new - arrivals->late : 0;
+	uint64_t told = arrivals->counted && new > shown ? new - shown : 0;
+	arrivals->others += told;
+	arrivals->late = arrivals->counted && told < during ? told : during;
 	arrivals->opens = opens;
 	arrivals->counted = true;
 }

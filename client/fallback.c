@@ -145,7 +145,8 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		return SETTLE_LOOK_AGAIN;
 	fallback->broken = false;
 	fallback->snapshot = snapshot;
-	arrivals_add(&fallback->arrivals, snapshot.arrivals, snapshot.ignored_new);
+	arrivals_add(&fallback->arrivals, snapshot.arrivals_before, snapshot.arrivals,
+		     snapshot.ignored_new);
 	if (!fallback->ports.count && !fallback->ports.any_listener) {
 		/* Whatever the pid file names, it is not who listens here. */
 		fallback->ports.any_listener = true;

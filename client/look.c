@@ -42,15 +42,14 @@ static enum look take_file(const char *path, struct snapshot *snapshot, struct p
 	return look;
 }
 
-/* Read behind the sockets: who arrives in between is at least an arrival. */
-static enum look take_arrivals(struct snapshot *snapshot, struct text *why)
+static enum look take_arrivals(uint64_t *arrivals, struct text *why)
 {
 	static const char path[] = "/proc/net/snmp";
 	static char buffer[16 * 1024];
 	struct span content;
 	if (!proc_read(path, buffer, sizeof(buffer), &content))
 		return failed(path, why);
-	if (procnet_passive_opens(content, &snapshot->arrivals))
+	if (procnet_passive_opens(content, arrivals))
 		return LOOK_DONE;
 	text_add(why, "find PassiveOpens in /proc/net/snmp");
 	return LOOK_FAILED;
@@ -71,9 +70,12 @@ enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
 	snapshot->ignored = ignored;
 	snapshot->taken = clock_now();
 	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
-	enum look look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
+	enum look look = take_arrivals(&snapshot->arrivals_before, why);
+	if (look == LOOK_DONE)
+		look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
 	/* A kernel without IPv6 has no such file. */
 	if (look == LOOK_DONE && access("/proc/net/tcp6", F_OK) == 0)
 		look = take_file("/proc/net/tcp6", snapshot, ports, stop_at, why);
-	return look == LOOK_DONE ? take_arrivals(snapshot, why) : look;
+	/* Behind the sockets: who arrives in between is at least an arrival. */
+	return look == LOOK_DONE ? take_arrivals(&snapshot->arrivals, why) : look;
 }

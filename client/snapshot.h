@@ -26,6 +26,7 @@ struct snapshot {
 	uint64_t sure_rto;    /* see snapshot_sure_rto */
 	uint64_t in_flight;
 	uint64_t by_state[TCP_STATES];
+	uint64_t arrivals_before; /* `arrivals` before the sockets were read */
 	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer
 			    */
 	unsigned seams;    /* how often the reading was interrupted within a file */

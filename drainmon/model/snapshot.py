@@ -71,9 +71,9 @@ class Listener(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """A pod's sockets, counted, those of probes apart: connections by state, minisockets by state, the connections that
-    were never used, and when the youngest connection and the youngest in flight were opened (None
-    when that is not known)."""
+    """A pod's sockets, counted, those of probes apart: connections by state, minisockets by state,
+    the connections that were never used, and when the youngest connection and the youngest in
+    flight were opened (None when that is not known)."""
 
     connections: Mapping[TcpState, int] = field(default_factory=dict)
     minisockets: Mapping[TcpState, int] = field(default_factory=dict)

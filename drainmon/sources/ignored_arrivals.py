@@ -6,7 +6,6 @@ and goes between two looks, closed by its client, cannot, and counts as an arriv
 monotonic seconds.
 """
 
-import math
 from collections.abc import Iterable
 
 from drainmon.model.ignored import Ignored
@@ -26,10 +25,11 @@ class IgnoredArrivals:
     """From look to look."""
 
     def __init__(self, ignored: Ignored) -> None:
-        self.ignored = ignored
+        self.ports = ignored.ports
+        self._ignored = ignored
         self._known: dict[_Ends, float] | None = None
         self._seen: set[_Ends] = set()
-        self._told: float = 0
+        self._late = 0
 
     def add(self, rows: Iterable[bytes]) -> None:
         """Rows of `find_rows` of the look that is under way."""
@@ -43,20 +43,20 @@ class IgnoredArrivals:
         if self._known and (local, remote) in self._known:
             return True
         ends = parse_ends(local, remote)
-        return ends is not None and self.ignored.covers(ends[1], ends[2])
+        return ends is not None and self._ignored.covers(ends[1], ends[2])
 
-    def arrivals(self, opens: int, now: float) -> int:
-        """The look is over: how many of so many new passive opens may have been by others. Those of
-        the first look are all."""
+    def arrivals(self, opens: int, during: int, now: float) -> int:
+        """The look is over: how many of so many new passive opens may have been by others; at the
+        first look all. `during`: how many came since this look began."""
         seen, self._seen = self._seen, set()
         if self._known is None:
             self._known = dict.fromkeys(seen, now)
-            self._told = math.inf
+            self._late = during
             return opens
         new = len(seen - self._known.keys())
         kept = {ends: last for ends, last in self._known.items() if now - last <= KNOWN_FOR}
         self._known = kept | dict.fromkeys(seen, now)
-        # The opens are read behind the rows: those told the last time may be of the rows new now.
-        told = int(max(0, opens - max(0, new - self._told)))
-        self._told = told
+        # Who came while the rows were read was told as an arrival, and is shown only now.
+        told = max(0, opens - max(0, new - self._late))
+        self._late = min(told, during)
         return told

@@ -124,8 +124,7 @@ class _Watcher:
         self._fresh_until = _NEVER
         self._ports: frozenset[int] = frozenset()
         self._sightings = Sightings()
-        self._opens_before: int | None = None
-        self._opens = 0
+        self._opens: int | None = None
         self._ignored: IgnoredArrivals | None = None
 
     def ignore(self, ignored: Ignored) -> None:
@@ -149,20 +148,19 @@ class _Watcher:
         snmp, *tables = place.files
         began = time.monotonic()
         look = Look(self._sightings, began)
+        ignored = self._ignored
+        opens_before = _passive_opens(snmp, pod) if ignored else 0
         in_parts = False
         for table in tables:
             size = 0
             for piece in net_files.read_rows(table):
                 look.add(find_rows(piece, pod.ports), time.monotonic())
-                if self._ignored:
-                    ports = pod.ports | self._ignored.ignored.ports
-                    self._ignored.add(find_rows(piece, ports))
+                if ignored:
+                    ignored.add(find_rows(piece, pod.ports | ignored.ports))
                 size += len(piece)
             in_parts |= size > net_files.PAGE
         # Read behind the sockets: who comes in between is at least an arrival.
-        opens = parse_passive_opens(net_files.read_whole(snmp))
-        if opens is None:
-            raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+        opens = _passive_opens(snmp, pod)
         ended = time.monotonic()
         self._sightings = look.finish(ended)
         snapshot = Snapshot(
@@ -174,19 +172,26 @@ class _Watcher:
             time_wait=look.time_wait,
             counted=self._sightings.tally(),
         )
-        self._count(snapshot, opens)
+        new = opens - self._opens if self._opens is not None else 0
+        if ignored:
+            new = ignored.arrivals(new, opens - opens_before, ended)
+        self._count(snapshot, opens, arrived=new > 0)
         self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
         self._fresh_until = ended + LOOK_SHARE * (ended - began)
         return snapshot
 
-    def _count(self, snapshot: Snapshot, opens: int) -> None:
-        if self._opens_before is None:
-            self._opens_before = self._opens = opens
-        accepted, last = opens - self._opens_before, self.counts.last_accept
-        arrivals = opens - self._opens
-        if self._ignored:
-            arrivals = self._ignored.arrivals(arrivals, snapshot.finished)
-        if last is None or arrivals:
+    def _count(self, snapshot: Snapshot, opens: int, arrived: bool) -> None:
+        if self._opens is None:
+            self._opens = opens
+        accepted, last = self.counts.accepted + opens - self._opens, self.counts.last_accept
+        if last is None or arrived:
             last = snapshot.finished
         self._opens = opens
         self.counts = Counts(snapshot.tally.connections, accepted, last)
+
+
+def _passive_opens(snmp: int, pod: Pod) -> int:
+    opens = parse_passive_opens(net_files.read_whole(snmp))
+    if opens is None:
+        raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+    return opens

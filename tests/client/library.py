@@ -117,12 +117,26 @@ class Library:
         return bool(covers.value)
 
     def arrivals(
-        self, data: bytes, opens: int, peers: str = "", ports: str = "", first: bool = False
+        self,
+        data: bytes,
+        opens: int,
+        during: int = 0,
+        *,
+        peers: str = "",
+        ports: str = "",
+        first: bool = False,
     ) -> int:
-        """How many passive opens one look tells of, ignored ones apart."""
+        """How many passive opens one look tells of, ignored ones apart: of `opens` ever, `during`
+        while it read the table."""
         texts = peers.encode(), ports.encode()
         return int(
-            self._shim.shim_arrivals(*self._bytes(data), *texts, ctypes.c_uint64(opens), first)
+            self._shim.shim_arrivals(
+                *self._bytes(data),
+                *texts,
+                ctypes.c_uint64(opens),
+                ctypes.c_uint64(during),
+                first,
+            )
         )
 
     def number(self, data: bytes) -> int:

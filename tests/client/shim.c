@@ -247,7 +247,7 @@ int shim_peers(const char *list, const uint8_t address[16], int *covers)
 
 /* Begins anew with the first look; how many passive opens this one tells of. */
 uint64_t shim_arrivals(const char *bytes, size_t size, const char *peers, const char *ports_list,
-		       uint64_t opens, int first)
+		       uint64_t opens, uint64_t during, int first)
 {
 	static struct ports ports;
 	static struct known known, silent;
@@ -268,6 +268,6 @@ uint64_t shim_arrivals(const char *bytes, size_t size, const char *peers, const 
 		.silent = &silent, .ignored_known = &known, .ignored = &ignored};
 	snapshot_take(&snapshot, &ports, BYTES);
 	uint64_t before = arrivals.others;
-	arrivals_add(&arrivals, opens, snapshot.ignored_new);
+	arrivals_add(&arrivals, opens - during, opens, snapshot.ignored_new);
 	return arrivals.others - before;
 }

@@ -31,21 +31,26 @@ ROWS = st.builds(
     st.sampled_from([TcpState.SYN_RECV, TcpState.ESTABLISHED, TcpState.TIME_WAIT]),
     st.sampled_from([80, 9113, 4000]),
 )
-LOOKS = st.lists(st.tuples(st.sets(ROWS, max_size=5), st.integers(0, 6)), min_size=1, max_size=8)
+LOOKS = st.lists(
+    st.tuples(st.sets(ROWS, max_size=5), st.integers(0, 6), st.integers(0, 3)),
+    min_size=1,
+    max_size=8,
+)
 
 
 @given(LOOKS)
 def test_client_and_daemon_tell_the_same(
-    library: Library, looks: list[tuple[Iterable[Row], int]]
+    library: Library, looks: list[tuple[Iterable[Row], int, int]]
 ) -> None:
     daemon = IgnoredArrivals(Ignored.parse(PEERS.split(","), [PORTS]))
     total = 0
-    for number, (rows, opens) in enumerate(looks):
-        total += opens if number else 0
+    for number, (rows, opens, during) in enumerate(looks):
+        total += opens if number else 3
         text = table(LISTENER, *rows)
         daemon.add(find_rows(text, frozenset({80, 9113})))
-        expected = daemon.arrivals(opens if number else 0, 100.0)
-        assert library.arrivals(text, total, PEERS, PORTS, first=not number) == expected
+        expected = daemon.arrivals(opens if number else 0, during, 100.0)
+        told = library.arrivals(text, total, during, peers=PEERS, ports=PORTS, first=not number)
+        assert told == expected
 
 
 def test_what_is_ignored_is_not_in_flight_nor_an_arrival(library: Library) -> None:

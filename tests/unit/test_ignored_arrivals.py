@@ -25,12 +25,11 @@ class World:
         self.arrivals = IgnoredArrivals(Ignored.parse(["10.0.0.0/24"], ["9113"]))
         self.now = 100.0
         self.look(0)
-        self.look(0)
 
-    def look(self, opens: int, *rows: Row, pause: float = 0.5) -> int:
+    def look(self, opens: int, *rows: Row, during: int = 0, pause: float = 0.5) -> int:
         self.now += pause
         self.arrivals.add(find_rows(table(*rows), PORTS))
-        return self.arrivals.arrivals(opens, self.now)
+        return self.arrivals.arrivals(opens, during, self.now)
 
 
 def check(number: int, state: TcpState = TcpState.ESTABLISHED) -> Row:
@@ -51,7 +50,6 @@ def test_a_check_that_is_seen_is_no_arrival(world: World) -> None:
 
 def test_others_are_arrivals(world: World) -> None:
     assert world.look(1, OTHER) == 1
-    assert world.look(0, OTHER) == 0
     assert world.look(2, OTHER, check(1), replace(OTHER, remote_port=8)) == 1
 
 
@@ -71,18 +69,22 @@ def test_the_first_look_explains_nothing() -> None:
     world = World.__new__(World)
     world.arrivals = IgnoredArrivals(Ignored.parse(["10.0.0.0/24"]))
     world.now = 0.0
-    assert world.look(1, check(1)) == 1
-    assert world.look(1, check(1), check(2)) == 1  # it may be the first one's
-    assert world.look(1, check(1), check(2), check(3)) == 1
-    assert world.look(0, check(1), check(2), check(3)) == 0
-    assert world.look(1, check(4)) == 0
+    assert world.look(3, check(1), during=1) == 3
+    assert world.look(1, check(1), check(2)) == 1  # it may have come during the first one
+    assert world.look(1, check(1), check(2), check(3)) == 0
 
 
 def test_a_row_explains_no_open_that_was_told_before(world: World) -> None:
-    assert world.look(1) == 1  # counted behind the rows
+    assert world.look(1, during=1) == 1  # counted behind the rows
     assert world.look(1, check(1)) == 1  # so this may be another's
     assert world.look(0, check(1)) == 0
     assert world.look(1, check(1), check(2)) == 0
+
+
+def test_checks_at_every_look_are_no_arrivals(world: World) -> None:
+    assert world.look(1) == 1
+    told = [world.look(1, *map(check, range(number))) for number in range(1, 9)]
+    assert told == [0] * 8
 
 
 def test_a_row_that_was_passed_over_is_not_new(world: World) -> None:
@@ -113,4 +115,5 @@ def test_no_arrival_is_ever_explained_away(looks: list[tuple[set[int], int, bool
         visible = set() if unseen else fresh
         shown |= late | visible
         late = fresh - visible
-        assert world.look(len(fresh) + others, *map(check, shown)) >= others
+        during = len(late)
+        assert world.look(len(fresh) + others, *map(check, shown), during=during) >= others
