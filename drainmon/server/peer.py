@@ -1,5 +1,6 @@
 """Who calls: the kernel's word for it (SO_PEERCRED), never the caller's."""
 
+import contextlib
 import errno
 import os
 import signal
