@@ -75,10 +75,10 @@ struct handshake {
 	__u32 connecting;
 };
 
-/* Who is ignored by the drain of a namespace's pod: an address or, in a trie, a prefix. */
+/* Who is ignored by the drain of a port's pod: an address or, in a trie, a prefix. */
 struct peer_key {
 	__u32 bits; /* that count, of all that follows */
-	__u32 netns;
+	struct port_key port;
 	__u8 address[16]; /* IPv4 ones mapped */
 };
 

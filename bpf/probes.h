@@ -107,7 +107,7 @@ static __always_inline bool is_ignored(const struct port_key *port, const struct
 	if (!control.ignoring)
 		return false;
 	peer.bits = 8 * (sizeof(peer) - sizeof(peer.bits));
-	peer.netns = port->netns;
+	peer.port = *port;
 	copy_remote(peer.address, sk);
 	ignored = bpf_map_lookup_elem(&ignored_peers, &peer);
 	return ignored && *ignored;

@@ -101,11 +101,13 @@ class Conntrack:
         self._set_control()
         self._iterate(self._find_probing_fd, "iter/task_file")
 
-    def ignore(self, inode: int, prefixes: Iterable[Prefix]) -> None:
-        """Passive opens by these peers in a namespace do not count as arrivals; all others do.
-        Raises OSError when there are too many."""
+    def ignore(
+        self, pod: int, inode: int, ports: Iterable[int], prefixes: Iterable[Prefix]
+    ) -> None:
+        """Passive opens by these peers on these ports do not count as arrivals, others of the pod
+        do; `pod` is a number of the caller's. Raises OSError when there are too many."""
         try:
-            self._exemptions.ignore(inode, prefixes)
+            self._exemptions.ignore(pod, inode, ports, prefixes)
         finally:
             if self._control.ignoring != self._exemptions.ignoring:
                 self._control.ignoring = self._exemptions.ignoring

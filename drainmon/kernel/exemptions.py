@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from drainmon.kernel import libbpf
-from drainmon.kernel.wire import PROCESS_NAME, PeerKey, ProcessName
+from drainmon.kernel.wire import PROCESS_NAME, PeerKey, PortKey, ProcessName
 
 LONGEST_NAME = PROCESS_NAME - 1
 """Bytes of a process's name that the kernel keeps."""
@@ -15,7 +15,10 @@ Prefix = tuple[bytes, int, bool]
 """An address in 16 bytes, IPv4 ones mapped; how many of its bits count; whether it is ignored, or
 an exception from a shorter one."""
 
-_NETNS_BITS = 32
+_PORT_BITS = 8 * ctypes.sizeof(PortKey)
+
+_Entry = tuple[int, int, bytes, int]
+"""Netns inode, port, address, bits."""
 
 
 class Exemptions:
@@ -25,7 +28,7 @@ class Exemptions:
         self._lib = lib
         self._processes = processes
         self._peers = peers
-        self._ignored: dict[int, set[tuple[bytes, int]]] = {}
+        self._ignored: dict[int, set[_Entry]] = {}
 
     def add_processes(self, names: Iterable[str]) -> None:
         """Connections of processes with these names are probes' from now on."""
@@ -38,16 +41,22 @@ class Exemptions:
         """Whether any peer is ignored."""
         return bool(self._ignored)
 
-    def ignore(self, inode: int, prefixes: Iterable[Prefix]) -> None:
-        """Ignore the arrivals of these peers in a namespace, and of no others. Raises OSError when
-        there is no room; those that found some are ignored."""
-        wanted = {(address, bits): ignored for address, bits, ignored in prefixes}
-        for address, bits in self._ignored.pop(inode, set()) - wanted.keys():
-            self._delete(_peer_key(inode, address, bits))
-        for (address, bits), ignored in wanted.items():
-            key = _peer_key(inode, address, bits)
-            self._ignored.setdefault(inode, set()).add((address, bits))
-            self._update(self._peers, key, int(ignored), "ignore a peer")
+    def ignore(
+        self, pod: int, inode: int, ports: Iterable[int], prefixes: Iterable[Prefix]
+    ) -> None:
+        """Ignore these peers' arrivals on these ports, and nothing else that a call with the same
+        `pod` has named. Raises OSError when there is no room; those that found some are ignored."""
+        rules = list(prefixes)
+        wanted = {
+            (inode, port, address, bits): ignored
+            for port in ports
+            for address, bits, ignored in rules
+        }
+        for entry in self._ignored.pop(pod, set()) - wanted.keys():
+            self._delete(_peer_key(*entry))
+        for entry, ignored in wanted.items():
+            self._ignored.setdefault(pod, set()).add(entry)
+            self._update(self._peers, _peer_key(*entry), int(ignored), "ignore a peer")
 
     def _update(self, map_fd: int, key: ctypes.Structure, value: int, doing: str) -> None:
         number = ctypes.c_uint32(value)
@@ -60,5 +69,5 @@ class Exemptions:
             libbpf.must(result, "no longer ignore a peer")
 
 
-def _peer_key(inode: int, address: bytes, bits: int) -> PeerKey:
-    return PeerKey(_NETNS_BITS + bits, inode, (ctypes.c_uint8 * 16)(*address))
+def _peer_key(inode: int, port: int, address: bytes, bits: int) -> PeerKey:
+    return PeerKey(_PORT_BITS + bits, PortKey(inode, port), (ctypes.c_uint8 * 16)(*address))

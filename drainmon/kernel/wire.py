@@ -66,7 +66,7 @@ class PeerKey(ctypes.Structure):
 
     _fields_ = (
         ("bits", ctypes.c_uint32),
-        ("netns", ctypes.c_uint32),
+        ("port", PortKey),
         ("address", ctypes.c_uint8 * 16),
     )
 

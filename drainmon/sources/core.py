@@ -152,7 +152,7 @@ class CoreSource:
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
         try:
-            self._conntrack.ignore(pod.netns, ignored.prefixes())
+            self._conntrack.ignore(pod.number, pod.netns, pod.ports, ignored.prefixes())
         except OSError as error:
             log.warning("some peers count as arrivals: %s", error, extra={"pod": pod.label})
 

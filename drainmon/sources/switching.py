@@ -137,8 +137,8 @@ class SwitchingSource:
         self._source.unwatch(pod)
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
-        _, before = self._ignored.get(pod.number, (pod, NOTHING))
-        if ignored == before:
+        before, was_ignored = self._ignored.get(pod.number, (pod, NOTHING))
+        if (before.ports, was_ignored) == (pod.ports, ignored):
             return
         if ignored:
             self._ignored[pod.number] = pod, ignored
