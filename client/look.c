@@ -70,7 +70,9 @@ enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
 	snapshot->ignored = ignored;
 	snapshot->taken = clock_now();
 	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
-	enum look look = take_arrivals(&snapshot->arrivals_before, why);
+	enum look look = LOOK_DONE;
+	if (ignored->peer_count || ignored->port_count)
+		look = take_arrivals(&snapshot->arrivals_before, why);
 	if (look == LOOK_DONE)
 		look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
 	/* A kernel without IPv6 has no such file. */
