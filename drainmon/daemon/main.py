@@ -61,9 +61,9 @@ async def serve(options: Options) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
             logs = PodLogs(options.pod_logs, owner_of(os.getpid()))
-            host = find_host().network
-            registry = Registry(options.processes, host, logs.identify, options.ignored.ports)
-            make = sources(options.probe_processes, host)
+            network = find_host().network
+            registry = Registry(options.processes, network, logs.identify, options.ignored.ports)
+            make = sources(options.probe_processes, network)
             node = Node(registry, candidates(options.source), tasks.spawn, make)
             try:
                 await node.start()

@@ -11,9 +11,7 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 
 
-def _core(
-    listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]
-) -> Source:
+def _core(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
     from drainmon.sources.core import CoreSource  # noqa: PLC0415 - only what is chosen is loaded
 
     return CoreSource(listeners, probe_processes, host)
