@@ -8,12 +8,12 @@ MAKEFLAGS += --no-builtin-rules
 
 # Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format; for the web
+# Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, runc, gcc, clang-format; for the web
 # page chromium-headless-shell. Prometheus is not among them: installed, it would run as a service of
 # this machine.
 PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
 	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 util-linux bpftool curl runc clang-format chromium-headless-shell
+	nginx-light iproute2 iptables util-linux bpftool curl runc clang-format chromium-headless-shell
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
