@@ -6,7 +6,6 @@ when drainmon-wait lost nothing, 1 when it did, 2 when the demo could not run.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,9 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from bench import table
+from bench.endings import clean_up_when_told
 from bench.rig import nginx as nginx_binaries
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.errors import RigError
@@ -169,11 +167,6 @@ def verdict(trials: Sequence[Trial], *, endless_can_race: bool, terminal: Termin
     return 0
 
 
-def _exit(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _exit)  # by way of every cleanup
+    clean_up_when_told()
     sys.exit(main())

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import psutil
@@ -62,8 +61,8 @@ class FakePod:
     """A running nginx, reachable from `client`. Close it, or use it as a context manager.
 
     `http` and `server` are added to those blocks of its configuration; /file is
-    `file_bytes` long; /slow-upstream goes to `upstream_port` of the client's side. It and
-    its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
+    `file_bytes` long; /slow-upstream and /stream go to `upstream_port` of the client's side. It
+    and its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
     """
 
     def __init__(
@@ -95,6 +94,7 @@ class FakePod:
             self.config.write_text(
                 nginx_binaries.configuration(
                     version=nginx_binaries.version(self.nginx),
+                    stub_status=nginx_binaries.has_stub_status(self.nginx),
                     pid_file=PID_FILE,
                     port=port,
                     workers=workers,
@@ -111,12 +111,7 @@ class FakePod:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

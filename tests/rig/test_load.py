@@ -18,8 +18,10 @@ from bench.rig.trial import Trial, run_trial
 pytestmark = pytest.mark.root
 
 NO_TOOLS = Tools(client=Path("/nonexistent"), socket=Path("/nonexistent"))
-# Downloads of 2 s; the last client is done 4 s after the termination's start.
-QUICK = LoadSpec(propagation=1.0, slow_rate=1_000_000, slow_stagger=1.5)
+# Downloads and streams of 2 s; the last client is done 4 s after the termination's start.
+QUICK = LoadSpec(
+    propagation=1.0, slow_rate=1_000_000, slow_stagger=1.5, streams=2, stream_seconds=2.0
+)
 LEAVING = [kind for kind in Kind if kind is not Kind.ENDLESS]
 
 
@@ -36,7 +38,10 @@ def trial(hook: str, nginx: Path) -> Trial:
 
 
 def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
-    spec = LoadSpec(pod.address, slow_rate=4_000_000, slow_stagger=0.2)
+    spec = LoadSpec(
+        pod.address, slow_rate=4_000_000, slow_stagger=0.2,
+        streams=2, stream_seconds=0.5, never_used=2,
+    )  # fmt: skip
 
     def every_kind_has_ended_some(totals: Totals) -> bool:
         return all(totals.requests(kind) for kind in Kind)
@@ -50,6 +55,7 @@ def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
     served = (pod.directory / "access.log").read_text().splitlines()
     assert totals.requests() == len(served)
     assert totals.requests(Kind.SLOW_READER) == sum("/file" in line for line in served)
+    assert totals.requests(Kind.STREAM) == sum('" 101 ' in line for line in served)
     # 200/s asked for; far less only where the load itself is the bottleneck.
     assert totals.requests(Kind.SHORT) > 100 * (traffic.seconds - 1)
 
