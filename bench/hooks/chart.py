@@ -35,7 +35,7 @@ def draw(group: Group) -> str:
         parts += _losses(row, y)
         parts += seconds.bar(row, y)
     foot = height - 12
-    parts.append(_text(TITLES, foot, f"of {max(row.trials for row in group.rows)} trials each"))
+    parts.append(_text(TITLES, foot, "and how many requests in all of them"))
     parts.append(_text(TITLES + LOSSES + GAP, foot, "median; red: cut short"))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -43,7 +43,7 @@ def draw(group: Group) -> str:
 def _losses(row: Row, y: int) -> list[str]:
     longest = LOSSES - LABELS
     length = longest * row.trials_with_a_loss / row.trials
-    label = f"{row.lost} lost" if row.lost else "nothing lost"
+    label = f"{row.trials_with_a_loss} of {row.trials}: {row.lost} lost"
     return [
         _rect(TITLES, y, longest, PALE),
         _rect(TITLES, y, length, LOST),

@@ -18,11 +18,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Mix:
-    """Traffic, and for whom it is of interest."""
+    """Traffic, how long it runs before the end begins, and who is compared unless asked for."""
 
     title: str
     load: LoadSpec
     contenders: tuple[str, ...]
+    warm_up: float = 2.5
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -57,5 +58,15 @@ MIXES: dict[str, Mix] = {
             slow_upstream=0, earliest=3.0, propagation=7.0,
         ),
         ("none", "quit-wait", "poll-status", "sleep-15", *DRAINMON, "alone-8s", "core-8s"),
+    ),
+    "quick": Mix(
+        "a few clients, who learn of the end within 0.8 s",
+        LoadSpec(
+            short_rate=100, keep_alive=2, endless=2, slow_readers=2, slow_upstream=0, streams=2,
+            stream_seconds=1.0, never_used=1, slow_rate=2_000_000, slow_stagger=0.5,
+            propagation=0.8, patience=1.0,
+        ),
+        (),
+        warm_up=0.7,
     ),
 }  # fmt: skip

@@ -20,15 +20,15 @@ from bench.rig.trial import run_trial
 OUTPUT_LINES = 20
 
 
-def measure(run: Run, tools: Tools, warm_up: float = 2.5) -> Record:
+def measure(run: Run, tools: Tools) -> Record:
     """Raises RigError when the rig failed."""
-    contender = CONTENDERS[run.contender]
+    mix = MIXES[run.mix]
     trial = run_trial(
-        contender.hook,
+        CONTENDERS[run.contender].hook,
         tools,
         nginx=Path(run.nginx),
-        load=replace(MIXES[run.mix].load, seed=run.seed),
-        warm_up=warm_up,
+        load=replace(mix.load, seed=run.seed),
+        warm_up=mix.warm_up,
         stop_signal=signal.Signals[f"SIG{run.stop_signal}"],
     )
     end = trial.termination
