@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.endings import clean_up_when_told
 from bench.hooks import bar, output
 from bench.hooks.contenders import CONTENDERS, MIXES
 from bench.hooks.record import Run, Store
@@ -157,4 +158,5 @@ def _judge(store: Store, runs: Sequence[Run], trials: int, terminal: Terminal) -
 
 
 if __name__ == "__main__":
+    clean_up_when_told()
     sys.exit(main())

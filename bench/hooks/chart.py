@@ -4,10 +4,10 @@ from xml.sax.saxutils import escape
 
 from bench.hooks.report import Group, Row
 
-ROW, TOP, BOTTOM = 26, 64, 34
+ROW, TOP, BOTTOM = 26, 86, 34
 """Pixels, as everywhere here."""
-TITLES, LOSSES, SECONDS, GAP = 230, 330, 250, 30
-LABELS = 100
+TITLES, LOSSES, SECONDS, GAP = 240, 340, 250, 30
+LABELS = 120
 """Beside each bar."""
 WIDTH = TITLES + LOSSES + GAP + SECONDS + 20
 LOST, KEPT, PALE, INK = "#c0392b", "#2d6a9f", "#eef0f2", "#24292f"
@@ -24,9 +24,10 @@ def draw(group: Group) -> str:
         f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        _text(10, 22, title, "strong"),
-        _text(TITLES, 50, "trials with a lost request"),
-        _text(TITLES + LOSSES + GAP, 50, "seconds beyond the ideal end"),
+        _text(12, 22, title, "strong"),
+        _text(12, 42, group.traffic),
+        _text(TITLES, TOP - 12, "trials with a lost request"),
+        _text(TITLES + LOSSES + GAP, TOP - 12, "seconds beyond the ideal end"),
     ]
     seconds = _Seconds(group)
     for number, row in enumerate(group.rows):
@@ -65,7 +66,7 @@ class _Seconds:
         length = row.beyond * self.scale
         bar = _rect(self.zero + min(0.0, length), y, abs(length), KEPT if length > 0 else LOST)
         axis = f'<path d="M{self.zero:.1f} {y}v{ROW}" stroke="{INK}"/>'
-        label = f"{row.beyond:.1f}"
+        label = f"{row.beyond:.2f}"
         if length < 0:
             return [bar, axis, _text(self.zero + length - 6, y + 17, label, "end")]
         return [bar, axis, _text(self.zero + length + 6, y + 17, label)]

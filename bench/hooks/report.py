@@ -56,7 +56,7 @@ class Row:
     @property
     def beyond(self) -> float:
         """Median of seconds beyond the ideal end."""
-        return statistics.median(record.beyond for record in self.records)
+        return round(statistics.median(record.beyond for record in self.records), 3) + 0.0
 
     def lost_of(self, kind: Kind) -> int:
         races = self.races if kind is Kind.ENDLESS else 0
@@ -102,7 +102,11 @@ class Group:
     def title(self) -> str:
         keep_alive = "" if self.can_race else " with `keepalive_min_timeout 1s`"
         version = ".".join(map(str, self.version))
-        return f"nginx {version}{keep_alive}, SIG{self.stop_signal}: {MIXES[self.mix].title}"
+        return f"nginx {version}{keep_alive}, SIG{self.stop_signal}"
+
+    @property
+    def traffic(self) -> str:
+        return MIXES[self.mix].title
 
     @property
     def slug(self) -> str:
@@ -148,9 +152,9 @@ def markdown(group: Group) -> str:
             columns[title] = lambda row, kind=kind: str(row.lost_of(kind))  # type: ignore[misc]
     if group.can_race:
         columns["by the race"] = lambda row: str(row.races)
-    columns["s beyond"] = lambda row: f"{row.beyond:+.2f}"
+    columns["s beyond"] = lambda row: f"{row.beyond:.2f}"
     lines = [
-        f"**{group.title}**",
+        f"**{group.title}**: {group.traffic}",
         "",
         _line("hook", columns),
         _line("---", ["---:" for _ in columns]),
