@@ -51,6 +51,11 @@ MIXES: dict[str, Mix] = {
         LoadSpec(streams=4, never_used=3, earliest=0.2, propagation=5.0),
         ("none", "quit", "quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON),
     ),
+    "used": Mix(
+        "the same without streams and without connections that are never used",
+        LoadSpec(earliest=0.2, propagation=5.0),
+        ("quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON),
+    ),
     "sparse": Mix(
         "0.7 short connections per second, until 3 to 7 s after the end began",
         LoadSpec(

@@ -111,7 +111,7 @@ class Group:
     @property
     def slug(self) -> str:
         version = ".".join(map(str, self.version[:2]))
-        return f"{self.mix}-{version}-{self.stop_signal.lower()}"
+        return f"hooks-{self.mix}-{version}-{self.stop_signal.lower()}"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -118,7 +118,7 @@ class Load:
             yield behaviours[kind](client)
 
     async def never_used(self) -> None:
-        """Hold connections on which nothing is sent, until the other end closes them."""
+        """Hold connections on which nothing is sent, for as long as the other end does."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self.spec.never_used):
                 group.create_task(self._never_use())

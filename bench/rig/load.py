@@ -1,7 +1,7 @@
 """The load, a process of its own inside the client's netns: `python -m bench.rig.load --spec JSON`.
 
-stdin, one word a line: `terminate` (the pod's end begins now), `stop` (the run is
-over; so is the end of stdin). stdout, one JSON object a line: {"ready": true},
+stdin, one word a line: `terminate` (the pod's end begins now), `gone` (it has ended), `stop` (the
+run is over; so is the end of stdin). stdout, one JSON object a line: {"ready": true},
 {"progress": totals}, {"loss": ...} for the first `REPORTED_LOSSES`, and at last
 {"result": totals, "cpu_seconds": s, "seconds": s, "ideal_end": a time of time.monotonic(), or null
 without a termination, "lag": by how many seconds at most the load itself was late}.
@@ -74,6 +74,8 @@ async def run(spec: LoadSpec) -> None:
             async with asyncio.TaskGroup() as group:
                 for client in load.clients():
                     group.create_task(client)
+            if spec.never_used:  # who never sends anything has no reason to leave
+                await news.gone.wait()
         finally:
             for task in side:
                 task.cancel()
@@ -98,6 +100,8 @@ async def _obey(news: News) -> None:
         match line.strip():
             case b"terminate":
                 news.terminate()
+            case b"gone":
+                news.gone.set()
             case b"stop":
                 news.stop()
     news.stop()

@@ -5,18 +5,20 @@ import math
 
 
 class News:
-    """When the pod's termination began, if it has; and whether the run is over."""
+    """When the pod's termination began, if it has; whether it has ended, and the run is over."""
 
     def __init__(self) -> None:
         self.terminated_at = math.inf
         """The event loop's time, which is time.monotonic()'s."""
         self.stopped = False
+        self.gone = asyncio.Event()
 
     def terminate(self) -> None:
         self.terminated_at = min(self.terminated_at, asyncio.get_running_loop().time())
 
     def stop(self) -> None:
         self.stopped = True
+        self.gone.set()
 
     def age(self) -> float:
         """Seconds since the termination began; -inf before it."""

@@ -78,6 +78,10 @@ class Traffic:
         """Now the pod's termination begins; the clients learn of it one by one."""
         self._tell("terminate")
 
+    def gone(self) -> None:
+        """The pod has ended: nobody needs to hold a connection to it any more."""
+        self._tell("gone")
+
     def stop(self) -> None:
         """The run is over for every client, once its request has ended."""
         self._tell("stop")

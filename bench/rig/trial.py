@@ -54,6 +54,7 @@ def run_trial(
             time.sleep(warm_up)
             traffic.terminate()
             termination = pod.terminate(hook.argv(pod, tools), stop_signal, grace)
+            traffic.gone()
             totals = traffic.wait()
             assert traffic.ideal_end is not None
             return Trial(
