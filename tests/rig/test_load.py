@@ -1,6 +1,7 @@
 """The load's figures can be trusted: no false loss, and every real one seen."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.clients import LoadSpec
+from bench.rig.errors import RigError
 from bench.rig.hooks import HOOKS, Tools, sleep
 from bench.rig.netns import Netns
 from bench.rig.outcome import Kind, Outcome, Totals
@@ -66,6 +68,29 @@ def test_ends_with_its_limit(pod: FakePod, client: Netns) -> None:
         totals = traffic.wait(10)
     assert totals.lost() == 0, traffic.losses
     assert totals.requests(Kind.SHORT, Kind.KEEP_ALIVE, Kind.ENDLESS) == totals.requests() > 0
+
+
+def test_connections_that_are_never_used_stay_until_the_pod_is_gone(
+    pod: FakePod, client: Netns
+) -> None:
+    spec = LoadSpec(
+        pod.address, short_rate=0, keep_alive=0, endless=0, slow_readers=0, slow_upstream=0,
+        never_used=2,
+    )  # fmt: skip
+    argv = pod.netns.command(["ss", "-Htn", "state", "established", f"sport = :{pod.port}"])
+
+    def established() -> int:
+        listed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        return len(listed.splitlines())
+
+    with Traffic(client, spec) as traffic:
+        until(lambda: established() == 2)
+        with pytest.raises(RigError, match="still running"):
+            traffic.wait(0.5)
+        assert established() == 2
+        traffic.gone()
+        assert traffic.wait().requests() == 0
+        until(lambda: established() == 0)
 
 
 def test_no_hook_loses_of_every_kind(newest_nginx: Path) -> None:
