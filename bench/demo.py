@@ -6,7 +6,6 @@ when drainmon-wait lost nothing, 1 when it did, 2 when the demo could not run.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import table
-from bench.endings import clean_up_when_told
+from bench.endings import clean_up_when_told, exit_status
 from bench.rig import nginx as nginx_binaries
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.errors import RigError
@@ -42,20 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     options = _parser().parse_args(arguments)
     terminal = Terminal()
-    try:
-        return _demo(options, terminal)
-    except KeyboardInterrupt:
-        terminal.clear()
-        print("interrupted; nothing is left behind", file=sys.stderr)
-        return 130
-    except RigError as error:
-        terminal.clear()
-        print(f"demo: {error}", file=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        terminal.clear()
-        why = (error.stderr or "").strip() or error
-        print(f"demo: cannot run {' '.join(error.cmd)}: {why}", file=sys.stderr)
-    return 2
+    return exit_status("demo", terminal, lambda: _demo(options, terminal), "nothing is left behind")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,12 +11,11 @@ import argparse
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.endings import clean_up_when_told
+from bench.endings import clean_up_when_told, exit_status
 from bench.hooks import bar, output
 from bench.hooks.contenders import CONTENDERS, MIXES
 from bench.hooks.record import Run, Store
@@ -30,19 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     options = _parser().parse_args(arguments)
     terminal = Terminal()
-    try:
-        return _bench(options, terminal)
-    except KeyboardInterrupt:
-        terminal.clear()
-        print("interrupted; --resume goes on from here", file=sys.stderr)
-        return 130
-    except RigError as error:
-        terminal.clear()
-        print(f"hooks: {error}", file=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        terminal.clear()
-        print(f"hooks: cannot run {' '.join(error.cmd)}: {error.stderr}", file=sys.stderr)
-    return 2
+    return exit_status(
+        "hooks", terminal, lambda: _bench(options, terminal), "--resume goes on from here"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
