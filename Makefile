@@ -60,7 +60,7 @@ bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains 
 	$(BIN)/python -m bench.scrape
 
 .PHONY: bench-hooks
-bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (needs root; ARGS=--help)
+bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
 	$(BIN)/python -m bench.hooks $(ARGS)
 
 .PHONY: lint

@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs",
         type=_number,
-        default=os.cpu_count() or 1,
-        help="trials side by side; each takes about a quarter of a core (default: %(default)s)",
+        default=2 * (os.cpu_count() or 1),
+        help="trials side by side; each takes a quarter of a core (default: %(default)s)",
     )
     parser.add_argument(
         "--hook", choices=CONTENDERS, action="append", help="only this one (repeatable)"
