@@ -25,6 +25,7 @@ import psutil
 from bench.rig import nginx as nginx_binaries
 from bench.rig.cgroup import Cgroup
 from bench.rig.errors import RigError
+from bench.rig.interrupts import held_back
 from bench.rig.netns import Netns, add_address, delete_netns, ip, link
 
 PID_FILE = "/run/nginx.pid"
@@ -228,7 +229,7 @@ class FakePod:
             "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--",
             "sh", "-c", script, "sh", str(self.directory / "run"), *self.nginx_argv,
         ]  # fmt: skip
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, held_back():
             process = subprocess.Popen(
                 self._in_cgroup(self.netns.command(argv)),
                 stdin=subprocess.DEVNULL,
@@ -236,7 +237,7 @@ class FakePod:
                 stderr=log,
                 start_new_session=True,
             )
-        self._cleanup.callback(self._kill, process)
+            self._cleanup.callback(self._kill, process)
         # nginx writes its pid file after it listens: from here on a connect() succeeds.
         pid_file = self.directory / PID_FILE.removeprefix("/")
         deadline = time.monotonic() + START_SECONDS
