@@ -59,6 +59,10 @@ bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and 
 bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
 	$(BIN)/python -m bench.scrape
 
+.PHONY: bench-hooks
+bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
+	$(BIN)/python -m bench.hooks $(ARGS)
+
 .PHONY: lint
 lint: build ## formats, types, import rule
 	$(BIN)/ruff format --check .
