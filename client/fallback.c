@@ -3,11 +3,9 @@
 #include "clock.h"
 
 enum {
-	LOOK_EVERY = 100,
 	LOOK_TWICE = 10,
 	ROLL_LOOK_EVERY = 50,
 	AFTER_FAILURE = 1000,
-	CORE_SHARE = 20, /* one part in so many is the most that looking may take of a core */
 };
 
 static void find_listeners(struct fallback *fallback, struct report *report)
@@ -104,12 +102,11 @@ static void say_progress(struct fallback *fallback, struct report *report, milli
 		report_progress(report, &progress, now);
 }
 
-/* 100,000 sockets take 200 ms to read: the core is nginx's, which has its own work to finish. */
 static void plan_next_look(struct fallback *fallback, millis began, int64_t used)
 {
-	millis now = clock_now(), pause = (clock_used() - used) * CORE_SHARE / 1000000;
+	millis now = clock_now();
 	fallback->look_takes = now - began;
-	fallback->look_at = began + (pause > LOOK_EVERY ? pause : LOOK_EVERY);
+	fallback->look_at = began + settle_look_pause(clock_used() - used);
 	/* Who is left at the deadline should be known from shortly before. */
 	millis last_look = fallback->policy.timeout - 2 * fallback->look_takes - 5;
 	if (now < last_look && fallback->look_at > last_look)

@@ -13,6 +13,18 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 	};
 }
 
+/* 100,000 sockets take 200 ms to read: the core is nginx's, which has its own work to finish. What
+ * the network does meanwhile is charged to the reader, so that one look may seem to cost as much as
+ * many: no drain is held for long by that. */
+millis settle_look_pause(int64_t used)
+{
+	enum { SHORTEST = 100, LONGEST = 2000, SHARE_OF_A_CORE = 20 };
+	millis pause = used / 1000000 * SHARE_OF_A_CORE;
+	if (pause < SHORTEST)
+		return SHORTEST;
+	return pause < LONGEST ? pause : LONGEST;
+}
+
 static millis quiet_left(const struct settle *settle, const struct policy *policy, millis now)
 {
 	/* Health checks that never stop must not turn every drain into a deadline. */

@@ -41,6 +41,9 @@ enum settle_action settle_step(struct settle *settle, const struct policy *polic
 			       uint64_t in_flight, uint64_t arrivals);
 void settle_rolled(struct settle *settle);
 
+/* From one look, which used so many nanoseconds of a core, to the next. */
+millis settle_look_pause(int64_t used);
+
 const char *settle_phase(const struct settle *settle);
 /* Why it is not over yet. */
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,

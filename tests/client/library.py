@@ -24,6 +24,7 @@ class Library:
         self._shim.shim_in_flight.restype = ctypes.c_uint64
         self._shim.shim_in_flight_at.restype = ctypes.c_uint64
         self._shim.shim_arrivals.restype = ctypes.c_uint64
+        self._shim.shim_look_pause.restype = ctypes.c_int64
         self._out = ctypes.create_string_buffer(OUTPUT)
         self._map = mmap.mmap(-1, ARENA + PAGE)
         self._arena = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -175,6 +176,9 @@ class Library:
             ctypes.c_int64(now), ctypes.c_uint64(in_flight), ctypes.c_uint64(arrivals)
         )
         return ACTIONS[action]
+
+    def look_pause(self, used_ns: int) -> int:
+        return int(self._shim.shim_look_pause(ctypes.c_int64(used_ns)))
 
     def rolled(self) -> None:
         self._shim.shim_rolled()

@@ -210,6 +210,11 @@ int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals)
 	return settle_step(&settle, &policy, now, in_flight, arrivals);
 }
 
+int64_t shim_look_pause(int64_t used)
+{
+	return settle_look_pause(used);
+}
+
 void shim_rolled(void)
 {
 	settle_rolled(&settle);

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +142,15 @@ def test_any_number_of_rolls_may_be_told(library: Library) -> None:
     library.settle(rolls=2**64 - 1, rolled=2**62)
     assert library.step(6_000, in_flight=1) == "look"
     assert library.step(25_000, in_flight=1) == "deadline"
+
+
+@pytest.mark.parametrize(
+    ("used", "pause"), [(0, 100), (5, 100), (20, 400), (390, 2000), (10**6, 2000)]
+)
+def test_looks_take_a_share_of_a_core_but_hold_no_drain(
+    library: Library, used: int, pause: int
+) -> None:
+    assert library.look_pause(used * 1_000_000) == pause
 
 
 @given(
