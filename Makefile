@@ -6,13 +6,16 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
+# Building, on a machine as in the image: clang, llvm, libbpf-dev (the programs), musl-tools, gcc
+# (the client), the rest for the wheel.
+TOOLS := clang llvm libbpf-dev musl-tools gcc libc6-dev \
+	python3-venv python3-pip python3-setuptools python3-wheel
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, bpftool, curl, runc, gcc, clang-format; for the web
-# page chromium-headless-shell.
-PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
-	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 util-linux bpftool curl runc clang-format chromium-headless-shell
+# Testing and the demo: nginx-light, iproute2, bpftool, curl, clang-format; for the web page
+# chromium-headless-shell; for the image mmdebstrap, podman, runc.
+PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
+	nginx-light iproute2 util-linux bpftool curl clang-format chromium-headless-shell \
+	mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
@@ -37,6 +40,15 @@ help: ## this list
 
 .PHONY: build
 build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, its kernel programs and web page, the client
+
+.PHONY: tools
+tools: build/.tools ## the Debian packages that building needs
+
+.PHONY: wheel
+wheel: $(PROGRAMS) build/.tools ## the daemon as a Python wheel in build/wheel
+	@rm -rf build/lib build/wheel  # what setuptools leaves there of deleted modules
+	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
+		--wheel-dir build/wheel .
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -73,9 +85,9 @@ clean: ## remove what was built
 	rm -rf build .venv $(PROGRAMS) drainmon/server/page/uplot *.egg-info
 
 # dpkg is asked each time that nothing is known: a machine may have them all already.
-build/.packages: Makefile
+define install
 	@mkdir -p build
-	@missing=$$(for package in $(PACKAGES); do \
+	@missing=$$(for package in $(1); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; \
 	done); \
 	if [ -n "$$missing" ]; then \
@@ -86,6 +98,13 @@ build/.packages: Makefile
 		apt-get install -y -qq --no-install-recommends $$missing >>build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
 	fi
 	@touch $@
+endef
+
+build/.tools: Makefile
+	$(call install,$(TOOLS))
+
+build/.packages: Makefile build/.tools
+	$(call install,$(PACKAGES))
 
 # The system's Python and its packages: bcc comes from Debian alone.
 $(BIN)/drainmon: pyproject.toml build/.packages
@@ -94,7 +113,7 @@ $(BIN)/drainmon: pyproject.toml build/.packages
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-build/drainmon.bpf.o: $(BPF_SOURCES) build/.packages
+build/drainmon.bpf.o: $(BPF_SOURCES) build/.tools
 	@echo "building $@"
 	@clang $(BPF_CFLAGS) -c bpf/conntrack.bpf.c -o $@
 	@llvm-strip -g $@
@@ -120,6 +139,6 @@ drainmon/server/page/uplot/%: build/npm/.installed
 	@mkdir -p $(@D)
 	@cp build/npm/node_modules/uplot/dist/$* $@
 
-build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.packages
+build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.tools
 	@echo "building $@"
 	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@
