@@ -46,9 +46,10 @@ tools: build/.tools ## the Debian packages that building needs
 
 .PHONY: wheel
 wheel: $(PROGRAMS) build/.tools ## the daemon as a Python wheel in build/wheel
-	@rm -rf build/lib build/wheel  # what setuptools leaves there of deleted modules
+	@rm -rf build/wheel build/lib
 	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
 		--wheel-dir build/wheel .
+	@rm -rf build/lib build/bdist.*  # setuptools' own: modules since deleted included
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)

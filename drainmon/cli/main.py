@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drainmon import __version__
-from drainmon.cli import logs, views
+from drainmon.cli import install, logs, views
 from drainmon.cli.duration import parse_duration
 from drainmon.server import listen
 
@@ -81,6 +81,13 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         " (default 1s)",
     )
     daemon.add_argument(
+        "--take-over",
+        action="store_true",
+        default=views.is_set(environment, "DRAINMON_TAKE_OVER"),
+        help="take the socket's place from a daemon that listens there, once this one serves"
+        " (default: leave it in peace and end)",
+    )
+    daemon.add_argument(
         "--log-level",
         choices=LEVELS,
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
@@ -101,6 +108,7 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=views.is_set(environment, "DRAINMON_JSON"),
         help="print one JSON object",
     )
+    install.add_parser(commands, common, environment)
     return parser
 
 
@@ -138,6 +146,7 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         reconcile_interval=arguments.reconcile_interval,
         source=arguments.source,
         listen=arguments.listen,
+        take_over=arguments.take_over,
     )
     asyncio.run(serve(options))
 
@@ -180,6 +189,8 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             return 0
         case "check":
             return _run_check(arguments, os.environ)
+        case "install-client":
+            return install.run(arguments)
         case _:
             return views.run(arguments, parser)
 
