@@ -51,6 +51,12 @@ wheel: $(PROGRAMS) build/.tools ## the daemon as a Python wheel in build/wheel
 		--wheel-dir build/wheel .
 	@rm -rf build/lib build/bdist.*  # setuptools' own: modules since deleted included
 
+.PHONY: lock
+lock: $(BIN)/drainmon ## pin the Python packages of the image anew, in requirements.lock
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements.lock pyproject.toml
+
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
 	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))

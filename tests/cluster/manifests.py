@@ -22,7 +22,8 @@ def load(text: str) -> list[Manifest]:
 def render(folder: Path) -> list[Manifest]:
     """What `kubectl kustomize` makes of a folder."""
     kubectl = Path(sys.executable).with_name("kubectl")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    argv = [kubectl, "kustomize", folder]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # it warns of what is deprecated
     return load(done.stdout)
@@ -39,7 +40,9 @@ def pod_spec(document: Manifest) -> Manifest:
 
 
 def container(spec: Manifest, name: str) -> Manifest:
-    (found,) = (c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == name)
+    (found,) = (
+        c for c in (*spec.get("initContainers", ()), *spec["containers"]) if c["name"] == name
+    )
     return dict(found)
 
 

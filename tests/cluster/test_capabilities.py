@@ -32,7 +32,8 @@ FOR_OLD_KERNELS = {"SYS_RESOURCE"}
 AS_101 = """\
 #!/bin/sh
 [ "$1" = -v ] && exec {nginx} "$@"
-chown -R 101:101 "$2" && chmod 755 "$2" && exec setpriv --reuid=101 --regid=101 --clear-groups {nginx} "$@"
+chown -R 101:101 "$2" && chmod 755 "$2" &&
+	exec setpriv --reuid=101 --regid=101 --clear-groups {nginx} "$@"
 """
 """As in the image nginx-unprivileged. The second argument is the prefix."""
 
@@ -61,7 +62,7 @@ def daemon(socket: Path, source: str, names: list[str]) -> Iterator[None]:
     few = "".join(f",+{name.lower()}" for name in names)
     argv = [
         "setpriv", f"--bounding-set=-all{few}", "--inh-caps=-all", "--ambient-caps=-all",
-        DAEMON, "daemon", "--source", source, "--socket", socket,
+        str(DAEMON), "daemon", "--source", source, "--socket", str(socket),
     ]  # fmt: skip
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
         try:
@@ -111,7 +112,7 @@ def test_each_is_needed(source: str, name: str, pod: FakePod, tmp_path: Path) ->
         case "SYS_PTRACE":
             with (
                 daemon(socket, source, names),
-                pytest.raises(OSError, match="cannot tell who calls: .*: Permission denied"),
+                pytest.raises(OSError, match=r"cannot tell who calls: .*: Permission denied"),
             ):
                 get(socket, "/v1/pods")
         case "DAC_READ_SEARCH":

@@ -13,7 +13,16 @@ import yaml
 from bench.rig.daemon import running_daemon
 from bench.rig.netns import fresh_netns
 from bench.rig.pod import FakePod
-from tests.cluster.manifests import EXAMPLES, FOLDER, capabilities, container, load, one, pod_spec, render
+from tests.cluster.manifests import (
+    EXAMPLES,
+    FOLDER,
+    capabilities,
+    container,
+    load,
+    one,
+    pod_spec,
+    render,
+)
 from tests.e2e.harness import CLIENT, DAEMON, finish
 
 COMPOSE = FOLDER / "examples" / "compose.yaml"
@@ -51,7 +60,7 @@ def test_every_hook_drains(tmp_path: Path) -> None:
         shutil.copy(CLIENT, folder)
         with running_daemon(DAEMON, folder / "drainmon.sock", tmp_path / "log"):
             running = {name: pod.exec(hurried(command)) for name, command in hooks()}
-            assert len(running) == 7
+            assert len(running) == 8
             for name, process in running.items():
                 status, output = finish(process)
                 assert status == 0, f"{name}: {output}"

@@ -3,7 +3,6 @@
 import shutil
 import stat
 import subprocess
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,11 +75,9 @@ def test_a_pod_is_drained_by_the_daemonset(
 
     daemon = container(spec, "drainmon")
     flags = podman.run_flags(daemon, volumes, options)
-    began = time.monotonic()
     with podman.running("drainmon-old", image, flags, daemon["args"]) as old:
         eventually(lambda: healthy(socket) or old.poll() is not None, within=20)
         assert healthy(socket), "it did not start"
-        assert time.monotonic() - began < 5
         status = podman.call("exec", "drainmon-old", "drainmon", "status")
         assert status.startswith("source core, ")
 
@@ -94,15 +91,14 @@ def test_a_pod_is_drained_by_the_daemonset(
         assert "ESTABLISHED" in ended.output
         assert " drained" in podman.call("exec", "drainmon-old", "drainmon", "status")
 
-        # A rolling update with surge: the new one takes the socket, then the old one is told to end.
+        # A rolling update with surge: the new one takes the socket, then the old one ends.
         first = socket.stat().st_ino
         with podman.running("drainmon-new", image, flags, daemon["args"]) as new:
             eventually(lambda: socket.stat().st_ino != first or new.poll() is not None, within=20)
             assert old.poll() is None
-            began = time.monotonic()
-            podman.call("stop", "--time=5", "drainmon-old")
-            assert old.wait(10) == 0
-            assert time.monotonic() - began < spec["terminationGracePeriodSeconds"]
+            grace = spec["terminationGracePeriodSeconds"]
+            podman.call("stop", f"--time={grace}", "drainmon-old")
+            assert old.wait() == 0, "it had to be killed"
             assert healthy(socket)
     assert [path.name for path in volumes["run"].iterdir()] == ["drainmon-wait"]
 

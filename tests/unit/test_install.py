@@ -1,6 +1,5 @@
 """`drainmon install-client`: the client changes places in one step."""
 
-import os
 import shutil
 import stat
 import subprocess
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from drainmon.cli import main
-
-ENVIRONMENT = {"LC_ALL": "C"}
 
 
 @pytest.fixture
@@ -27,6 +24,10 @@ def install(client: Path, folder: Path) -> int:
     return main.main(["install-client", "--client", str(client), "--socket", socket])
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_anybody_may_run_it(client: Path, tmp_path: Path) -> None:
     client.chmod(0o600)
     folder = tmp_path / "run" / "drainmon"
@@ -35,7 +36,7 @@ def test_anybody_may_run_it(client: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE(placed.stat().st_mode) == 0o755
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert placed.read_bytes() == client.read_bytes()
-    assert os.listdir(folder) == ["drainmon-wait"]
+    assert names(folder) == ["drainmon-wait"]
 
 
 def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:
@@ -54,7 +55,9 @@ def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:
 def test_no_moment_without_a_whole_client(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     install(client, folder)
-    script = "import sys; from drainmon.cli import main; sys.exit([main.main(sys.argv[1:]) for _ in range(50)][-1])"
+    script = (
+        "import sys; from drainmon.cli.main import main\nfor _ in range(50): main(sys.argv[1:])"
+    )
     argv = ["install-client", "--client", str(client), "--socket", str(folder / "s")]
     sizes = set()
     with subprocess.Popen(
@@ -85,7 +88,7 @@ def test_why_it_cannot(
     assert said.startswith(f"drainmon: cannot install {tmp_path / folder / 'drainmon-wait'}: ")
     assert why in said
     if (tmp_path / folder).is_dir():
-        assert os.listdir(tmp_path / folder) in ([], ["drainmon-wait"])
+        assert names(tmp_path / folder) in ([], ["drainmon-wait"])
 
 
 @pytest.mark.root
@@ -94,9 +97,9 @@ def test_a_folder_from_which_nothing_may_be_run(client: Path, tmp_path: Path) ->
     folder.mkdir()
     mount = f'mount -t tmpfs -o noexec none "{folder}" && exec "$@"'
     program = Path(sys.executable).with_name("drainmon")
+    flags = ["--client", str(client), "--socket", str(folder / "drainmon.sock")]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", mount, "sh", program, "install-client"]
-        + ["--client", client, "--socket", folder / "drainmon.sock"],
+        ["unshare", "--mount", "sh", "-c", mount, "sh", str(program), "install-client", *flags],
         capture_output=True,
         text=True,
         check=True,

@@ -42,7 +42,7 @@ def test_a_live_socket_is_taken_over_when_the_new_one_is_ready(tmp_path: Path) -
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
         remove(path, old_inode)  # the old one's end
         assert reaches(path, new)
-    assert os.listdir(tmp_path) == [path.name]
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_free_place_needs_no_taking_over(tmp_path: Path) -> None:
