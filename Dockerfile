@@ -6,7 +6,14 @@
 # requirements.lock. WITH_BCC=yes adds what kernels without BTF need.
 ARG BASE=debian:12-slim
 
-FROM ${BASE} AS build
+FROM ${BASE} AS run
+ARG WITH_BCC=no
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends python3 libbpf1 \
+        $(test "$WITH_BCC" = no || echo python3-bpfcc) \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+
+FROM run AS build
 WORKDIR /src
 COPY Makefile ./
 RUN apt-get update -qq \
@@ -21,12 +28,7 @@ RUN make wheel build/drainmon-wait \
  && pip --python /opt/drainmon install --quiet --no-deps --no-index build/wheel/*.whl \
  && install -m 755 build/drainmon-wait /opt/drainmon/bin/
 
-FROM ${BASE}
-ARG WITH_BCC=no
-RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends python3 libbpf1 \
-        $(test "$WITH_BCC" = no || echo python3-bpfcc) \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+FROM run
 COPY --from=build /opt/drainmon /opt/drainmon
 ENV PATH=/opt/drainmon/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LABEL org.opencontainers.image.title="drainmon" \

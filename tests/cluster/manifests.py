@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ def load(text: str) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+@cache
 def render(folder: Path) -> list[Manifest]:
     """What `kubectl kustomize` makes of a folder."""
     kubectl = Path(sys.executable).with_name("kubectl")
-    argv = [kubectl, "kustomize", folder]
+    argv: list[str | Path] = [kubectl, "kustomize", folder]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # it warns of what is deprecated

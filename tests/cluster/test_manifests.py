@@ -1,6 +1,7 @@
 """What kubectl renders is what Kubernetes takes, and what belongs together is the same."""
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -91,18 +92,42 @@ def test_the_image_is_this_version() -> None:
     assert rendered_daemon("base")["image"] == f"drainmon:{version}"
 
 
+def with_component(name: str, folder: Path) -> list[Manifest]:
+    """The base with a component, as a kustomization in `folder` asks for it."""
+    shutil.copytree(FOLDER, folder / "daemonset")
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [daemonset/base]\ncomponents: [daemonset/components/{name}]\n"
+    )
+    return render(folder)
+
+
+def test_prometheus_finds_the_daemons_port(tmp_path: Path) -> None:
+    documents = with_component("monitoring", tmp_path)
+    validate(documents)
+    monitor = one(documents, "PodMonitor")["spec"]
+    daemonset = one(documents, "DaemonSet")["spec"]
+    daemon = container(daemonset["template"]["spec"], "drainmon")
+    labels = daemonset["template"]["metadata"]["labels"].items()
+    assert monitor["selector"]["matchLabels"].items() <= labels
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in daemon["ports"]}
+    (policy,) = (d for d in documents if d["metadata"]["name"] == "drainmon-monitoring")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
+    assert policy["spec"]["ingress"][0]["ports"][0]["port"] == endpoint["port"]
+
+
+def test_probes_ask_where_the_daemon_listens() -> None:
+    documents = render(FOLDER / "base")
+    daemon = container(pod_spec(one(documents, "DaemonSet")), "drainmon")
+    (port,) = daemon["ports"]
+    listen = one(documents, "ConfigMap")["data"]["DRAINMON_LISTEN"]
+    assert listen.rpartition(":")[2] == str(port["containerPort"])
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert daemon[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
+
+
 def test_another_folder_than_run(tmp_path: Path) -> None:
-    # In the repository: kustomize does not follow a link out of it.
-    folder = FOLDER / "overlays" / f"test-{tmp_path.name}"
-    folder.mkdir()
-    try:
-        (folder / "kustomization.yaml").write_text(
-            "resources: [../../base]\ncomponents: [../../components/noexec-run]\n"
-        )
-        spec = pod_spec(one(render(folder), "DaemonSet"))
-    finally:
-        (folder / "kustomization.yaml").unlink()
-        folder.rmdir()
+    spec = pod_spec(one(with_component("noexec-run", tmp_path), "DaemonSet"))
     places = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
     assert places == {"run": "/var/lib/drainmon", "pod-logs": "/var/log/pods"}
 
