@@ -13,6 +13,8 @@ CGROUP = "drainmon-image-test"
 FEW = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
 """Podman asks for more than a machine without CAP_SYS_RESOURCE may have."""
 
+PLAIN = ["--network=none", "--cgroups=no-conmon", f"--cgroup-parent={CGROUP}", *FEW]
+
 INDEXES = ("/etc/apt", "/etc/pip.conf", "/etc/ssl/certs")
 """Where this machine says what packages come from: the build sees the same."""
 
@@ -71,7 +73,7 @@ def run_flags(container: Manifest, volumes: dict[str, Path], env: dict[str, str]
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}  # podman's default, too
     added = context["capabilities"].get("add", [])
     flags = [
-        "--rm", "--network=none", "--pid=host", f"--cgroup-parent={CGROUP}", *FEW,
+        "--rm", *PLAIN, "--pid=host",
         f"--user={context['runAsUser']}",
         *(f"--cap-drop={name}" for name in context["capabilities"]["drop"]),
         *(f"--cap-add={name}" for name in added),
