@@ -12,7 +12,6 @@ import pytest
 from bench.rig.daemon import healthy
 from bench.rig.netns import fresh_netns
 from bench.rig.pod import FakePod
-from drainmon.cli.client import get
 from tests.cluster import podman
 from tests.cluster.manifests import FOLDER, ROOT, Manifest, container, one, pod_spec, render
 from tests.e2e.connections import Connection
@@ -79,7 +78,8 @@ def test_a_pod_is_drained_by_the_daemonset(
     with podman.running("drainmon-old", image, flags, daemon["args"]) as old:
         eventually(lambda: healthy(socket) or old.poll() is not None, within=60)
         assert healthy(socket), "it did not start"
-        assert get(socket, "/healthz")["source"] == "core"
+        status = podman.call("exec", "drainmon-old", "drainmon", "status")
+        assert status.startswith("source core, ")
 
         pid = podman.call("inspect", "--format={{.State.Pid}}", "drainmon-old")
         probe = f"http://127.0.0.1:{daemon['ports'][0]['containerPort']}"
@@ -97,6 +97,7 @@ def test_a_pod_is_drained_by_the_daemonset(
                 ended = pod.terminate([*hook, "--timeout=10s"])
         assert (ended.hook_exit, ended.killed) == (0, False), ended.output
         assert "ESTABLISHED" in ended.output
+        assert " drained" in podman.call("exec", "drainmon-old", "drainmon", "status")
 
         # A rolling update with surge: the new one takes the socket, then the old one ends.
         first = socket.stat().st_ino
