@@ -2,8 +2,8 @@
 #
 #     docker build --tag drainmon:0.1.0 .
 #
-# BASE may name a digest (debian:12-slim@sha256:...); Python's packages are pinned by theirs in
-# requirements.lock. WITH_BCC=yes adds what kernels without BTF need.
+# BASE may name a digest (debian:12-slim@sha256:...); packages from PyPI and npm are pinned by theirs
+# in the lock files. WITH_BCC=yes adds what kernels without BTF need.
 ARG BASE=debian:12-slim
 
 FROM ${BASE} AS run
@@ -19,12 +19,15 @@ COPY Makefile ./
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends make \
  && make tools
-COPY requirements.lock ./
+COPY requirements.lock requirements-build.lock ./
+RUN python3 -m venv --without-pip /opt/npm \
+ && pip --python /opt/npm install --quiet --no-cache-dir --require-hashes --only-binary :all: \
+        --requirement requirements-build.lock
 RUN python3 -m venv --system-site-packages --without-pip /opt/drainmon \
  && pip --python /opt/drainmon install --quiet --no-cache-dir --ignore-installed \
         --require-hashes --only-binary :all: --requirement requirements.lock
 COPY . ./
-RUN make wheel build/drainmon-wait \
+RUN make wheel build/drainmon-wait NPM=/opt/npm/bin/npm \
  && pip --python /opt/drainmon install --quiet --no-deps --no-index build/wheel/*.whl \
  && install -m 755 build/drainmon-wait /opt/drainmon/bin/
 

