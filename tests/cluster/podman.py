@@ -19,7 +19,7 @@ INDEXES = {
     "/etc/apt": "/etc/apt",
     "/etc/pip.conf": "/etc/pip.conf",
     "/etc/ssl/certs": "/etc/ssl/certs",
-    "/etc/npmrc": "/opt/npm/etc/npmrc",
+    "/etc/npmrc": "/root/.npmrc",
 }
 """Where this machine says what packages come from: the build sees the same."""
 
