@@ -12,7 +12,8 @@ TOOLS := clang llvm libbpf-dev musl-tools gcc libc6-dev \
 	python3-venv python3-pip python3-setuptools python3-wheel
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
 # Testing and the demo: nginx-light, iproute2, bpftool, curl, clang-format; for the web page
-# chromium-headless-shell; for the image mmdebstrap, podman, runc.
+# chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
+# installed, it would run as a service of this machine.
 PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
 	nginx-light iproute2 util-linux bpftool curl clang-format chromium-headless-shell \
 	mmdebstrap podman runc
@@ -65,7 +66,7 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: test
-test: build ## every test (those that need root or BPF skip elsewhere, with the reason)
+test: build build/prometheus ## every test (those that need root or BPF skip elsewhere, with the reason)
 	$(BIN)/pytest
 
 .PHONY: bench-churn
@@ -75,6 +76,10 @@ bench-churn: build ## a million connections, a daemon killed twice: counters, sn
 .PHONY: bench-procfs
 bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
 	$(BIN)/python -m bench.procfs
+
+.PHONY: bench-scrape
+bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
+	$(BIN)/python -m bench.scrape
 
 .PHONY: lint
 lint: build ## formats, types, import rule
@@ -115,6 +120,21 @@ build/.tools: Makefile
 
 build/.packages: Makefile build/.tools
 	$(call install,$(PACKAGES))
+
+# Debian's package, unpacked only: its programs, for the tests. Those of a machine that has it
+# installed will do.
+build/prometheus: build/.packages
+	@echo "unpacking Debian's package prometheus into $@"
+	@rm -rf $@ $@.new && mkdir -p $@.new/usr/bin
+	@if [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ]; then \
+		ln -s /usr/bin/prometheus /usr/bin/promtool $@.new/usr/bin; \
+	else \
+		cd $@.new && \
+		{ apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; } } >../apt.log 2>&1 && \
+		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb \
+		|| { tail -20 ../apt.log >&2; exit 1; }; \
+	fi
+	@mv $@.new $@
 
 # The system's Python and its packages: bcc comes from Debian alone.
 $(BIN)/drainmon: pyproject.toml build/.packages

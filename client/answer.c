@@ -34,6 +34,9 @@ bool answer_read(struct span line, struct answer *answer)
 		json_string(value, &reason);
 	if (json_find(line, "remaining", &value))
 		answer->remaining = value;
+	if (json_find(line, "rolls", &value) && json_count(value, &answer->rolls) &&
+	    !(json_find(line, "rolled", &value) && json_millis(value, &answer->rolled)))
+		answer->rolls = 0;
 	if (json_find(line, "result", &value) && !json_equals(value, "") && value.at[0] == '"') {
 		for (int result = RESULT_DRAINED; result <= RESULT_GONE; result++)
 			if (json_equals(value, results[result]))

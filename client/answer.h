@@ -10,6 +10,8 @@ struct answer {
 	struct progress progress;
 	enum { RESULT_NONE, RESULT_DRAINED, RESULT_DEADLINE, RESULT_GONE } result;
 	struct span remaining; /* a JSON array, or empty */
+	uint64_t rolls;        /* how often it has rolled nginx, and when last */
+	millis rolled;
 };
 
 /* False: the line is no such answer, and its sender no drainmon daemon. */

@@ -68,6 +68,11 @@ static void write_request(struct text *request, const struct policy *policy, mil
 	text_number(&body, policy->exit_at);
 	text_add(&body, policy->roll ? ",\"roll\":true" : ",\"roll\":false");
 	add_field(&body, ",\"elapsed\":", now);
+	if (policy->rolls) {
+		text_add(&body, ",\"rolls\":");
+		text_number(&body, policy->rolls);
+		add_field(&body, ",\"rolled\":", policy->rolled);
+	}
 	text_add(&body, "}");
 	text_add(request, "POST /v1/self/drain HTTP/1.0\r\nHost: drainmon\r\n"
 			  "Content-Type: application/json\r\nContent-Length: ");

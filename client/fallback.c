@@ -37,14 +37,14 @@ static void say_ports(const struct ports *ports, struct report *report)
 }
 
 void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
-		    struct report *report, millis now, bool rolled)
+		    struct report *report, millis now)
 {
 	fallback->active = true;
 	fallback->rolling = fallback->broken = fallback->seen_drained = false;
 	fallback->policy = *policy;
 	fallback->pid_file = pid_file;
 	fallback->look_at = now;
-	settle_init(&fallback->settle, now, rolled);
+	settle_init(&fallback->settle, policy, now);
 	find_listeners(fallback, report);
 }
 
@@ -71,7 +71,8 @@ static void go_on_rolling(struct fallback *fallback, struct report *report, mill
 		return;
 	if (state == ROLL_FORCED)
 		report_note(report, "nginx started no new workers on SIGHUP, as with a broken ",
-			    "configuration: sent SIGQUIT to the old ones", "");
+			    "configuration",
+			    fallback->roll.old_count ? ": sent SIGQUIT to the old ones" : "");
 	else
 		report_detail(report, "new workers have taken over", "");
 	fallback->rolling = false;
@@ -184,6 +185,14 @@ millis fallback_due(const struct fallback *fallback)
 		return INT64_MAX;
 	millis rolling = clock_now() + ROLL_LOOK_EVERY;
 	return fallback->rolling && rolling < fallback->look_at ? rolling : fallback->look_at;
+}
+
+void fallback_rolls(const struct fallback *fallback, struct policy *policy)
+{
+	if (fallback->rolling)
+		return;
+	policy->rolls = fallback->settle.rolls;
+	policy->rolled = fallback->settle.last_roll;
 }
 
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description)

@@ -22,13 +22,15 @@ struct fallback {
 	millis look_takes;
 };
 
-/* `rolled`: the daemon had settled and rolled before it was lost. */
 void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
-		    struct report *report, millis now, bool rolled);
+		    struct report *report, millis now);
 
 /* Does what is due; only SETTLE_DRAINED and SETTLE_DEADLINE end the drain. */
 enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now);
 millis fallback_due(const struct fallback *fallback);
+
+/* Notes the rolls that are complete. */
+void fallback_rolls(const struct fallback *fallback, struct policy *policy);
 
 /* Describes a connection that is left; false: there are no more. */
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description);

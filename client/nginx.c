@@ -23,6 +23,18 @@ static bool is_called_nginx(pid_t pid)
 	       span_starts(name, "nginx\n");
 }
 
+/* "nginx: master process ..." -> "master process ..."; empty without a title. openresty's processes
+ * call themselves nginx, too, angie's angie. */
+static struct span part_of(struct span title)
+{
+	size_t i = 0;
+	while (i < title.size && title.at[i] != ':' && title.at[i] != ' ' && title.at[i] != '\0')
+		i++;
+	if (i + 2 > title.size || title.at[i] != ':' || title.at[i + 1] != ' ')
+		return (struct span){title.at, 0};
+	return (struct span){title.at + i + 2, title.size - i - 2};
+}
+
 static pid_t parent_of(pid_t pid)
 {
 	char buffer[512];
@@ -55,21 +67,21 @@ static bool is_master(pid_t pid)
 	struct span title;
 	if (!read_of(pid, "cmdline", buffer, sizeof(buffer), &title) || is_elsewhere(pid))
 		return false;
-	if (span_starts(title, "nginx: "))
-		return span_starts(title, "nginx: master process");
+	struct span part = part_of(title);
+	if (part.size)
+		return span_starts(part, "master process");
 	return is_called_nginx(pid) && !is_called_nginx(parent_of(pid));
 }
 
 static bool is_worker(pid_t pid, pid_t master)
 {
-	static const char title_of_worker[] = "nginx: worker process";
 	char buffer[64];
 	struct span title;
 	if (parent_of(pid) != master || !read_of(pid, "cmdline", buffer, sizeof(buffer), &title))
 		return false;
-	/* "nginx: worker process is shutting down" has left the listeners already. */
-	return span_starts(title, title_of_worker) &&
-	       !span_starts(title, "nginx: worker process is");
+	/* "worker process is shutting down" has left the listeners already. */
+	return span_starts(part_of(title), "worker process") &&
+	       !span_starts(part_of(title), "worker process is");
 }
 
 static pid_t master_in(const char *path, struct text *why)
@@ -96,7 +108,8 @@ static pid_t master_in(const char *path, struct text *why)
 pid_t nginx_master(const char *pid_file, struct text *why)
 {
 	static const char *const usual[] = {"/run/nginx.pid", "/var/run/nginx.pid",
-					    "/tmp/nginx.pid"};
+					    "/tmp/nginx.pid", "/run/angie.pid",
+					    "/usr/local/openresty/nginx/logs/nginx.pid"};
 	if (pid_file)
 		return master_in(pid_file, why);
 	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++) {
@@ -105,9 +118,8 @@ pid_t nginx_master(const char *pid_file, struct text *why)
 			return pid;
 	}
 	why->used = 0;
-	text_add(why,
-		 "no nginx master of this pod is named by /run/nginx.pid, /var/run/nginx.pid or "
-		 "/tmp/nginx.pid (see --pid-file)");
+	text_add(why, "no nginx master of this pod is named by /run/nginx.pid, /var/run/nginx.pid, "
+		      "/tmp/nginx.pid or those of angie and openresty (see --pid-file)");
 	return 0;
 }
 
@@ -123,6 +135,14 @@ unsigned nginx_workers(pid_t master, pid_t workers[NGINX_WORKERS])
 			workers[count++] = (pid_t)pid;
 	proc_numbers_close(&processes);
 	return count;
+}
+
+bool nginx_has_workers(pid_t master)
+{
+	char buffer[64];
+	struct span title;
+	return read_of(master, "cmdline", buffer, sizeof(buffer), &title) &&
+	       span_starts(part_of(title), "master process");
 }
 
 bool nginx_signal(pid_t master, pid_t worker, int signal)

@@ -12,6 +12,10 @@ enum { NGINX_WORKERS = 1024 };
  * 0: there is none, and `why` says so. */
 pid_t nginx_master(const char *pid_file, struct text *why);
 
+/* Whether a master has workers to replace: with master_process off it has none, and an nginx that
+ * has just started may not know SIGHUP yet, and would end. */
+bool nginx_has_workers(pid_t master);
+
 /* The workers of a master that take new connections. */
 unsigned nginx_workers(pid_t master, pid_t workers[NGINX_WORKERS]);
 

@@ -25,7 +25,7 @@ static const char help[] =
 	"  --no-roll              do not reload nginx: only wait\n"
 	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
 	"  --socket PATH          the daemon (/run/drainmon/drainmon.sock)\n"
-	"  --pid-file PATH        nginx (/run/nginx.pid, /var/run/nginx.pid, /tmp/nginx.pid)\n"
+	"  --pid-file PATH        nginx (/run/nginx.pid and other usual places)\n"
 	"  --no-pod-log           do not write to the container's own log\n"
 	"  --verbose, --version, --help\n"
 	"\n"

@@ -19,6 +19,10 @@ bool roll_begin(struct roll *roll, const char *pid_file, millis now, struct text
 	roll->master = nginx_master(pid_file, why);
 	if (!roll->master)
 		return false;
+	if (!nginx_has_workers(roll->master)) {
+		text_add(why, "it runs without a master process");
+		return false;
+	}
 	roll->old_count = nginx_workers(roll->master, roll->old);
 	roll->give_up_at = now + NEW_WORKERS_WITHIN;
 	if (nginx_signal(roll->master, 0, SIGHUP))

@@ -1,13 +1,15 @@
 /* When nothing can be lost any more: decided from what is in flight and what still arrives. */
 #include "settle.h"
 
-void settle_init(struct settle *settle, millis now, bool rolled)
+void settle_init(struct settle *settle, const struct policy *policy, millis now)
 {
+	bool rolled = policy->rolls > 0;
 	*settle = (struct settle){
 		.phase = rolled ? WAITING : SETTLING,
 		.last_arrival = now, /* what arrived before was not seen: quiet begins here */
-		.last_roll = now,
-		.rolls = rolled,
+		.arrived_since_roll = rolled,
+		.last_roll = policy->rolled,
+		.rolls = policy->rolls,
 	};
 }
 
@@ -23,7 +25,7 @@ static millis quiet_left(const struct settle *settle, const struct policy *polic
 static millis next_roll(const struct settle *settle, const struct policy *policy)
 {
 	millis interval = policy->quiet > 1000 ? policy->quiet : 1000;
-	for (unsigned i = 1; i < settle->rolls && interval <= policy->timeout; i++)
+	for (uint64_t i = 1; i < settle->rolls && interval <= policy->timeout; i++)
 		interval *= 2;
 	return settle->last_roll + interval;
 }

@@ -9,6 +9,9 @@ struct policy {
 	millis quiet;
 	uint64_t exit_at;
 	bool roll;
+	/* What of it has been done, whoever did it: how often nginx was rolled, and when last. */
+	uint64_t rolls;
+	millis rolled;
 };
 
 /* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */
@@ -19,7 +22,7 @@ struct settle {
 	millis last_arrival;
 	bool arrived_since_roll;
 	millis last_roll;
-	unsigned rolls;
+	uint64_t rolls;
 };
 
 enum settle_action {
@@ -29,8 +32,8 @@ enum settle_action {
 	SETTLE_DEADLINE,
 };
 
-/* `rolled`: somebody else has settled and rolled already, and only the waiting is left. */
-void settle_init(struct settle *settle, millis now, bool rolled);
+/* What has been rolled has settled, too, and only the waiting is left. */
+void settle_init(struct settle *settle, const struct policy *policy, millis now);
 
 /* One look at the sockets: how many are in flight, and the passive opens counted so far. */
 enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -22,7 +21,6 @@ struct wait {
 	struct report report;
 	struct daemon daemon;
 	struct fallback fallback;
-	bool daemon_rolled;
 };
 
 /* A descriptor opened in the place of a closed stdout would receive our lines. */
@@ -138,8 +136,10 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 	wait->fallback.active = false;
 	if (answer->result)
 		return finish_by_answer(wait, answer, now);
-	if (strcmp(answer->progress.phase, "rolling") == 0)
-		wait->daemon_rolled = true;
+	if (answer->rolls > wait->policy.rolls) {
+		wait->policy.rolls = answer->rolls;
+		wait->policy.rolled = answer->rolled;
+	}
 	report_progress(&wait->report, &answer->progress, now);
 	return RUNNING;
 }
@@ -164,8 +164,7 @@ static int daemon_lost(struct wait *wait, millis now)
 		return RUNNING;
 	}
 	report_note(report, cannot, why, "; counting without it");
-	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, report, now,
-		       wait->daemon_rolled);
+	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, report, now);
 	return RUNNING;
 }
 
@@ -201,6 +200,7 @@ static int run(struct wait *wait)
 		if (wait->fallback.active) {
 			enum settle_action action =
 				fallback_step(&wait->fallback, &wait->report, now);
+			fallback_rolls(&wait->fallback, &wait->policy);
 			if (action == SETTLE_DEADLINE)
 				return finish_by_deadline(wait, clock_now());
 			if (action == SETTLE_DRAINED) {

@@ -1,32 +1,74 @@
-"""The daemon's log: one JSON object a line."""
+"""The daemon's log: one event a line, with fields; JSON for machines, text for a terminal."""
 
 import json
 import logging
 import time
-from typing import Any
+from typing import Any, TextIO
+
+FORMATS = ("json", "text")
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_OWN = __package__.partition(".")[0]
+
+LIBRARY = "library message"
+"""The event under which other people's sentences are logged."""
+
+
+def set_up(level: str, style: str, stream: TextIO) -> None:
+    """Log to `stream` from `level` on. `style` is one of FORMATS."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def default_format(stream: TextIO) -> str:
+    """Text for people at a terminal, JSON for whatever else collects the lines."""
+    return "text" if stream.isatty() else "json"
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The event's name under `event`, then whatever `extra` brought, an exception's traceback
+    last."""
+    if record.name.partition(".")[0] == _OWN:
+        fields: dict[str, Any] = {"event": record.getMessage()}
+    else:
+        fields = {"event": LIBRARY, "said": record.getMessage()}
+    fields |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
+    if record.exc_info:
+        fields["exception"] = logging.Formatter().formatException(record.exc_info)
+    return fields
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, event, and whatever `extra` brought."""
+    """One JSON object: time (UTC), level, event, from (the module), and the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        fields = fields_of(record)
+        line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": fields.pop("event"),
             "from": record.name,
         }
-        line |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line | fields, default=str)
 
 
-def set_up(level: str) -> None:
-    """Log to standard error from `level` on."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+class TextFormatter(logging.Formatter):
+    """Local time, level, event, field=value; a traceback on lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = fields_of(record)
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        head = f"{clock}.{int(record.msecs):03d} {record.levelname.lower():8}{fields.pop('event')}"
+        traceback = fields.pop("exception", None)
+        parts = [head, *(f"{name}={_shown(value)}" for name, value in fields.items())]
+        return "  ".join(parts) + (f"\n{traceback}" if traceback else "")
+
+
+def _shown(value: Any) -> str:
+    """Plain where that is unmistakable, else JSON: what a pod may name must not end the line."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if not isinstance(value, str) or (text.isascii() and text.isprintable() and " " not in text):
+        return text
+    return json.dumps(text)

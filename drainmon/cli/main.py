@@ -93,6 +93,12 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
         help="log from this level on (default info)",
     )
+    daemon.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default=environment.get("DRAINMON_LOG_FORMAT") or logs.default_format(sys.stderr),
+        help="one JSON object a line, or text (default: text on a terminal, else json)",
+    )
     views.add_parsers(commands, common, environment)
     check = commands.add_parser(
         "check",
@@ -109,6 +115,27 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="print one JSON object",
     )
     install.add_parser(commands, common, environment)
+    advise = commands.add_parser(
+        "advise",
+        parents=[common],
+        help="say what the hooks' options should be",
+        description="Says what --min-wait, --timeout and terminationGracePeriodSeconds should be,"
+        " by the drains that the node's daemon remembers. Exit codes: 0 all is told, 1 nothing"
+        " could be read, 3 too few drains to tell.",
+    )
+    advise.add_argument(
+        "--file",
+        metavar="PATH",
+        default=environment.get("DRAINMON_FILE"),
+        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log,"
+        " or Prometheus's text, of however many nodes",
+    )
+    advise.add_argument(
+        "--json",
+        action="store_true",
+        default=views.is_set(environment, "DRAINMON_JSON"),
+        help="print one JSON object",
+    )
     return parser
 
 
@@ -135,7 +162,9 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
 
     if arguments.log_level not in LEVELS:
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
-    logs.set_up(arguments.log_level)
+    if arguments.log_format not in logs.FORMATS:
+        raise OSError(f"cannot log as {arguments.log_format!r}: not one of {logs.FORMATS}")
+    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
     if arguments.source not in SOURCES:
         raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")
@@ -158,9 +187,16 @@ def _run_check(arguments: argparse.Namespace, environment: Mapping[str, str]) ->
     return check(environment, arguments.socket, arguments.pod_logs, arguments.json)
 
 
+def _run_advise(arguments: argparse.Namespace) -> int:
+    # It knows how to read much that the other commands do not.
+    from drainmon.cli import advise  # noqa: PLC0415
+
+    return advise.run(arguments.socket, arguments.file, arguments.json)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check` and `status` have
-    more."""
+    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check`, `status` and
+    `advise` have more."""
     parser = make_parser(os.environ)
     arguments = parser.parse_args(argv)
     try:
@@ -191,6 +227,8 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             return _run_check(arguments, os.environ)
         case "install-client":
             return install.run(arguments)
+        case "advise":
+            return _run_advise(arguments)
         case _:
             return views.run(arguments, parser)
 

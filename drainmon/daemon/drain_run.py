@@ -10,9 +10,12 @@ from typing import Any
 
 from drainmon.daemon.node import Node, Spawn
 from drainmon.daemon.roll import roll
-from drainmon.drain.machine import ENDED, Action, Drain, Phase
+from drainmon.drain.demand import ENDED, Demand, Phase
+from drainmon.drain.machine import Action, Drain
+from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, progress
 from drainmon.model.ledger import Counts
+from drainmon.pods.nginx import is_running
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
@@ -24,17 +27,29 @@ Verify = Callable[[], None]
 
 class DrainRun:
     """Drains one pod; any number of callers may follow it. Owns `place`, through which the pod's
-    sockets stay in reach when its processes have ended."""
+    sockets stay in reach when its processes have ended. `on_end` is called once."""
 
-    def __init__(self, node: Node, pod: Pod, drain: Drain, place: Place) -> None:
+    def __init__(
+        self,
+        node: Node,
+        pod: Pod,
+        drain: Drain,
+        place: Place,
+        on_end: Callable[["DrainRun"], None],
+    ) -> None:
         self._node = node
         self._pod = pod
         self._place = place
-        self._wake = asyncio.Event()
+        self._on_end = on_end
+        self._had_nginx = bool(pod.processes)
+        self._awake = asyncio.Event()
+        self._woken = False
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._rolling: asyncio.Task[None] | None = None
-        self._accepted: int | None = None
+        self._accepted: tuple[frozenset[int], int] | None = None
+        self.number = 0
+        """That of its record."""
         self.drain = drain
         self.followers: list[Verify] = []
         self.record = DrainRecord(
@@ -57,15 +72,21 @@ class DrainRun:
             async with asyncio.timeout(within):
                 await changed.wait()
 
-    def progress(self) -> dict[str, Any]:
-        """The line for the callers."""
-        return progress(self.drain, time.monotonic())
+    def progress(self, demand: Demand) -> dict[str, Any]:
+        """The line for one of the callers."""
+        return progress(self.drain, demand, time.monotonic())
 
     def begin(self, spawn: Spawn) -> None:
         """Start draining. However that ends, also before it has begun, everything is let go."""
         self._node.registry.hold(self._pod.key)
         self._task = spawn(self._run())
         self._task.add_done_callback(lambda _: self._end())
+
+    def join(self, policy: Policy, started: float) -> Demand:
+        """One more caller."""
+        demand = self.drain.join(policy, started)
+        self._awake.set()
+        return demand
 
     def abandon(self) -> None:
         """Stop draining if it has not ended: the last caller has left."""
@@ -74,17 +95,21 @@ class DrainRun:
 
     async def _run(self) -> None:
         try:
+            await self._count_arrivals()
             await self._rescan()  # a port that was added a moment ago counts
-            while self.drain.phase not in ENDED:
+            while self.drain.demands:
                 await self._act()
                 self._publish()
-            self.record.result = self.drain.phase.value
-        except Exception as error:
+        except Exception:
             self.record.result = "failed"
-            log.exception("cannot drain: %s", error, extra={"pod": self._pod.label})
+            log.exception("drain failed", extra={"pod": self._pod.label})
 
     def _end(self) -> None:
-        self.record.result = self.record.result or "abandoned"
+        if self.drain.phase in ENDED:
+            self.record.result = self.drain.phase.value
+        elif not self.record.result:
+            # Who kills the pod kills its hook, too.
+            self.record.result = "gone" if self._has_lost_nginx() else "abandoned"
         if self._rolling:
             self._rolling.cancel()
         self._node.registry.release(self._pod.key)
@@ -93,6 +118,7 @@ class DrainRun:
             self._node.unwatch(self._pod)
         self._publish()
         log.info("drain ended", extra={"drain": asdict(self.record)})
+        self._on_end(self)
 
     async def _act(self) -> None:
         self._node.set_pace(self.drain)
@@ -110,17 +136,24 @@ class DrainRun:
     async def _look(self) -> None:
         self._refresh()
         # Watch first: a change during the snapshot must wake again.
-        self._wake.clear()
-        self._node.watch(self._pod, self._wake.set)
+        self._woken = False
+        self._awake.clear()
+        self._node.watch(self._pod, self._wake)
         snapshot = await self._node.snapshot(self._pod, self._place)
         await self._count_arrivals()
-        self.drain.saw(snapshot)
+        if self._pod.processes and self._has_lost_nginx():
+            await self._rescan()  # others may have taken over
+        self.drain.saw(snapshot, self._has_lost_nginx())
+
+    def _has_lost_nginx(self) -> bool:
+        return self._had_nginx and not any(map(is_running, self._pod.masters))
 
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)
-        if self._accepted is not None:  # another source's count begins anew
-            self.record.arrivals += max(0, counts.accepted - self._accepted)
-        self._accepted = counts.accepted
+        # Other ports have other counts; another source's begin anew.
+        if self._accepted and self._accepted[0] == self._pod.ports:
+            self.record.arrivals += max(0, counts.accepted - self._accepted[1])
+        self._accepted = self._pod.ports, counts.accepted
         self.drain.arrived(counts.last_accept)
         return counts
 
@@ -130,10 +163,10 @@ class DrainRun:
         try:
             await self._rescan()
             note = await roll(self._pod, self._verify)
-        except Exception as error:
-            log.exception("cannot roll: %s", error, extra={"pod": self._pod.label})
+        except Exception:
+            log.exception("roll failed", extra={"pod": self._pod.label})
         self.drain.rolled(began, note)
-        self._wake.set()
+        self._awake.set()
 
     def _verify(self) -> None:
         """Raise PermissionError unless one of those who follow is still who asked."""
@@ -152,16 +185,20 @@ class DrainRun:
             with contextlib.suppress(OSError):  # a source that does not work any more
                 self._node.unwatch(before)
 
+    def _wake(self) -> None:
+        self._woken = True
+        # While settling only time and the last arrival count: no use in waking up.
+        if self.drain.phase is not Phase.SETTLING:
+            self._awake.set()
+
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
-                # While settling only time and the last arrival count: no use in waking up.
-                if self.drain.phase is Phase.SETTLING:
-                    await asyncio.Event().wait()
-                await self._wake.wait()
+                await self._awake.wait()
+        self._awake.clear()
         counts = await self._count_arrivals()
-        if self._wake.is_set():
-            self._wake.clear()
+        if self._woken:
+            self._woken = False
             self.drain.woke(counts.in_flight)
 
     def _publish(self) -> None:

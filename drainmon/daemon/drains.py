@@ -1,18 +1,18 @@
 """The node's drains: at most one a pod, followed by any number of callers."""
 
 import time
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from drainmon.daemon.drain_run import DrainRun, Verify
 from drainmon.daemon.node import Node, Spawn
-from drainmon.drain.machine import Drain, Phase
+from drainmon.drain.demand import Demand, Phase
+from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
-from drainmon.drain.report import DrainRecord, remaining
+from drainmon.drain.records import Records
+from drainmon.drain.report import DrainRecord
+from drainmon.drain.statistics import DrainStatistics
 from drainmon.pods.pod import Pod, PodKey
-
-RECORDS_KEPT = 1000
 
 HEARTBEAT = 1.0
 """Seconds after which a caller gets a line although nothing has changed."""
@@ -25,71 +25,78 @@ DEADLINE_GRACE = 0.03
 
 
 class Drains:
-    """Begins drains, lets callers follow them, ends those that nobody follows."""
+    """Begins drains, lets callers follow them, ends those that nobody follows. `statistics` counts
+    those that have ended."""
 
     def __init__(self, node: Node, spawn: Spawn) -> None:
         self._node = node
         self._spawn = spawn
         self._runs: dict[PodKey, DrainRun] = {}
-        self._records: deque[DrainRecord] = deque(maxlen=RECORDS_KEPT)
+        self._records = Records()
+        self.statistics = DrainStatistics()
 
-    def records(self) -> list[DrainRecord]:
+    @property
+    def running(self) -> int:
+        """How many drains are in progress."""
+        return sum(not run.ended for run in self._runs.values())
+
+    def records(self) -> Iterator[DrainRecord]:
         """Drains that run or have ended, the latest first."""
-        return [*reversed(self._records)]
+        return self._records.latest()
 
     async def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Verify
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Drain a pod, reached through the namespace of one of its processes. A drain that runs
-        is joined, with a deadline of the caller's own. `verify` raises PermissionError when the
-        caller is not who asked any more; nothing is signalled without one who is. Yields lines of
-        progress, the last one with `result`; none has it when the drain failed. Raises OSError
-        when the process is gone.
+        is joined. `verify` raises PermissionError when the caller is not who asked any more;
+        nothing is signalled without one who is. Yields lines of progress, the last one with
+        `result`; none has it when the drain failed. Raises OSError when the process is gone.
         """
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
-        if run is None or run.ended:
+        if run is None or not run.drain.demands:
             run = self._begin(pod, pid, Drain(policy, started))
+            (demand,) = run.drain.demands
         else:
-            run.drain.join(policy, started)
+            demand = run.join(policy, started)
         run.followers.append(verify)
         try:
-            async for line in _follow(run, started + policy.timeout):
+            async for line in _follow(run, demand):
                 yield line
         finally:
             run.followers.remove(verify)
-            if not run.followers:
+            run.drain.leave(demand)
+            if not run.drain.demands:
                 run.abandon()
                 if self._runs.get(pod.key) is run:
                     del self._runs[pod.key]
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
-        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid))
-        self._records.append(run.record)
+        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid), self._ended)
         self._runs[pod.key] = run
+        run.number = self._records.begin(run.record)
         run.begin(self._spawn)
         return run
 
+    def _ended(self, run: DrainRun) -> None:
+        self._records.end(run.number)
+        self.statistics.add(run.record)
 
-async def _follow(run: DrainRun, deadline: float) -> AsyncGenerator[dict[str, Any], None]:
+
+async def _follow(run: DrainRun, demand: Demand) -> AsyncGenerator[dict[str, Any], None]:
     phase: Phase | None = None
     earliest = 0.0
     latest = time.monotonic() + HEARTBEAT
-    while not run.ended:
+    give_up = demand.deadline + DEADLINE_GRACE
+    while not (demand.told or run.ended):
         now = time.monotonic()
-        if now >= deadline + DEADLINE_GRACE:
-            yield run.progress() | {
-                "phase": Phase.DEADLINE.value,
-                "result": Phase.DEADLINE.value,
-                "remaining": remaining(run.drain, now),
-            }
-            return
-        if run.drain.snapshot and (run.drain.phase is not phase or now >= earliest):
+        if now >= give_up:
+            run.drain.expire(demand)
+        elif run.drain.snapshot and (run.drain.phase is not phase or now >= earliest):
             phase = run.drain.phase
             earliest, latest = now + LINE_PAUSE, now + HEARTBEAT
-            yield run.progress()
+            yield run.progress(demand)
         else:
-            due = min(latest, deadline + DEADLINE_GRACE)
-            await run.changed(max(due - now, DEADLINE_GRACE))
-    if run.drain.phase.value == run.record.result:
-        yield run.progress()
+            await run.changed(max(min(latest, give_up) - now, DEADLINE_GRACE))
+    if demand.told:
+        yield run.progress(demand)

@@ -14,7 +14,7 @@ from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
 from drainmon.daemon.serving import unix_application, web_application
-from drainmon.metrics.collector import Exposition
+from drainmon.metrics.exposition import Exposition
 from drainmon.pods.discovery import owner_of
 from drainmon.pods.pod_logs import PodLogs
 from drainmon.pods.registry import Registry
@@ -66,7 +66,8 @@ async def serve(options: Options) -> None:
                 await node.start()
                 tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
-                drains, metrics = Drains(node, tasks.spawn), Exposition(node)
+                drains = Drains(node, tasks.spawn)
+                metrics = Exposition(node, drains)
                 async with contextlib.AsyncExitStack() as applications:
                     enter = applications.enter_async_context
                     await enter(unix_application(node, drains, metrics, listener, Limits(files)))
@@ -115,7 +116,7 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("a task failed")
+        log.exception("task failed")
 
 
 def _raise_file_limit() -> int:

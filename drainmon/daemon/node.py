@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from drainmon.drain.machine import Drain
+from drainmon.model.departures import Departures
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
@@ -33,6 +34,10 @@ SCAN_SHARE = 50
 """A new listener's scan comes no sooner than this many times what the last one took: a node where
 servers come and go all the time must not spend its time on looking for nginx."""
 
+POLL_SHARE = 20
+"""The counts of all pods are read again no sooner than this many times what the last time took:
+however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
+
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts a task that the daemon owns."""
 
@@ -49,6 +54,10 @@ class Node:
         self.registry = registry
         self._spawn = spawn
         self._ledger = Ledger()
+        self._departures = Departures()
+        self._polling = asyncio.Lock()
+        self._next_poll = 0.0
+        self._polled: list[tuple[Pod, Counts]] = []
         self._scan_planned = False
         self._scan_seconds = 0.0
         self._scans = 0
@@ -96,9 +105,23 @@ class Node:
                 return
             await asyncio.sleep(max(0.0, self._next_scan - time.monotonic()))
             self._scans += 1
+            before = self.pods()
             self._scan_seconds = await asyncio.to_thread(self._timed_scan)
             self._next_scan = time.monotonic() + max(SCAN_REST, self._scan_seconds)
-        self._ledger.keep_only({pod.number for pod in self.pods()})
+        numbers = {pod.number for pod in self.pods()}
+        for pod in before:
+            if pod.number not in numbers:
+                self._departures.note(pod, await self._last_counts(pod), time.monotonic())
+        self._ledger.keep_only(numbers)
+
+    async def _last_counts(self, pod: Pod) -> Counts:
+        """The last that was counted of a pod that is gone. The source may know of connections that
+        came after it was last asked, unless another pod has the namespace's inode by now."""
+        last = self._ledger.counts(pod.number)
+        if self.registry.get(pod.key) is None:
+            with contextlib.suppress(OSError):
+                return max(last, await self.counts(pod), key=lambda counts: counts.accepted)
+        return last
 
     def _timed_scan(self) -> float:
         """The processor time that it took, in seconds: on a busy node time goes by without."""
@@ -177,11 +200,36 @@ class Node:
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
-        if self._generation != self._source.generation:  # another source, other counters
-            self._generation = self._source.generation
-            self._ledger.keep_only(set())
+        self._begin_anew_with_another_source()
         self._ledger.update(pod.number, await self._source.counters(pod))
         return self._ledger.counts(pod.number)
+
+    def _begin_anew_with_another_source(self) -> None:
+        """Its counters are others."""
+        if self._generation != self._source.generation:
+            self._generation = self._source.generation
+            self._ledger.keep_only(set())
+
+    async def all_counts(self) -> list[tuple[Pod, Counts]]:
+        """Every pod with its counts, which are as old as reading them for all may cost."""
+        async with self._polling:
+            began = time.monotonic()
+            if began >= self._next_poll:
+                pods = self.pods()
+                counted = await self._source.all_counters(pods)
+                self._begin_anew_with_another_source()
+                self._polled = []
+                for pod in pods:
+                    if counts := counted.get(pod.number):
+                        self._ledger.update(pod.number, counts)
+                        self._polled.append((pod, self._ledger.counts(pod.number)))
+                ended = time.monotonic()
+                self._next_poll = ended + POLL_SHARE * (ended - began)
+            return self._polled
+
+    def departed(self) -> list[tuple[Pod, Counts]]:
+        """The pods that have gone in the last minutes, with the last that was counted of each."""
+        return self._departures.recent(time.monotonic())
 
     def open(self, pod: Pod, pid: int) -> Place:
         """The pod's namespace, held open through one of its processes. Raises ProcessLookupError

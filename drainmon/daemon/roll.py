@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from drainmon.pods.nginx import workers
+from drainmon.pods.nginx import is_master, workers
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.pods.signals import send
 
@@ -28,21 +28,23 @@ async def roll(pod: Pod, verify: Callable[[], None]) -> str:
 
     `verify` is called before each signal, and raises PermissionError when it must not be sent.
     """
-    masters = pod.masters
+    masters = [nginx for nginx in pod.masters if is_master(nginx)]
     if not masters:
-        return "no nginx is left to replace its workers"
+        return "no nginx master is there to replace its workers"
     before = {master: await asyncio.to_thread(workers, master) for master in masters}
     told = [master for master in masters if _try(verify, pod, master, signal.SIGHUP)]
     if not told:
         return "nginx could not be told to replace its workers, see the daemon's log"
     ignored = await _until_new_workers(told, before)
-    for master in ignored:
-        for worker in before[master]:
-            _try(verify, pod, worker, signal.SIGQUIT)
-    if ignored:
-        log.warning("nginx ignored SIGHUP, its workers got SIGQUIT", extra={"pod": pod.label})
-        return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
-    return "nginx's old workers finish what they have"
+    if not ignored:
+        return "nginx's old workers finish what they have"
+    old = [worker for master in ignored for worker in before[master]]
+    if not old:
+        return "nginx starts no new workers, see its error log"
+    for worker in old:
+        _try(verify, pod, worker, signal.SIGQUIT)
+    log.warning("nginx ignored SIGHUP", extra={"pod": pod.label})
+    return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
 
 
 async def _until_new_workers(
@@ -69,6 +71,6 @@ def _try(
         verify()
         send(process, number, pod)
     except OSError as error:
-        log.warning("cannot signal nginx: %s", error, extra={"nginx_pid": process.pid})
+        log.warning("cannot signal nginx", extra={"nginx_pid": process.pid, "error": str(error)})
         return False
     return True

@@ -22,9 +22,9 @@ async def _try(work: Awaitable[None]) -> None:
     try:
         await work
     except OSError as error:
-        log.warning("cannot keep the counters right: %s", error)
+        log.warning("cannot compare counters", extra={"error": str(error)})
     except Exception:
-        log.exception("cannot keep the counters right")
+        log.exception("comparing counters failed")
 
 
 class Rounds:
@@ -57,7 +57,7 @@ class Rounds:
         pods = {pod.number: pod for pod in self._node.pods()}
         missed = sum(self._node.missed().values())
         if missed > self._missed:
-            log.warning("events were missed, pods are compared", extra={"missed": missed})
+            log.warning("events missed", extra={"missed": missed})
             self._missed, self._due = missed, set(pods)
         self._due &= pods.keys()
         self._accepted = {number: n for number, n in self._accepted.items() if number in pods}

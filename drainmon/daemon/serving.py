@@ -8,7 +8,7 @@ from aiohttp import web
 
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
-from drainmon.metrics.collector import Exposition
+from drainmon.metrics.exposition import Exposition
 from drainmon.server import tcp_site
 from drainmon.server.app import make_app
 from drainmon.server.gate import Gate

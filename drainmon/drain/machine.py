@@ -1,25 +1,29 @@
-"""The drain as a state machine: settling -> rolling -> waiting -> drained | deadline.
+"""The drain as a state machine: settling -> rolling -> waiting -> drained | deadline | gone.
 
 It does nothing itself. `step` says what to do next, `saw`, `arrived` and `rolled` tell it what
 came of it. Times are monotonic seconds, given by the caller.
 
-Several callers may want the same pod drained: the strictest of their options hold, until the last
-of their deadlines.
-
 1. Settle: serve on, at least for min_wait, and until no connection has arrived for `quiet`. From
    half of the timeout on `quiet` is no longer asked for: clients that never stop (health checks)
-   must not turn every drain into a deadline.
+   must not turn every drain into a deadline. When nothing listens any more there is nothing to
+   serve, and only `quiet` is asked for.
 2. Roll: have nginx replace its workers. The old ones close idle connections and finish the rest,
    the new ones serve stragglers, the listener never closes.
 3. Wait until nothing is in flight. If stragglers came, roll again, each time twice as late.
+
+Several callers may want the same pod drained. While one of them still lets the pod serve, no other
+is told that it may go: the pod has settled when it has for each of them. After that each is judged
+by its own exit_at, and at its own deadline by its own options alone.
 
 Events only wake it: what ends a drain as drained is a snapshot that began after the last condition
 on time was met, and shows nothing in flight.
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
+from math import inf
 
+from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import InFlight, Snapshot, Tally
 
@@ -33,16 +37,8 @@ unless the counters say that it may be the last."""
 ROLL_PAUSE = 1.0
 """Seconds between the first roll and a second one at the least."""
 
-
-class Phase(StrEnum):
-    SETTLING = "settling"
-    ROLLING = "rolling"
-    WAITING = "waiting"
-    DRAINED = "drained"
-    DEADLINE = "deadline"
-
-
-ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE})
+DOUBLINGS = 20
+"""How often the pause between two rolls doubles at the most: by then it is days."""
 
 
 class Action(Enum):
@@ -65,49 +61,66 @@ class Step:
 
 
 class Drain:
-    """One drain of one pod, begun at `started`. `look_interval`: seconds between snapshots when
-    nothing wakes the drain; `longest_pause`: at the most, however long a snapshot takes."""
+    """One drain of one pod, begun at `started` by a first caller. `demands` are those of the
+    callers who wait. `look_interval`: seconds between snapshots when nothing wakes the drain;
+    `longest_pause`: at the most, however long a snapshot takes."""
 
     look_interval = 1.0
     longest_pause = 1.0
 
     def __init__(self, policy: Policy, started: float) -> None:
-        self.policy = policy
         self.started = started
+        self.demands: list[Demand] = []
         self.phase = Phase.SETTLING
         self.snapshot: Snapshot | None = None
         self.in_flight = InFlight()
         self.tally = Tally()
         self.last_arrival: float | None = None
         self.rolls: list[float] = []
+        """When each began, those before a daemon's restart left out but for the last."""
+        self.rolls_done = 0
+        self._known_since = started + policy.elapsed
+        self._at_most = inf
+        self._closed: float | None = None
+        self._nginx_ended = False
         self._note = ""
         self._woken = False
         self._looks_after_wake = False
         self._promising = False
         self._doubted = False
-        self._seen_few = False
+        self._left = self.join(policy, started)
 
     @property
-    def deadline(self) -> float:
-        return self.started + self.policy.timeout
+    def last_caller(self) -> Demand:
+        """Who waits the longest; when nobody does, who left last."""
+        return max(self.demands, key=lambda demand: demand.deadline, default=self._left)
 
-    def join(self, policy: Policy, started: float) -> None:
-        """Another caller, whose drain began at `started`, wants this one to satisfy it, too."""
-        later, mine = started - self.started, self.policy
-        self.policy = Policy(
-            timeout=max(mine.timeout, policy.timeout + later),
-            min_wait=max(mine.min_wait, policy.min_wait + later),
-            quiet=max(mine.quiet, policy.quiet),
-            exit_at=min(mine.exit_at, policy.exit_at),
-            roll=mine.roll or policy.roll,
-        )
+    def join(self, policy: Policy, started: float) -> Demand:
+        """One more caller, whose time counts from `started`. Who has waited since before the daemon
+        began may know of rolls."""
+        if policy.rolls > self.rolls_done:
+            self.rolls_done = policy.rolls
+            self.rolls.insert(0, started + min(policy.rolled, policy.elapsed))
+        demand = Demand(policy, started)
+        self.demands.append(demand)
+        return demand
+
+    def leave(self, demand: Demand) -> None:
+        """A caller waits no more: what it wanted does not count any longer."""
+        if demand in self.demands:
+            self.demands.remove(demand)
+            self._left = demand
+
+    def expire(self, demand: Demand) -> None:
+        """A caller's time is over, whatever there is still to do."""
+        self._tell([demand], Phase.DEADLINE)
 
     def woke(self, in_flight: int) -> None:
         """Something changed on the pod's ports. `in_flight` is what the counters say now, never
         used connections included: when that is few enough, it is worth looking at once, unless
         they have been wrong about that already."""
         self._woken = True
-        few = in_flight - self.tally.never_used <= self.policy.exit_at
+        few = self._few(in_flight - self.tally.never_used)
         self._doubted = few and self._doubted
         self._promising = few and not self._doubted
 
@@ -116,15 +129,22 @@ class Drain:
         if when is not None and (self.last_arrival is None or when > self.last_arrival):
             self.last_arrival = when
 
-    def saw(self, snapshot: Snapshot) -> None:
-        """A snapshot that `step` asked for."""
-        # From a pass in parts one socket may be missing, from two in a row not the same one.
-        few_before = self.snapshot is not None and self._few()
+    def saw(self, snapshot: Snapshot, nginx_ended: bool = False) -> None:
+        """A snapshot that `step` asked for, and whether nginx has ended meanwhile."""
+        before = inf if self.snapshot is None else len(self.in_flight)
         self.snapshot = snapshot
         self.in_flight = snapshot.in_flight()
-        self._seen_few = self._few() and (few_before or not snapshot.in_parts)
+        # From a pass in parts one socket may be missing, from two in a row not the same one.
+        self._at_most = len(self.in_flight)
+        if snapshot.in_parts:
+            self._at_most = max(self._at_most, before)
+        if snapshot.listeners:
+            self._closed = None
+        elif self._closed is None and not snapshot.in_parts:
+            self._closed = snapshot.taken
+        self._nginx_ended = nginx_ended
         self.tally = snapshot.tally
-        if self._promising and not self._few():
+        if self._promising and not self._few(len(self.in_flight)):
             self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())
 
@@ -132,52 +152,48 @@ class Drain:
         """The roll that `step` asked for was tried, beginning at `began`; `note` says how it
         went. Until then the drain goes on looking."""
         self.rolls.append(began)
+        self.rolls_done += 1
         self._note = note
         if self.phase is Phase.ROLLING:
             self.phase = Phase.WAITING
 
-    def reason(self, now: float) -> str:
-        """Why it still waits, or how it ended, for people."""
-        match self.phase:
-            case Phase.SETTLING:
-                return self._why_settling(now)
-            case Phase.ROLLING:
-                return "nginx replaces its workers"
-            case Phase.WAITING if len(self.in_flight) <= self.policy.exit_at:
-                return f"quiet for {self.policy.quiet:g} s is asked for"
-            case Phase.WAITING:
-                return self._note or "connections are in flight"
+    def reason(self, demand: Demand, now: float) -> str:
+        """Why it still waits, or how it ended for this caller, for people."""
+        match demand.told or self.phase:
             case Phase.DRAINED:
                 return "nothing in flight" if not self.in_flight else "few enough in flight"
             case Phase.DEADLINE:
-                return f"the timeout of {self.policy.timeout:g} s is over"
+                return f"the timeout of {demand.policy.timeout:g} s is over"
+            case Phase.GONE:
+                return "nginx has ended"
+            case Phase.ROLLING:
+                return "nginx replaces its workers"
+            case Phase.WAITING if not demand.accepts(len(self.in_flight)):
+                return self._note or "connections are in flight"
+            case _:
+                return self._why_settling(now)
 
     def step(self, now: float) -> Step:
         """What to do next, by what is known at `now`."""
-        if self.phase in ENDED:
+        for demand in [demand for demand in self.demands if now >= demand.deadline]:
+            self._end_at_deadline(demand)
+        if not self.demands:
             return Step(Action.DONE)
-        if now >= self.deadline:
-            return self._end_at_deadline()
         if self.snapshot is None or now >= (look_at := self._look_at(now, self.snapshot)):
             return self._look()
-        if self.phase is Phase.SETTLING:
-            settled = self._settled_at()
-            if now < settled:
-                return self._sleep(look_at, settled)
+        settled = self._settled_at()
+        if self.phase is Phase.SETTLING and now >= settled:
             self.phase = Phase.WAITING
-        if self._few():
-            return self._finish(now, self.snapshot.taken, look_at)
-        return self._wait(now, self.snapshot.taken, look_at)
-
-    def _finish(self, now: float, taken: float, look_at: float) -> Step:
-        """Few enough are in flight: drained, if that was seen after the last arrival's quiet."""
-        calm = self._settled_at()
-        if taken >= calm and self._seen_few:
-            self.phase = Phase.DRAINED
+        serving = self.phase is Phase.SETTLING or self._few(len(self.in_flight))
+        if now < settled and serving:
+            return self._sleep(look_at, settled)
+        if self.snapshot.taken >= settled:
+            self._tell([d for d in self.demands if d.accepts(self._at_most)], self._drained())
+        if not self.demands:
             return Step(Action.DONE)
-        if now >= calm:
+        if self._few(len(self.in_flight)):
             return self._look()
-        return self._sleep(look_at, calm)
+        return self._wait(now, self.snapshot.taken, look_at)
 
     def _wait(self, now: float, taken: float, look_at: float) -> Step:
         """Too many are in flight: roll if that helps, else sleep."""
@@ -191,14 +207,27 @@ class Drain:
             return self._sleep(look_at)
         return self._sleep(look_at, roll_at)
 
-    def _end_at_deadline(self) -> Step:
-        calm = self.snapshot is not None and self.snapshot.taken >= self._settled_at()
-        drained = calm and self._seen_few and not self._woken
-        self.phase = Phase.DRAINED if drained else Phase.DEADLINE
-        return Step(Action.DONE)
+    def _end_at_deadline(self, demand: Demand) -> None:
+        settled = demand.settled_at(self.last_arrival, self._closed)
+        calm = self.snapshot is not None and self.snapshot.taken >= settled
+        drained = calm and demand.accepts(self._at_most) and not self._woken
+        self._tell([demand], self._drained() if drained else Phase.DEADLINE)
 
-    def _few(self) -> bool:
-        return len(self.in_flight) <= self.policy.exit_at
+    def _drained(self) -> Phase:
+        return Phase.GONE if self._nginx_ended else Phase.DRAINED
+
+    def _tell(self, demands: list[Demand], end: Phase) -> None:
+        """It has ended for these callers; with the last one for all."""
+        for demand in demands:
+            if demand.told is None:
+                demand.told = end
+                self.leave(demand)
+                if not self.demands:
+                    self.phase = end
+
+    def _few(self, in_flight: int) -> bool:
+        """Whether one of the callers needs to wait for no more to end."""
+        return any(demand.accepts(in_flight) for demand in self.demands)
 
     def _look(self) -> Step:
         # A wake-up from here on is about something that the snapshot may have missed.
@@ -218,33 +247,43 @@ class Drain:
         return last.finished + max(pause, self.look_interval)
 
     def _sleep(self, *times: float) -> Step:
-        return Step(Action.SLEEP, min(*times, self.deadline))
+        return Step(Action.SLEEP, min(*times, *(demand.deadline for demand in self.demands)))
 
     def _settled_at(self) -> float:
-        return max(self.started + self.policy.min_wait, self._quiet_at())
+        return max(d.settled_at(self.last_arrival, self._closed) for d in self.demands)
 
     def _quiet_at(self) -> float:
-        """When the quiet period is over, or no longer asked for."""
-        if self.last_arrival is None:
-            return self.started
-        give_up = self.started + self.policy.timeout / 2
-        return min(self.last_arrival + self.policy.quiet, give_up)
+        return max(demand.quiet_at(self.last_arrival) for demand in self.demands)
+
+    def _quiet(self) -> float:
+        return max(demand.policy.quiet for demand in self.demands)
 
     def _why_settling(self, now: float) -> str:
-        left = self.started + self.policy.min_wait - now
+        left = max(demand.min_wait_until for demand in self.demands) - now
+        quiet = f"quiet for {self._quiet():g} s is asked for"
+        if self._closed is not None:
+            return f"nothing listens any more, {quiet}"
         if left > 0:
             return f"min-wait has {left:.1f} s to go"
-        return f"connections still arrive, quiet for {self.policy.quiet:g} s is asked for"
+        return f"connections still arrive, {quiet}" if self.phase is Phase.SETTLING else quiet
 
     def _roll_at(self) -> float | None:
-        """When the next roll is due, None when there is nothing to roll for."""
-        if not self.policy.roll:
+        """When the next roll is due, None when there is nothing to roll for: also when nginx has
+        closed its listeners, as its old workers quit already and it starts no new ones."""
+        wanted = any(d.policy.roll and not d.accepts(len(self.in_flight)) for d in self.demands)
+        if not wanted or self._closed is not None:
             return None
         if not self.rolls:
             return self._settled_at()
-        last = self.rolls[-1]
-        youngest = self.tally.last_opened_in_flight
-        if youngest is None or youngest <= last:
+        if not self._may_have_stragglers():
             return None
-        pause = max(self.policy.quiet, ROLL_PAUSE) * 2.0 ** (len(self.rolls) - 1)
-        return max(last + pause, self._quiet_at())
+        pause = max(self._quiet(), ROLL_PAUSE) * 2.0 ** min(self.rolls_done - 1, DOUBLINGS)
+        return max(self.rolls[-1] + pause, self._quiet_at())
+
+    def _may_have_stragglers(self) -> bool:
+        """Whether one of those in flight may have been opened since the last roll. Of a roll before
+        the drain was taken over nobody knows who has come since."""
+        if self.rolls[-1] < self._known_since:
+            return True
+        youngest = self.tally.last_opened_in_flight
+        return youngest is not None and youngest > self.rolls[-1]

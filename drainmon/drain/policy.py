@@ -13,9 +13,13 @@ class Policy:
     timeout: when to give up, counted from the drain's start. min_wait: how long to go on serving
     in any case, for the news of the pod's end to reach its last client. quiet: how long no new
     connection may have arrived. exit_at: how many connections in flight are few enough. roll:
-    whether nginx's workers are replaced so that idle connections close. elapsed: how much of the
-    timeout is spent already, by a caller who begins again. Raises ValueError
-    "cannot drain: why" for values out of range.
+    whether nginx's workers are replaced so that idle connections close.
+
+    The others are for a caller who begins again, before another daemon. elapsed: how much of the
+    timeout is spent already. rolls: how often nginx's workers were replaced in that time, and
+    rolled: when the last time was, counted from the drain's start.
+
+    Raises ValueError "cannot drain: why" for values out of range.
     """
 
     timeout: float = 25.0
@@ -24,6 +28,8 @@ class Policy:
     exit_at: int = 0
     roll: bool = True
     elapsed: float = 0.0
+    rolls: int = 0
+    rolled: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

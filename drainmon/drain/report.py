@@ -4,7 +4,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from drainmon.drain.machine import Drain, Phase
+from drainmon.drain.demand import Demand, Phase
+from drainmon.drain.machine import Drain
 from drainmon.model.snapshot import Socket, format_address, format_states
 
 REMAINING_SHOWN = 20
@@ -24,20 +25,23 @@ def describe_socket(socket: Socket, now: float) -> dict[str, Any]:
     }
 
 
-def progress(drain: Drain, now: float) -> dict[str, Any]:
+def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
     """The line that a waiting caller gets: phase, what is in flight, and why it waits. With
-    `result` in the last one, and for a deadline who is left."""
+    `result` in the last one, and for a deadline who is left. `rolls` and `rolled` are for the
+    caller to tell the next daemon."""
     line: dict[str, Any] = {
-        "phase": drain.phase.value,
+        "phase": (demand.told or drain.phase).value,
         "in_flight": len(drain.in_flight),
         "by_state": format_states(drain.tally.in_flight_by_state()),
-        "elapsed": round(now - drain.started, 3),
-        "reason": drain.reason(now),
+        "elapsed": round(now - demand.started, 3),
+        "reason": drain.reason(demand, now),
     }
-    if drain.phase is Phase.DRAINED:
-        line["result"] = "drained"
-    elif drain.phase is Phase.DEADLINE:
-        line["result"] = "deadline"
+    if drain.rolls_done:
+        line["rolls"] = drain.rolls_done
+        line["rolled"] = max(0.0, round(drain.rolls[-1] - demand.started, 3))
+    if demand.told:
+        line["result"] = demand.told.value
+    if demand.told is Phase.DEADLINE:
         line["remaining"] = remaining(drain, now)
     return line
 
@@ -53,9 +57,12 @@ def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `result` is None while it runs, else drained, deadline, abandoned or failed.
-    `reason` says what it waits for, or how it ended; `timeout` is the last caller's deadline. What
-    is not known of Kubernetes' namespace, name and pod UID is empty."""
+    since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for.
+    `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
+    `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
+    any more), gone (nginx has ended, and nobody waits), failed (the daemon could not go on);
+    `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
+    those in flight. What is not known of Kubernetes' namespace, name and pod UID is empty."""
 
     pod: str
     netns: int
@@ -64,7 +71,10 @@ class DrainRecord:
     name: str = ""
     uid: str = ""
     phases: list[tuple[str, float]] = field(default_factory=list)
+    min_wait: float = 0.0
+    quiet: float = 0.0
     peak_in_flight: int = 0
+    peak_by_state: dict[str, int] = field(default_factory=dict)
     in_flight: int = 0
     by_state: dict[str, int] = field(default_factory=dict)
     arrivals: int = 0
@@ -80,13 +90,20 @@ class DrainRecord:
         """Take over where the drain is now."""
         if not self.phases or self.phases[-1][0] != drain.phase:
             self.phases.append((drain.phase.value, round(now - drain.started, 3)))
-        self.in_flight = len(drain.in_flight)
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        for demand in drain.demands:
+            self.min_wait = max(self.min_wait, round(demand.min_wait_until - drain.started, 3))
+            self.quiet = max(self.quiet, demand.policy.quiet)
+            self.timeout = max(self.timeout, round(demand.deadline - drain.started, 3))
         if drain.snapshot is not None:
+            self.in_flight = len(drain.in_flight)
             self.by_state = format_states(drain.snapshot.by_state())
-        if drain.last_arrival is not None and drain.last_arrival > drain.started:
-            self.last_arrival = round(drain.last_arrival - drain.started, 3)
+            if self.in_flight > self.peak_in_flight or not self.peak_by_state:
+                self.peak_in_flight, self.peak_by_state = self.in_flight, self.by_state
+        # Where nothing was counted, it may be when the source began to look.
+        last = drain.last_arrival or drain.started
+        if self.arrivals and last > drain.started:
+            self.last_arrival = round(last - drain.started, 3)
         self.rolls = [round(roll - drain.started, 3) for roll in drain.rolls]
-        self.reason, self.timeout = drain.reason(now), round(drain.policy.timeout, 3)
+        self.reason = drain.reason(drain.last_caller, now)
         self.seconds = round(now - drain.started, 3)
         self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []

@@ -13,12 +13,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drainmon.kernel import libbpf
-from drainmon.kernel.wire import Control, Event, LostPlace, PortCounters, PortKey, Watch
+from drainmon.kernel.wire import (
+    PORT_KEY,
+    Control,
+    Event,
+    LostPlace,
+    PortCounters,
+    PortKey,
+    Watch,
+)
 
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
 BTF = Path("/sys/kernel/btf/vmlinux")
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
 _READ_SIZE = 1 << 18
+_BATCH = 2048
+"""Entries of the map of ports that are read at once."""
 
 EventHandler = Callable[[int, int, int], None]
 """Called with an event's kind, netns inode and local port."""
@@ -130,6 +140,35 @@ class Conntrack:
             return None
         libbpf.must(result, "read the map ports")
         return value
+
+    def all_counters(self) -> dict[tuple[int, int], memoryview]:
+        """The `PortCounters` of every port that ever listened, by netns inode and local port: in
+        few system calls, not of one moment."""
+        found: dict[tuple[int, int], memoryview] = {}
+        size = ctypes.sizeof(PortCounters)
+        position = ctypes.c_uint32()
+        keys = ctypes.create_string_buffer(_BATCH * ctypes.sizeof(PortKey))
+        first, result = True, 0
+        while result != -errno.ENOENT:
+            values = ctypes.create_string_buffer(_BATCH * size)
+            count = ctypes.c_uint32(_BATCH)
+            result = self._lib.bpf_map_lookup_batch(
+                self._ports,
+                None if first else ctypes.byref(position),
+                ctypes.byref(position),
+                keys,
+                values,
+                ctypes.byref(count),
+                None,
+            )
+            if result != -errno.ENOENT:
+                libbpf.must(result, "read the map ports")
+            first = False
+            read = memoryview(keys)[: count.value * ctypes.sizeof(PortKey)]
+            view = memoryview(values)
+            for number, (inode, port, _) in enumerate(PORT_KEY.iter_unpack(read)):
+                found[inode, port] = view[number * size : (number + 1) * size]
+        return found
 
     def forget_port(self, inode: int, port: int) -> None:
         """Free the counters of a port whose namespace is gone."""

@@ -8,7 +8,7 @@ that returns an int, a negative errno.
 import ctypes
 import logging
 import os
-from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
     "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
+    "bpf_map_lookup_batch": (
+        c_int,
+        (c_int, c_void_p, c_void_p, c_void_p, c_void_p, ctypes.POINTER(c_uint32), c_void_p),
+    ),
     "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
     "ring_buffer__new": (c_void_p, (c_int, SAMPLE_CALLBACK, c_void_p, c_void_p)),
     "ring_buffer__epoll_fd": (c_int, (c_void_p,)),
@@ -61,7 +65,8 @@ def _print(level: int, template: bytes, arguments: int) -> int:
     if log.isEnabledFor(severity):
         line = ctypes.create_string_buffer(1024)
         _libc.vsnprintf(line, len(line), template, arguments)
-        log.log(severity, "%s", line.value.decode(errors="replace").rstrip())
+        said = line.value.decode(errors="replace").rstrip()
+        log.log(severity, "libbpf says", extra={"said": said})
     return 0
 
 

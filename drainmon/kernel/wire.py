@@ -32,6 +32,13 @@ class PortCounters(ctypes.Structure):
     )
 
 
+PORT_KEY = struct.Struct("=IHH")
+"""`PortKey` for iter_unpack."""
+
+PORT_COUNTERS = struct.Struct(f"=QQQ{STATE_SLOTS}q")
+"""`PortCounters` for unpack_from: a tuple of its fields, the states' one by one."""
+
+
 class Control(ctypes.Structure):
     """struct control: the programs' variable, set while they run."""
 

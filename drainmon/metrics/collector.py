@@ -1,58 +1,106 @@
-"""What Prometheus reads: figures taken from the node when it asks, in a registry of our own."""
+"""The daemon's own figures, taken when Prometheus asks: health of the source, drains."""
 
+import math
 from collections.abc import Iterator
-from typing import Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-
-class Figures(Protocol):
-    """What is told of the node."""
-
-    @property
-    def source_name(self) -> str: ...
-
-    @property
-    def drift(self) -> int: ...
-
-    def missed(self) -> dict[str, int]: ...
+from drainmon import __version__
+from drainmon.drain.statistics import Histogram
+from drainmon.metrics.figures import Drains, Node
 
 
 class NodeCollector(Collector):
-    """The daemon's own health."""
+    """Which source counts, and what it got wrong."""
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, node: Node) -> None:
+        self._node = node
 
     def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(
+            "drainmon_build_info", "The daemon's version; 1.", labels=["version"]
+        )
+        build.add_metric([__version__], 1)
+        yield build
         source = GaugeMetricFamily(
             "drainmon_source_info", "The source in use; 1.", labels=["source"]
         )
-        source.add_metric([self._figures.source_name], 1)
+        source.add_metric([self._node.source_name], 1)
         yield source
+        refused = GaugeMetricFamily(
+            "drainmon_source_refused",
+            "A better source that is not in use, since it does not work here; 1.",
+            labels=["source"],
+        )
+        for name in self._node.refused_sources:
+            refused.add_metric([name], 1)
+        yield refused
         yield CounterMetricFamily(
             "drainmon_drift",
             "Connections by which counters were corrected after a snapshot.",
-            value=self._figures.drift,
+            value=self._node.drift,
         )
         missed = CounterMetricFamily(
             "drainmon_missed_events",
             "Events and entries that the kernel or a full map has swallowed, by place.",
             labels=["place"],
         )
-        for place, count in self._figures.missed().items():
+        for place, count in self._node.missed().items():
             missed.add_metric([place], count)
         yield missed
 
 
-class Exposition:
-    """The text of all metrics."""
+class DrainCollector(Collector):
+    """How the node's drains went since the daemon began."""
 
-    def __init__(self, figures: Figures) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(figures))
+    def __init__(self, drains: Drains) -> None:
+        self._drains = drains
 
-    def text(self) -> bytes:
-        return generate_latest(self._registry)
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._drains.statistics
+        yield GaugeMetricFamily(
+            "drainmon_drains_running", "Drains in progress.", value=self._drains.running
+        )
+        ended = CounterMetricFamily(
+            "drainmon_drains", "Drains that have ended, by result.", labels=["result"]
+        )
+        for result, count in statistics.results.items():
+            ended.add_metric([result], count)
+        yield ended
+        yield _histogram(
+            "drainmon_drain_seconds",
+            "How long drains took whose end was told to a caller.",
+            statistics.seconds,
+        )
+        yield _histogram(
+            "drainmon_last_arrival_seconds",
+            "From a drain's start to the last connection that came to its pod: how long the news"
+            " of a pod's end takes to reach its clients.",
+            statistics.last_arrival,
+        )
+        yield CounterMetricFamily(
+            "drainmon_late_drains",
+            "Drains in which a connection still came after min-wait.",
+            value=statistics.late,
+        )
+        yield CounterMetricFamily(
+            "drainmon_unsettled_drains",
+            "Drains that ended with no quiet period between the last connection and the end.",
+            value=statistics.unsettled,
+        )
+
+
+def _histogram(name: str, documentation: str, values: Histogram) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, documentation)
+    buckets = [
+        ("+Inf" if math.isinf(bound) else str(float(bound)), float(count))
+        for bound, count in values.cumulative()
+    ]
+    family.add_metric([], buckets, values.sum)
+    return family

@@ -27,15 +27,16 @@ class Counts:
 
 def total(parts: Iterable[Counts]) -> Counts:
     """The sum over a pod's ports."""
-    by_state: Counter[TcpState] = Counter()
+    by_state: dict[TcpState, int] = {}
     accepted = 0
     last: float | None = None
     for part in parts:
-        by_state.update(part.by_state)
+        for state, count in part.by_state.items():
+            by_state[state] = by_state.get(state, 0) + count
         accepted += part.accepted
         if part.last_accept is not None:
             last = part.last_accept if last is None else max(last, part.last_accept)
-    return Counts(dict(by_state), accepted, last)
+    return Counts(by_state, accepted, last)
 
 
 class Ledger:
@@ -72,6 +73,8 @@ class Ledger:
         """The corrected counts of a pod; zero for one that is not known."""
         counted = self._counted.get(pod, Counts())
         correction = self._corrections.get(pod, _EMPTY)
+        if not correction and min(counted.by_state.values(), default=0) >= 0:
+            return counted
         by_state = {
             state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
             for state in counted.by_state.keys() | correction.keys()

@@ -19,6 +19,9 @@ class TcpState(IntEnum):
     CLOSING = 11
     NEW_SYN_RECV = 12
 
+    # The number's own, in C: Enum hashes names, and every count is looked up by state.
+    __hash__ = int.__hash__
+
 
 IN_FLIGHT = frozenset(
     {

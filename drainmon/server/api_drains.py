@@ -1,12 +1,26 @@
 """GET /v1/drains: the records of drains, the latest first."""
 
+import asyncio
 from dataclasses import asdict
 
 from aiohttp import web
 
 from drainmon.server.keys import DRAINS
-from drainmon.server.replies import reply
+from drainmon.server.replies import dumps
 
 
-async def get_drains(request: web.Request) -> web.Response:
-    return reply({"drains": [asdict(record) for record in request.app[DRAINS].records()]})
+async def get_drains(request: web.Request) -> web.StreamResponse:
+    """One record after the other: there may be a thousand, each with many connections."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    response.charset = "utf-8"
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    before = '{"drains":['
+    for record in request.app[DRAINS].records():
+        await response.write((before + dumps(asdict(record))).encode())
+        await asyncio.sleep(0)
+        before = ","
+    await response.write(("]}\n" if before == "," else before + "]}\n").encode())
+    return response

@@ -34,4 +34,4 @@ async def _pass_on(frames: AsyncGenerator[bytes, None], response: web.StreamResp
     except ConnectionError:
         pass  # whoever watched has left
     except OSError as error:
-        log.warning("cannot read the node: %s", error)
+        log.warning("cannot read the node", extra={"error": str(error)})

@@ -57,8 +57,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except (PermissionError, ValueError) as raised:
         return error(403 if isinstance(raised, PermissionError) else 400, str(raised))
     except OSError as raised:
-        log.warning("cannot answer %s: %s", request.path, raised)
+        log.warning("cannot answer", extra={"path": request.path, "error": str(raised)})
         return error(503, f"cannot {request.method} {request.path}: {raised}")
     except Exception:
-        log.exception("cannot answer %s", request.path)
+        log.exception("answer failed", extra={"path": request.path})
         return error(500, f"cannot {request.method} {request.path}: internal error, see the log")

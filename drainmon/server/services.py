@@ -1,6 +1,6 @@
 """What the server needs of the daemon."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Protocol
 
 from drainmon.drain.policy import Policy
@@ -43,13 +43,13 @@ class Node(Protocol):
 class Metrics(Protocol):
     """The figures for Prometheus."""
 
-    def text(self) -> bytes: ...
+    async def text(self) -> bytes: ...
 
 
 class Drains(Protocol):
     """The node's drains."""
 
-    def records(self) -> list[DrainRecord]: ...
+    def records(self) -> Iterable[DrainRecord]: ...
 
     def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]

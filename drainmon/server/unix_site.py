@@ -106,7 +106,7 @@ class UnixSite:
                 connection, _ = self._listener.accept()
             except OSError as error:
                 if error.errno not in _NOBODY_WAITS:
-                    log.warning("cannot accept a connection: %s", error.strerror)
+                    log.warning("cannot accept", extra={"error": error.strerror})
                     self._rest(SHORTAGE_REST)
                 return
             self._take(connection, now)

@@ -1,5 +1,7 @@
 """The interface of a source: where counts come from, whatever the host has."""
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +10,9 @@ from typing import Protocol
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
+
+AT_ONCE = 20
+"""Pods whose counters are read without a pause for whoever else has something to do."""
 
 
 class Listeners(Protocol):
@@ -57,6 +62,9 @@ class Source(Protocol):
     async def counters(self, pod: Pod) -> Counts:
         """The sum over the pod's ports; zero for ports that never listened."""
 
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        """The same of many pods, by their numbers; those that are gone are left out."""
+
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The sockets on the pod's ports."""
 
@@ -79,6 +87,17 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Detach from the kernel."""
+
+
+async def one_by_one(source: Source, pods: list[Pod]) -> dict[int, Counts]:
+    """`all_counters` of a source that has no better way."""
+    counted = {}
+    for number, pod in enumerate(pods, 1):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            counted[pod.number] = await source.counters(pod)
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return counted
 
 
 MakeSource = Callable[[Listeners], Source]

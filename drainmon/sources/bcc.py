@@ -17,7 +17,7 @@ from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack, EventKind
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
-from drainmon.sources.base import Listeners, Place
+from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.procfs import ProcfsSource
 
 STATE_FOLLOWS = 0.02
@@ -103,6 +103,9 @@ class BccSource:
             began = time.monotonic()
             reading = self._keep(pod, began, await self._procfs.counters(pod))
         return reading.counts
+
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return await one_by_one(self, pods)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         snapshot = await self._procfs.snapshot(pod, place)

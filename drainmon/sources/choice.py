@@ -48,7 +48,7 @@ async def start_first(
             source = await _start(make[name], listeners)
         except OSError as error:
             refused[name] = error.strerror or str(error)
-            log.info("cannot use source %s: %s", name, refused[name])
+            log.info("cannot use source", extra={"source": name, "error": refused[name]})
         else:
             return source, refused
     raise OSError("; ".join(refused.values()))

@@ -3,19 +3,31 @@
 import asyncio
 import errno
 import time
+from collections.abc import Iterable
+from itertools import compress
+from operator import add
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import SOCKET_RECORD, EventKind, LostPlace, RecordFlag
-from drainmon.model.ledger import Counts, total
+from drainmon.kernel.wire import (
+    PORT_COUNTERS,
+    SOCKET_RECORD,
+    EventKind,
+    LostPlace,
+    PortCounters,
+    RecordFlag,
+)
+from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_tcp, process
-from drainmon.sources.base import Listeners, Place
+from drainmon.sources.base import AT_ONCE, Listeners, Place
 
 _STATES = {int(state): state for state in TcpState}
+_SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
+"""The state of each slot of the counters that is a state's; the first is unused."""
 
 
 class CoreSource:
@@ -75,7 +87,10 @@ class CoreSource:
                     continue
                 if inode not in listening:
                     listening[inode] = _listening(living[inode])
-                if port not in listening[inode] and not self._counts(inode, port).by_state:
+                if (
+                    port not in listening[inode]
+                    and not self._sum([self._conntrack.counters(inode, port)]).by_state
+                ):
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
@@ -84,19 +99,32 @@ class CoreSource:
         return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
 
     async def counters(self, pod: Pod) -> Counts:
-        return total(self._counts(pod.netns, port) for port in pod.ports)
+        return self._sum(self._conntrack.counters(pod.netns, port) for port in pod.ports)
 
-    def _counts(self, inode: int, port: int) -> Counts:
-        counters = self._conntrack.counters(inode, port)
-        if counters is None:
-            return Counts(last_accept=self._since)
-        by_state = {
-            state: counters.by_state[number]
-            for number, state in _STATES.items()
-            if counters.by_state[number]
-        }
-        last = counters.last_accept_ns / 1e9 or self._since
-        return Counts(by_state, counters.accepted, last)
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        by_port = self._conntrack.all_counters()
+        counted = {}
+        for number, pod in enumerate(pods, 1):
+            netns = pod.netns
+            counted[pod.number] = self._sum(by_port.get((netns, port)) for port in pod.ports)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return counted
+
+    def _sum(self, ports: Iterable[PortCounters | memoryview | None]) -> Counts:
+        """The sum of some ports' `PortCounters`, None for those that never listened."""
+        accepted, last_ns, any_port = 0, 0, False
+        by_slot: tuple[int, ...] = ()
+        for counters in ports:
+            any_port = True
+            if counters is not None:
+                # ctypes would take a microsecond for each field, and there may be a thousand ports.
+                values = PORT_COUNTERS.unpack_from(counters)
+                accepted += values[1]
+                last_ns = max(last_ns, values[2])
+                by_slot = tuple(map(add, by_slot, values[3:])) if by_slot else values[3:]
+        by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
+        return Counts(by_state, accepted, max(last_ns / 1e9, self._since) if any_port else None)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self._must_count(pod)

@@ -17,7 +17,7 @@ from drainmon.pods.pod import Pod
 from drainmon.procfs import net_files, process
 from drainmon.procfs.net_snmp import parse_passive_opens
 from drainmon.procfs.net_tcp import find_rows
-from drainmon.sources.base import Listeners, Place
+from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.sightings import Look, Sightings
 
 LOOK_SHARE = 20
@@ -71,6 +71,9 @@ class ProcfsSource:
                         if process.start_time(nginx.pid) == nginx.started:
                             watcher.look(pod, place)
                             return
+
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return await one_by_one(self, pods)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         watcher = self._watcher(pod)

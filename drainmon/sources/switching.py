@@ -117,6 +117,9 @@ class SwitchingSource:
     async def counters(self, pod: Pod) -> Counts:
         return await self._try(lambda source: source.counters(pod))
 
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return await self._try(lambda source: source.all_counters(pods))
+
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         held = cast(SwitchingPlace, place)
         return await self._try(lambda source: source.snapshot(pod, held.through(source, pod)))
@@ -171,9 +174,9 @@ class SwitchingSource:
     def _replace(self, source: Source, refused: dict[str, str]) -> None:
         if self._current:
             log.warning(
-                "source %s replaced by %s", self._current.name, source.name,
-                extra={"refused": refused},
-            )  # fmt: skip
+                "source replaced",
+                extra={"source": self._current.name, "by": source.name, "refused": refused},
+            )
             self._current.close()
         self._current, self.refused = source, refused
         self.generation += 1

@@ -122,12 +122,20 @@ class Library:
         exit_at: int = 0,
         roll: bool = True,
         now: int = 0,
-        rolled: bool = False,
+        rolls: int = 0,
+        rolled: int = 0,
     ) -> None:
         """Begin a drain; all times in milliseconds."""
         i64, u64 = ctypes.c_int64, ctypes.c_uint64
         self._shim.shim_settle(
-            i64(timeout), i64(min_wait), i64(quiet), u64(exit_at), roll, i64(now), rolled
+            i64(timeout),
+            i64(min_wait),
+            i64(quiet),
+            u64(exit_at),
+            roll,
+            i64(now),
+            u64(rolls),
+            i64(rolled),
         )
 
     def step(self, now: int, in_flight: int = 0, arrivals: int = 0) -> str:

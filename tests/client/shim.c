@@ -191,10 +191,10 @@ static struct settle settle;
 static struct policy policy;
 
 void shim_settle(int64_t timeout, int64_t min_wait, int64_t quiet, uint64_t exit_at, int roll,
-		 int64_t now, int rolled)
+		 int64_t now, uint64_t rolls, int64_t rolled)
 {
-	policy = (struct policy){timeout, min_wait, quiet, exit_at, roll};
-	settle_init(&settle, now, rolled);
+	policy = (struct policy){timeout, min_wait, quiet, exit_at, roll, rolls, rolled};
+	settle_init(&settle, &policy, now);
 }
 
 int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals)

@@ -287,13 +287,31 @@ def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -
 def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
     def dies_waiting(daemon: Conversation) -> None:
         daemon.head()
-        daemon.phase("rolling", 1)
-        daemon.phase("waiting", 1)
+        daemon.phase("waiting", 1, rolls=1, rolled=0.0)
 
     with FakeDaemon(pod.socket_path, dies_waiting):
         ended = pod.start("--min-wait=5s", "--timeout=20s").end()
     assert ended.status == 0
     assert ended.seconds < 1 + SLACK
+
+
+def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:
+    def dies_waiting(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 1, rolls=3, rolled=0.125)
+        daemon.phase("waiting", 1, rolls="4", rolled=1)
+        daemon.phase("waiting", 1, rolls=5)
+
+    def drains(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.line(result="drained", rolls=3, rolled=0.125)
+
+    pod.connect()
+    with FakeDaemon(pod.socket_path, dies_waiting, drains) as daemon:
+        assert pod.start("--timeout=20s", "--no-roll").end().status == 0
+    first, second = daemon.requests
+    assert "rolls" not in first
+    assert (second["rolls"], second["rolled"]) == (3, 0.125)
 
 
 def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:

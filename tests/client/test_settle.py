@@ -117,11 +117,30 @@ def test_rolls_come_at_longer_and_longer_intervals(library: Library) -> None:
 
 
 def test_what_the_daemon_rolled_is_only_waited_for(library: Library) -> None:
-    library.settle(now=8_000, rolled=True)
+    library.settle(now=8_000, rolls=1, rolled=5_000)
     assert library.phase == "waiting"
     assert library.step(8_000, in_flight=1) == "look"
     assert library.step(9_000) == "look"
     assert library.step(9_500) == "drained"
+
+
+def test_what_has_come_since_the_daemon_rolled_is_rolled_in_time(library: Library) -> None:
+    # Nobody has seen whether something came: so once, when quiet has passed and a roll is due.
+    library.settle(now=6_000, rolls=1, rolled=5_000, timeout=100_000)
+    assert library.step(7_400, in_flight=1) == "look"
+    assert library.step(7_500, in_flight=1) == "roll"
+    library.rolled()
+    assert all(library.step(now, in_flight=1) == "look" for now in range(7_600, 99_000, 100))
+
+    library.settle(now=6_000, rolls=4, rolled=5_000, timeout=100_000)
+    assert library.step(16_900, in_flight=1) == "look"
+    assert library.step(17_000, in_flight=1) == "roll"
+
+
+def test_any_number_of_rolls_may_be_told(library: Library) -> None:
+    library.settle(rolls=2**64 - 1, rolled=2**62)
+    assert library.step(6_000, in_flight=1) == "look"
+    assert library.step(25_000, in_flight=1) == "deadline"
 
 
 @given(

@@ -8,13 +8,15 @@ from bench.rig.pod import FakePod
 
 
 class Connection:
-    """A connection from the pod's client namespace. Times out after ten seconds."""
+    """A connection from the pod's client namespace. Times out after `timeout` seconds."""
 
-    def __init__(self, pod: FakePod, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, pod: FakePod, receive_buffer: int | None = None, timeout: float = 10.0
+    ) -> None:
         self._socket = pod.client.socket()
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(10)
+        self._socket.settimeout(timeout)
         self._socket.connect((pod.address, pod.port))
 
     def __enter__(self) -> Self:

@@ -21,40 +21,56 @@ class Where(Protocol):
 
 
 class PlainNginx:
-    """One nginx master. `listen` are its listen directives. Close it at the end."""
+    """One nginx master. `listen` are its listen directives, `main` what is said outside of http.
+    Close it at the end."""
 
-    def __init__(self, where: Where, folder: Path, listen: str = LISTEN) -> None:
+    def __init__(
+        self,
+        where: Where,
+        folder: Path,
+        listen: str = LISTEN,
+        main: str = "",
+        binary: Path | None = None,
+    ) -> None:
         self._where = where
         self._folder = folder
+        self._main = main
+        self._binary = binary or nginx_binaries.choose()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         self.configure(listen)
         self.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid  # what led it there has become nginx
+
     def configure(self, listen: str) -> None:
         (self._folder / "nginx.conf").write_text(
-            f"daemon off; user root; worker_processes 2; pid {self._folder}/pid;"
-            f" error_log stderr; events {{}} http {{ access_log off; server {{ {listen}"
+            f"daemon off; user root; worker_processes 2; pid {self._folder}/pid; {self._main}"
+            f" error_log stderr notice; events {{}} http {{ access_log off; server {{ {listen}"
             ' location / { return 200 "ok"; } } }\n'
         )
 
     def start(self) -> None:
         pid = self._folder / "pid"
         pid.unlink(missing_ok=True)
-        argv = [str(nginx_binaries.choose()), "-p", str(self._folder), "-e", "stderr"]
+        argv = [str(self._binary), "-p", str(self._folder), "-e", "stderr"]
         argv += ["-c", str(self._folder / "nginx.conf")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._where.command(argv), stderr=log)
         eventually(lambda: pid.exists() and pid.read_text())
 
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process
-        os.kill(self._process.pid, number)  # what led it there has become nginx
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")
 
     def workers(self) -> set[int]:
         """The pids of the workers."""
-        assert self._process
-        return {child.pid for child in psutil.Process(self._process.pid).children()}
+        return {child.pid for child in psutil.Process(self.pid).children()}
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
 
     def wait(self) -> None:
         assert self._process

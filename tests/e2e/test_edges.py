@@ -95,6 +95,39 @@ def test_the_strictest_of_two_callers_is_satisfied(daemon: Daemon, make_pod: Mak
     assert record_of(daemon.socket, pod)["result"] == "drained"
 
 
+def test_each_caller_has_its_own_exit_at(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    with Connection(pod, receive_buffer=32768) as slow:
+        slow.send("/file", close=True)
+        received = len(slow.read(1000))
+        strict = pod.exec(wait_argv(daemon.socket, **QUICK))
+        eventually(lambda: record_of(daemon.socket, pod))
+        status, output = finish(pod.exec(wait_argv(daemon.socket, exit_at=1, **QUICK)))
+        assert status == 0
+        assert "few enough in flight" in output
+        assert strict.poll() is None
+        assert received + slow.read_all() > 2_000_000
+        assert finish(strict)[0] == 0
+
+
+def test_what_a_caller_asked_for_leaves_with_it(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    strict = pod.exec(
+        ["/usr/bin/curl", "-sN", "--unix-socket", str(daemon.socket), "-d", '{"min_wait": 15}',
+         "http://drainmon/v1/self/drain"]
+    )  # fmt: skip
+    eventually(lambda: record_of(daemon.socket, pod))
+    lenient = pod.exec(wait_argv(daemon.socket, **QUICK))
+    eventually(lambda: record_of(daemon.socket, pod)["seconds"] > 0.5)
+    assert lenient.poll() is None
+    for child in psutil.Process(strict.pid).children() or [psutil.Process(strict.pid)]:
+        child.kill()
+    assert finish(lenient)[0] == 0
+    record = record_of(daemon.socket, pod)
+    assert (record["result"], record["min_wait"]) == ("drained", 15)
+    assert record["seconds"] < 14
+
+
 def test_a_stopping_daemon_leaves_its_successors_socket(tmp_path: Path, make_pod: MakePod) -> None:
     pod = make_pod()
     daemon = Daemon(tmp_path)

@@ -117,7 +117,7 @@ def test_a_source_that_breaks_amid_a_drain_is_replaced(tmp_path: Path, make_pod:
         assert finish(hook)[0] == 0
         assert received > 2_000_000
         assert record_of(daemon.socket, pod)["result"] == "drained"
-        assert "source core replaced by" in daemon.log.read_text()
+        assert '"event": "source replaced", ' in daemon.log.read_text()
         eventually(lambda: get(daemon.socket, "/healthz")["source"] == "core", within=20)
         assert get(daemon.socket, "/healthz")["status"] == "ok"
         assert in_flight_is(daemon, pod.netns.inode, 0)

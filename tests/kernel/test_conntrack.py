@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.rig.netns import Netns
+from drainmon.kernel import conntrack
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import EventKind
+from drainmon.kernel.wire import PORT_COUNTERS, EventKind
 from drainmon.model.snapshot import format_address
 from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6, Pair
 from tests.kernel.probe import Probe
@@ -34,6 +35,27 @@ def test_addresses(pair: Pair, probe: Probe, server: str, client: str, family: i
         assert format_address(found.remote, found.remote_port) == f"{host}:{port}"
         assert found.local_port == PORT
         assert probe.counters(pair.server)["ESTABLISHED"] == 1
+
+
+def test_all_counters_come_in_several_batches(
+    pair: Pair, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conntrack, "_BATCH", 2)
+    ports = range(PORT, PORT + 9)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pair.listen())
+        for port in ports[1:]:
+            listener = stack.enter_context(pair.server.socket())
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        stack.enter_context(pair.dial())
+        found = probe.conntrack.all_counters()
+        assert {port for inode, port in found if inode == pair.server.inode} == {*ports}
+        for port in ports:
+            each = probe.conntrack.counters(pair.server.inode, port)
+            assert each
+            assert bytes(found[pair.server.inode, port]) == bytes(each)
+        assert PORT_COUNTERS.unpack_from(found[pair.server.inode, PORT])[1] == 1  # accepted
 
 
 def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:

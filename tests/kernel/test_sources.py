@@ -105,6 +105,23 @@ async def test_client_closes_first(scene: Scene) -> None:
         await scene.check()
 
 
+async def test_all_pods_are_counted_at_once(scene: Scene) -> None:
+    one = scene.pod
+    two_ports = Pod(2, one.netns, one.identity, one.processes, frozenset({PORT, PORT + 1}))
+    unused = Pod(3, one.netns, one.identity, one.processes, frozenset({PORT + 1}))
+    with scene.pair.listen() as listener:
+        kept = scene.pair.connect(listener)
+
+        async def counted() -> bool:
+            counts = await scene.source.all_counters([one, two_ports, unused])
+            in_flight = [counts[number].in_flight for number in (1, 2, 3)]
+            return in_flight == [1, 1, 0] and counts[1] == await scene.source.counters(one)
+
+        await until(counted)
+        for end in kept:
+            end.close()
+
+
 async def test_server_closes_first(scene: Scene) -> None:
     with scene.pair.listen() as listener:
         client, accepted = scene.pair.connect(listener)

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import struct
 import subprocess
 from enum import IntEnum
 from typing import Any
@@ -64,10 +65,26 @@ def test_enums_match(btf: dict[str, dict[str, Any]], name: str) -> None:
     assert kernel == {member.name: member.value for member in mirror}
 
 
-def test_the_fast_record_reads_what_the_struct_reads() -> None:
-    data = bytes(range(ctypes.sizeof(wire.SocketRecord)))
-    record = wire.SocketRecord.from_buffer_copy(data)
-    values = wire.SOCKET_RECORD.unpack(data)
-    for (name, *_), value in zip(wire.SocketRecord._fields_, values, strict=True):
+@pytest.mark.parametrize(
+    ("fast", "mirror"),
+    [
+        (wire.SOCKET_RECORD, wire.SocketRecord),
+        (wire.PORT_KEY, wire.PortKey),
+        (wire.PORT_COUNTERS, wire.PortCounters),
+    ],
+)
+def test_the_fast_record_reads_what_the_struct_reads(
+    fast: struct.Struct, mirror: type[ctypes.Structure]
+) -> None:
+    data = bytes(number % 256 for number in range(ctypes.sizeof(mirror)))
+    record = mirror.from_buffer_copy(data)
+    fields: list[object] = []
+    for name, *_ in mirror._fields_:
         field = getattr(record, name)
-        assert (bytes(field) if isinstance(value, bytes) else field) == value
+        if not isinstance(field, ctypes.Array):
+            fields.append(field)
+        elif field._type_ is ctypes.c_uint8:
+            fields.append(bytes(field))
+        else:
+            fields += list(field)
+    assert list(fast.unpack(data)) == fields

@@ -68,7 +68,7 @@ class Drains:
 
 
 class Metrics:
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         return b""
 
 

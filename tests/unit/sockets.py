@@ -1,9 +1,10 @@
 """Sockets and snapshots for tests of pure code."""
 
-from drainmon.model.snapshot import Snapshot, Socket
+from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
 
 ADDRESS = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1])
+LISTENER = Listener(ADDRESS, 80, 0, 511)
 TEMPLATE = Socket(ADDRESS, 80, ADDRESS, 40000, TcpState.ESTABLISHED, 100, 0, 0.5, 0.5)
 
 
@@ -20,4 +21,5 @@ def never_used(idle: float = 60.0) -> Socket:
 
 
 def snapshot(at: float, *sockets: Socket, took: float = 0.0) -> Snapshot:
-    return Snapshot(at, at + took, sockets)
+    """nginx listens."""
+    return Snapshot(at, at + took, sockets, (LISTENER,))

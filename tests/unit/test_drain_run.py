@@ -8,6 +8,7 @@ from drainmon.daemon.drain_run import DrainRun
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.model.ledger import Counts
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod, PodKey
 from drainmon.sources.base import Place
@@ -42,25 +43,30 @@ class FakePlace(Place):
 
 
 async def test_given_up_before_it_has_begun() -> None:
-    node, place = Held(), FakePlace(())
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    node, place, ended = Held(), FakePlace(()), list[DrainRun]()
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)
     run.abandon()
     await run.changed(10)
     assert run.ended
     assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, [1])
+    assert ended == [run]
 
 
 async def test_what_fails_is_a_failed_drain() -> None:
-    node, place = Held(), FakePlace(())
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place)
+    node, place, ended = Held(), FakePlace(()), list[DrainRun]()
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)  # its first step asks a node that has no answer
     await run.changed(10)
     assert (run.record.result, place.closed, node.held) == ("failed", 1, 0)
+    assert ended == [run]
 
 
 class Renumbered(Held):
     """The pod was forgotten before it was held, and found again."""
+
+    async def counts(self, pod: Pod) -> Counts:
+        return Counts()
 
     async def scan(self) -> None:
         pass
@@ -71,7 +77,7 @@ class Renumbered(Held):
 
 async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
     node = Renumbered()
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()))
+    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()), lambda _: None)
     run.begin(asyncio.create_task)
     await run.changed(10)
     assert node.unwatched == [1, 2]

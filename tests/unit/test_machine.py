@@ -1,74 +1,16 @@
 """The drain's state machine under a clock of the test's own."""
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 
-from drainmon.drain.machine import Action, Drain, Phase, Step
+from drainmon.drain.demand import Phase
+from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import Socket
 from drainmon.model.tcp import TcpState
 from tests.unit.sockets import established, in_state, never_used, snapshot
-
-Sockets = Callable[[float], tuple[Socket, ...]]
-
-
-class World:
-    """Carries out what the machine wants, in no time but the clock's. `sockets` gives what a
-    snapshot at a time would show."""
-
-    def __init__(self, sockets: Sockets = lambda _: (), **policy: float | bool) -> None:
-        self.now = 100.0
-        self.sockets = sockets
-        self.drain = Drain(Policy(**policy), self.now)  # type: ignore[arg-type]
-        self.looks: list[float] = []
-        self.rolls: list[float] = []
-        self.rolls_take_forever = False
-
-    @property
-    def elapsed(self) -> float:
-        return self.now - 100.0
-
-    def step(self) -> Step:
-        step = self.drain.step(self.now)
-        match step.action:
-            case Action.LOOK:
-                self.looks.append(self.elapsed)
-                self.drain.saw(snapshot(self.now, *self.sockets(self.elapsed)))
-            case Action.ROLL:
-                self.rolls.append(self.elapsed)
-                if not self.rolls_take_forever:
-                    self.drain.rolled(self.now, "rolled")
-            case Action.SLEEP:
-                assert step.until > self.now
-            case Action.DONE:
-                pass
-        return step
-
-    def until(self, elapsed: float) -> None:
-        """Let time pass, doing what is wanted on the way."""
-        for _ in range(10_000):
-            step = self.step()
-            if step.action is Action.DONE:
-                return
-            if step.action is Action.SLEEP:
-                if step.until > 100.0 + elapsed:
-                    self.now = 100.0 + elapsed
-                    return
-                self.now = step.until
-        pytest.fail("the machine never sleeps")
-
-    def run(self) -> tuple[Phase, float]:
-        """To the end: how it ended, and when."""
-        self.until(1e6)
-        return self.drain.phase, round(self.elapsed, 3)
-
-
-def arrivals(world: World, *times: float) -> None:
-    for time in times:
-        world.until(time)
-        world.drain.arrived(100.0 + time)
+from tests.unit.world import World, arrivals
 
 
 def test_an_idle_pod_waits_for_min_wait() -> None:
@@ -266,14 +208,6 @@ def test_it_goes_on_looking_while_nginx_rolls() -> None:
     assert world.run() == (Phase.DRAINED, 2.5)
 
 
-def test_a_second_caller_is_satisfied_too() -> None:
-    drain = Drain(Policy(timeout=2, min_wait=1, exit_at=5, roll=False), 100.0)
-    drain.join(Policy(timeout=20, min_wait=10, quiet=3), 101.0)
-    assert drain.policy == Policy(timeout=21, min_wait=11, quiet=3, exit_at=0, roll=True)
-    drain.join(Policy(timeout=1, min_wait=0, quiet=0, exit_at=9, roll=False), 102.0)
-    assert drain.policy == Policy(timeout=21, min_wait=11, quiet=3, exit_at=0, roll=True)
-
-
 def test_counters_that_promised_in_vain_are_not_believed_again() -> None:
     world = World(lambda _: (established(),) * 3, min_wait=0)
     world.until(1.0)
@@ -309,4 +243,4 @@ def test_a_timeout_of_zero_is_a_deadline_at_once() -> None:
 def test_every_phase_has_a_reason(phase: Phase) -> None:
     drain = Drain(Policy(), 0.0)
     drain.phase = phase
-    assert drain.reason(1.0)
+    assert drain.reason(drain.demands[0], 1.0)

@@ -1,4 +1,5 @@
-"""The node: scans that begin after the question, corrections that say what was wrong."""
+"""The node: scans that begin after the question, corrections that say what was wrong, and what is
+told of all pods."""
 
 import asyncio
 import logging
@@ -92,3 +93,123 @@ async def test_a_correction_is_logged_with_what_the_counters_said(
     (record,) = [record for record in caplog.records if record.msg == "counters corrected"]
     assert (record.__dict__["before"], record.__dict__["after"]) == ({"ESTABLISHED": 3}, {})
     assert node.drift == 3
+
+
+class CountingSource(SwitchingSource):
+    """Each call says one accepted connection more, and takes a while by the test's clock."""
+
+    def __init__(self, clock: "Clock") -> None:
+        super().__init__(["procfs"], None)  # type: ignore[arg-type]
+        self.accepted = 0
+        self.clock = clock
+        self.takes = 0.0
+        self.gone: set[int] = set()
+
+    async def counters(self, pod: Pod) -> Counts:
+        if pod.number in self.gone:
+            raise ProcessLookupError("cannot reach the pod: its processes are gone")
+        self.clock.now += self.takes
+        self.accepted += 1
+        return Counts({}, self.accepted)
+
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return {pod.number: await self.counters(pod) for pod in pods}
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    thread_time = monotonic
+
+
+class KnownPods(Registry):
+    """A scan finds what the test says."""
+
+    def __init__(self, *pods: Pod) -> None:
+        super().__init__(["nginx"])
+        self.found = list(pods)
+        self.scan()
+
+    def scan(self) -> None:
+        self._pods = {pod.key: pod for pod in self.found}
+
+
+WEB = Pod(1, 1, Identity(name="web"), (), frozenset({80}))
+API = Pod(2, 2, Identity(name="api"), (), frozenset({80}))
+
+
+def known(monkeypatch: pytest.MonkeyPatch, *pods: Pod) -> tuple[Node, CountingSource, KnownPods]:
+    clock, registry = Clock(), KnownPods(*pods)
+    monkeypatch.setattr(node_module, "time", clock)
+    monkeypatch.setattr(node_module, "SCAN_REST", 0.0)
+    node = Node(registry, ["procfs"], asyncio.create_task)
+    source = node._source = CountingSource(clock)
+    return node, source, registry
+
+
+async def test_all_pods_are_read_for_a_twentieth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node, source, _ = known(monkeypatch, WEB, API)
+    source.takes = 0.5
+    assert [(pod.identity.name, counts.accepted) for pod, counts in await node.all_counts()] == [
+        ("api", 1),
+        ("web", 2),
+    ]
+    source.clock.now += 19.9  # reading both took a second
+    await node.all_counts()
+    assert source.accepted == 2
+    source.clock.now += 0.1
+    assert [counts.accepted for _, counts in await node.all_counts()] == [3, 4]
+
+
+async def test_who_asks_for_all_pods_at_once_shares_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pods = (Pod(n, n, Identity(), (), frozenset()) for n in range(50))
+    node, source, _ = known(monkeypatch, *pods)
+    source.takes = 0.001
+    first, second = await asyncio.gather(node.all_counts(), node.all_counts())
+    assert first is second
+    assert source.accepted == 50
+
+
+async def test_a_pod_that_is_gone_is_told_for_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    node, source, registry = known(monkeypatch, WEB, API)
+    await node.all_counts()
+    assert node.departed() == []
+    registry.found = [API]
+    await node.scan()
+    # Asked once more: somebody may have come since.
+    assert [(pod.identity.name, last.accepted) for pod, last in node.departed()] == [("web", 3)]
+    source.clock.now += 300.0
+    assert len(node.departed()) == 1
+    source.clock.now += 0.1
+    assert node.departed() == []
+
+
+async def test_the_last_count_of_a_pod_whose_source_forgot_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node, source, registry = known(monkeypatch, WEB)
+    await node.all_counts()
+    source.gone.add(WEB.number)
+    registry.found = []
+    await node.scan()
+    assert [last.accepted for _, last in node.departed()] == [1]
+
+
+async def test_a_namespace_that_is_another_pods_by_now_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node, _, registry = known(monkeypatch, WEB)
+    await node.all_counts()
+    registry.found = [Pod(3, WEB.netns, Identity(name="other"), (), frozenset({80}))]
+    await node.scan()
+    assert [(pod.identity.name, last.accepted) for pod, last in node.departed()] == [("web", 1)]

@@ -10,6 +10,7 @@ import pytest
 
 from drainmon.pods.discovery import find_processes
 from drainmon.procfs import process
+from tests.waiting import eventually
 
 
 def test_cgroup_of_a_file_that_is_not_text(tmp_path: Path) -> None:
@@ -48,12 +49,15 @@ def test_netns_of_this_process() -> None:
         os.close(fd)
 
 
+def found(name: str) -> dict[int, int]:
+    """Parents, by pid."""
+    own = find_processes(frozenset({name})).values()
+    return {nginx.pid: nginx.parent for processes in own for nginx in processes}
+
+
 def test_a_long_name_is_found_as_the_kernel_cuts_it(tmp_path: Path) -> None:
     program = tmp_path / "openresty-of-a-long-name"
     shutil.copy("/bin/cat", program)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as child:
-        found = find_processes(frozenset({program.name}))
-        assert {nginx.pid: nginx.parent for own in found.values() for nginx in own} == {
-            child.pid: os.getpid()
-        }
+        eventually(lambda: found(program.name) == {child.pid: os.getpid()})
         child.communicate()

@@ -1,6 +1,7 @@
 """What callers are told."""
 
-from drainmon.drain.machine import Drain, Phase
+from drainmon.drain.demand import Phase
+from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import REMAINING_SHOWN, DrainRecord, progress
 from drainmon.model.tcp import TcpState
@@ -10,7 +11,7 @@ from tests.unit.sockets import established, in_state, snapshot
 def test_a_line_of_progress() -> None:
     drain = Drain(Policy(min_wait=5), 100.0)
     drain.saw(snapshot(101.0, established(), established(), in_state(TcpState.FIN_WAIT1)))
-    assert progress(drain, 101.2) == {
+    assert progress(drain, drain.demands[0], 101.2) == {
         "phase": "settling",
         "in_flight": 3,
         "by_state": {"ESTABLISHED": 2, "FIN_WAIT1": 1},
@@ -22,8 +23,9 @@ def test_a_line_of_progress() -> None:
 def test_the_last_line() -> None:
     drain = Drain(Policy(timeout=2), 100.0)
     drain.saw(snapshot(101.0, *[established(99.0)] * 50))
+    (demand,) = drain.demands
     drain.step(102.0)
-    line = progress(drain, 102.0)
+    line = progress(drain, demand, 102.0)
     assert line["result"] == "deadline"
     assert len(line["remaining"]) == REMAINING_SHOWN
     first = line["remaining"][0]
@@ -35,7 +37,6 @@ def test_a_record_grows_with_its_drain() -> None:
     drain = Drain(Policy(min_wait=1), 100.0)
     record = DrainRecord("pod", 1, 1e9)
     drain.saw(snapshot(100.0, established(), established()))
-    drain.arrived(100.7)
     record.update(drain, 100.0)
     drain.saw(snapshot(102.5, established()))
     drain.step(102.5)
@@ -44,6 +45,37 @@ def test_a_record_grows_with_its_drain() -> None:
     drain.rolled(102.5, "")
     record.update(drain, 102.6)
     assert record.phases == [("settling", 0.0), ("rolling", 2.5), ("waiting", 2.6)]
-    assert record.peak_in_flight == 2
-    assert record.last_arrival == 0.7
+    assert (record.peak_in_flight, record.peak_by_state) == (2, {"ESTABLISHED": 2})
+    assert (record.in_flight, record.by_state) == (1, {"ESTABLISHED": 1})
     assert record.rolls == [2.5]
+
+
+def test_only_what_was_counted_is_an_arrival() -> None:
+    # Of a port on which nothing has come a daemon says that something came when it began.
+    drain = Drain(Policy(elapsed=7), 100.0)
+    record = DrainRecord("pod", 1, 1e9)
+    drain.arrived(107.0)
+    record.update(drain, 108.0)
+    assert record.last_arrival is None
+    record.arrivals = 1
+    drain.arrived(108.5)
+    record.update(drain, 109.0)
+    assert record.last_arrival == 8.5
+
+
+def test_what_came_before_the_drain_is_no_arrival() -> None:
+    drain = Drain(Policy(), 100.0)
+    record = DrainRecord("pod", 1, 1e9, arrivals=1)
+    drain.arrived(99.0)
+    record.update(drain, 108.0)
+    assert record.last_arrival is None
+
+
+def test_a_deadline_says_how_many_are_left_and_names_some() -> None:
+    drain = Drain(Policy(timeout=2), 100.0)
+    record = DrainRecord("pod", 1, 1e9)
+    drain.saw(snapshot(101.0, *[established(99.0)] * 50))
+    drain.step(102.0)
+    record.update(drain, 102.0)
+    assert (record.in_flight, len(record.remaining)) == (50, REMAINING_SHOWN)
+    assert record.phases[-1] == ("deadline", 2.0)

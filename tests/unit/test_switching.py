@@ -10,7 +10,7 @@ from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
-from drainmon.sources.base import Listeners, Place
+from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.choice import candidates, start_first
 from drainmon.sources.switching import SwitchingSource
 from tests.unit.sockets import snapshot
@@ -63,6 +63,9 @@ class FakeSource:
         await asyncio.sleep(0)
         self._check("read")
         return Counts(accepted=len(self.name))
+
+    async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        return await one_by_one(self, pods)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self._check("look by")

@@ -1,6 +1,7 @@
 """What is served over TCP: to whom, how many at once, and what browsers may do with it."""
 
 import asyncio
+import dataclasses
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from drainmon.metrics.collector import Exposition
+from drainmon.metrics.exposition import Exposition
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
@@ -20,7 +21,7 @@ from drainmon.server.listen import Address, bind, bound
 from drainmon.server.looks import SHOWN
 from drainmon.server.web_app import ROUTES, make_web_app
 from tests.unit.sockets import established, never_used, snapshot
-from tests.unit.test_server import FakeDrains, FakeNode
+from tests.unit.test_server import POD, FakeDrains, FakeNode
 
 
 class Clock:
@@ -40,8 +41,9 @@ class Web:
         self.connections = tcp_site.Connections(self.clock)
 
     async def start(self) -> None:
-        metrics = Exposition(self.node)
+        metrics = Exposition(self.node, FakeDrains())
         app = make_web_app(self.node, FakeDrains(), metrics, self.connections, Gate(["node7"]))
+        self.feed = app[feed.FEED]
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -100,6 +102,37 @@ async def test_the_event_stream(served: Web) -> None:
         line = await response.content.readline()
         assert line.startswith(b'data: {"time":')
         assert b'"full":true' in line
+
+
+async def test_who_does_not_read_is_not_collected_for(
+    served: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "READ_SHARE", 1)
+    served.feed._interval = 0.001
+    served.node.known = [dataclasses.replace(POD, number=n) for n in range(300)]
+    turns = 0
+
+    async def changing(pod: Pod) -> Counts:
+        nonlocal turns
+        turns += pod.number == 0
+        return Counts({}, turns, None)
+
+    monkeypatch.setattr(served.node, "counts", changing)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with connection:
+        connection.connect((served.address.host, served.address.port))
+        connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        # The node is read for as long as the kernel takes what is sent, then no more.
+        before = -1
+        async with asyncio.timeout(20):
+            while before != turns or not turns:
+                before = turns
+                await asyncio.sleep(0.3)
+        assert served.feed.followers == 1
+    async with asyncio.timeout(5):
+        while served.feed.followers:  # noqa: ASYNC110  # nothing tells when one leaves
+            await asyncio.sleep(0.01)
 
 
 async def test_too_many_watch(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ function open(title, ...parts) {
 export function openPod(pod, store) {
   const about = el('dl', { class: 'facts' });
   const place = el('div', { class: 'chart', role: 'img', 'aria-label': 'In flight, the last minutes' });
-  const said = el('p', { class: 'empty', role: 'status' }, 'Looking at its connections…');
+  const said = el('p', { class: 'empty' }, 'Looking at its connections…');
   const table = el('div', { class: 'table' });
   open(pod.pod, about, el('h3', {}, 'In flight'), place, said, table);
   const drawn = chart(place, () => pod.history.columns.slice(0, 2), () => store.span(), 'flight');

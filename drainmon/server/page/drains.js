@@ -47,12 +47,13 @@ class Card {
 class Row {
   constructor(drain, open) {
     this.result = el('span', { class: 'result', 'data-result': drain.result }, drain.result);
-    this.began = el('td', { class: 'began', title: dateAndTime(drain.started) });
+    this.ago = el('span');
     this.element = el('tr', {},
       el('th', { scope: 'row', class: 'name' },
         el('button', { type: 'button', title: drain.pod }, drain.pod)),
       el('td', {}, this.result),
-      this.began,
+      el('td', { class: 'began', title: dateAndTime(drain.started) },
+        this.ago, el('span', { class: 'clock' }, ` · ${clock(drain.started)}`)),
       el('td', { class: 'number' }, duration(drain.seconds)),
       el('td', { class: 'number medium' }, count(drain.peak_in_flight)),
       el('td', { class: 'number medium' }, count(drain.arrivals)),
@@ -62,7 +63,7 @@ class Row {
   }
 
   update(drain, now) {
-    setText(this.began, `${clock(drain.started)}, ${ago(now - drain.started)}`);
+    setText(this.ago, ago(now - drain.started));
   }
 }
 

@@ -4,7 +4,9 @@ const whole = new Intl.NumberFormat('en');
 const clockTime = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
-const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const dayAndTime = new Intl.DateTimeFormat(undefined, {
+  dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23',
+});
 
 export const NONE = '–';
 
@@ -21,7 +23,8 @@ export function duration(seconds) {
   if (seconds == null) return NONE;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const rest = Math.floor(seconds % 60);
+  if (minutes < 60) return `${minutes} min${rest ? ` ${rest} s` : ''}`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 

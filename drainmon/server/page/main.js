@@ -25,7 +25,7 @@ const figures = [
 
 function showFigures() {
   for (const { place, column, value, chart } of figures) {
-    setText(place.querySelector('output'), value());
+    setText(place.querySelector('.value'), value());
     const most = Math.max(0, ...store.history.columns[column]);
     place.querySelector('.chart').setAttribute('aria-label', `The last minutes: ${rate(most)} at the most`);
     chart.update();

@@ -1,0 +1,67 @@
+"""Many pods at little cost: `python -m bench.rig.many --pods 500 --connections 10`.
+
+Each is a process called nginx in a network namespace of its own, which listens and has connections
+to itself. They live until standard input ends.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import sys
+
+NAME = b"nginx"
+PORTS = (80, 443)
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def be_a_pod(connections: int) -> list[socket.socket]:
+    """Become one; its sockets, with so many connections."""
+    if _libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    _libc.prctl(PR_SET_NAME, NAME, 0, 0, 0)
+    kept: list[socket.socket] = []
+    for port in PORTS:
+        listener = socket.create_server(("127.0.0.1", port))
+        kept.append(listener)
+        for _ in range(connections // len(PORTS)):
+            kept += [socket.create_connection(("127.0.0.1", port)), listener.accept()[0]]
+    return kept
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pods", type=int, required=True)
+    parser.add_argument("--connections", type=int, default=10)
+    options = parser.parse_args()
+    ready, tell = os.pipe()
+    children = []
+    for _ in range(options.pods):
+        child = os.fork()
+        if not child:
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            kept = be_a_pod(options.connections)
+            os.write(tell, b".")
+            signal.pause()
+            del kept
+        children.append(child)
+        os.read(ready, 1)
+    print("ready", flush=True)
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What a scrape of /metrics costs on a node with very many pods: `python -m bench.scrape`.
+
+A daemon, 500 pods with two ports and ten connections each. The daemon's CPU time per scrape, its
+idle time taken off; how long a scrape takes; what scrapes do to others: how long GET /healthz takes
+meanwhile, and how long after a pod's last connection its waiting client exits. Root only.
+"""
+
+import argparse
+import http.client
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bench.release import release
+from bench.rig.daemon import running_daemon
+from bench.rig.netns import fresh_netns
+from bench.rig.pod import FakePod
+from drainmon.cli.client import get
+
+ROOT = Path(__file__).resolve().parents[1]
+DAEMON = Path(sys.executable).with_name("drainmon")
+PAUSE = 0.25
+"""Seconds between two scrapes: every one reads all counters anew."""
+
+
+class Client:
+    """A connection to the daemon that is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._http = http.client.HTTPConnection("drainmon")
+        self._http.sock = socket.socket(socket.AF_UNIX)
+        self._http.sock.connect(str(path))
+
+    def get(self, resource: str) -> tuple[float, bytes]:
+        """How many seconds it took, and the answer."""
+        began = time.perf_counter()
+        self._http.request("GET", resource)
+        body = self._http.getresponse().read()
+        return time.perf_counter() - began, body
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all threads of a process have run, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+@contextmanager
+def many_pods(pods: int, connections: int) -> Iterator[None]:
+    argv = [
+        sys.executable,
+        "-m",
+        "bench.rig.many",
+        f"--pods={pods}",
+        f"--connections={connections}",
+    ]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield
+
+
+@contextmanager
+def scraping(path: Path) -> Iterator[list[float]]:
+    """Scrape all the time; the seconds that each took."""
+    took: list[float] = []
+    stop = threading.Event()
+
+    def body() -> None:
+        with closing(Client(path)) as client:
+            while not stop.wait(PAUSE):
+                took.append(client.get("/metrics")[0])
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    try:
+        yield took
+    finally:
+        stop.set()
+        thread.join()
+
+
+def pings(path: Path, seconds: float) -> list[float]:
+    """How long GET /healthz took each time."""
+    with closing(Client(path)) as client:
+        until = time.monotonic() + seconds
+        took = []
+        while time.monotonic() < until:
+            took.append(client.get("/healthz")[0])
+            time.sleep(0.001)
+        return took
+
+
+def told(name: str, seconds: list[float]) -> None:
+    ms = sorted(second * 1e3 for second in seconds)
+    p99 = ms[min(len(ms) - 1, round(len(ms) * 0.99))]
+    print(f"{name:38} median {statistics.median(ms):7.2f}   p99 {p99:7.2f}   most {ms[-1]:7.2f} ms")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pods", type=int, default=500)
+    parser.add_argument("--connections", type=int, default=10, help="of each pod")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
+    parser.add_argument("--releases", type=int, default=50)
+    parser.add_argument("--source", default="auto")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        many_pods(options.pods, options.connections),
+        fresh_netns("drainmon-bench") as client,
+        FakePod(client) as pod,
+        running_daemon(
+            DAEMON, path := Path(folder, "s"), Path(folder, "log"), ["--source", options.source]
+        ) as pid,
+    ):
+        with closing(Client(path)) as first:
+            while first.get("/metrics")[1].count(b"drainmon_in_flight{") < options.pods:
+                time.sleep(PAUSE)
+            size = len(first.get("/metrics")[1])
+        source = get(path, "/healthz")["source"]
+        print(f"{options.pods} pods, source {source}, {size >> 10} kB a scrape")
+        began = cpu_seconds(pid)
+        time.sleep(options.seconds)
+        idle = cpu_seconds(pid) - began
+        began = cpu_seconds(pid)
+        with scraping(path) as took:
+            time.sleep(options.seconds)
+        each = (cpu_seconds(pid) - began - idle) / len(took)
+        print(
+            f"daemon's CPU time per scrape {each * 1e3:.2f} ms, idle {idle / options.seconds:.2%}"
+        )
+        told("a scrape", took)
+        told("healthz, no scrapes", pings(path, options.seconds))
+        with scraping(path):
+            told("healthz, scraped 4 times a second", pings(path, options.seconds))
+        told("release, no scrapes", [release(pod, path) for _ in range(options.releases)])
+        with scraping(path):
+            times = [release(pod, path) for _ in range(options.releases)]
+        told("release, scraped 4 times a second", times)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

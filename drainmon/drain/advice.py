@@ -1,0 +1,206 @@
+"""What a node's drains say about the options that its hooks should have.
+
+- min-wait covers the last arrival: from the drain's start to the last new connection the news of
+  the pod's end has spread. Drains in which connections arrived to the very end tell nothing: who
+  came has never heard of it (probes, scrapes).
+- timeout covers min-wait, quiet, and what it takes from then on until nothing is in flight; twice
+  min-wait and quiet at the least, as quiet is asked for until half of it only.
+- the grace period covers the timeout, the hook's start and nginx's end.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, inf
+from typing import Any, Protocol
+
+from drainmon.drain.policy import Policy
+from drainmon.drain.statistics import RESULTS, WHOLE
+
+ENOUGH = 20
+"""Drains below which nothing can be told."""
+
+SHARE = 0.99
+"""The part of the drains for which the advice would have been enough."""
+
+MARGIN = 1.2
+"""What is advised is so many times what was seen: another week may bring something later."""
+
+SHORTEST = 1.0
+"""Seconds of min-wait at the least."""
+
+GRACE = 5
+"""Seconds of the grace period for the hook's start, and for nginx's end after it."""
+
+TO_THE_END = 1.0
+"""Seconds before a drain's end from which on an arrival is one of many that will not stop."""
+
+
+class Distribution(Protocol):
+    """Some seconds, each of one drain."""
+
+    @property
+    def count(self) -> int: ...
+
+    def percentile(self, share: float) -> float:
+        """The least number of seconds that is enough for this share (0 to 1) of the drains."""
+
+
+class Values:
+    """As they are."""
+
+    def __init__(self, values: Iterable[float]) -> None:
+        self._values = sorted(values)
+
+    @property
+    def count(self) -> int:
+        return len(self._values)
+
+    def percentile(self, share: float) -> float:
+        return self._values[max(0, ceil(share * self.count) - 1)] if self._values else 0.0
+
+
+class Buckets:
+    """By how many are not above each bound, the last one infinity, and their sum."""
+
+    def __init__(self, cumulative: Sequence[tuple[float, float]], total: float = 0.0) -> None:
+        self._cumulative = sorted(cumulative)
+        self._total = total
+
+    @property
+    def count(self) -> int:
+        return int(self._cumulative[-1][1]) if self._cumulative else 0
+
+    @property
+    def mean(self) -> float:
+        return self._total / self.count if self.count else 0.0
+
+    def percentile(self, share: float) -> float:
+        wanted = ceil(share * self.count)
+        return next((bound for bound, count in self._cumulative if count >= wanted), 0.0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a node's drains: how many ended how, and three distributions. `to_the_end`
+    are those in which connections arrived until it was over; `last_arrival` is of the others.
+    `after_settling` is None where it was not counted apart."""
+
+    results: Mapping[str, int]
+    last_arrival: Distribution
+    seconds: Distribution
+    after_settling: Distribution | None
+    to_the_end: int = 0
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Options in seconds, None where there are too few drains to tell; `notes` for people."""
+
+    min_wait: float | None
+    timeout: int | None
+    grace_period: int | None
+    notes: list[str] = field(default_factory=list)
+
+
+def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
+    """Evidence in records as /v1/drains has them. Raises ValueError for what is no record."""
+    results = dict.fromkeys(RESULTS, 0)
+    seconds, arrivals, after, endless = [], [], [], 0
+    for record in records:
+        result = record.get("result")
+        if result is None and "result" in record:
+            continue
+        if result not in results:
+            raise ValueError(f"a drain record has the result {result!r:.40}")
+        results[result] += 1
+        if result not in WHOLE:
+            continue
+        took, settled = _seconds(record.get("seconds")), _settled(record.get("phases"))
+        last = record.get("last_arrival")
+        last = None if last is None else _seconds(last)
+        seconds.append(took)
+        after.append(took - settled)
+        if last is not None and took - last < TO_THE_END:
+            endless += 1
+        elif last is not None:
+            arrivals.append(last)
+    return Evidence(results, Values(arrivals), Values(seconds), Values(after), endless)
+
+
+def _settled(phases: Any) -> float:
+    """When a drain had settled."""
+    match phases:
+        case [["settling", _], [str(), at], *_]:
+            return _seconds(at)
+        case [[str(), at], *_]:
+            return _seconds(at)
+    raise ValueError(f"a drain record has the phases {phases!r:.40}")
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+        raise ValueError(f"a drain record has a time of {value!r:.40}")
+    return float(value)
+
+
+def from_histograms(
+    results: Mapping[str, int], last_arrival: Buckets, seconds: Buckets
+) -> Evidence:
+    """Evidence in what Prometheus has: whether connections arrived to the end is known of all
+    drains together only."""
+    endless = last_arrival.count and seconds.mean - last_arrival.mean < TO_THE_END
+    if endless:
+        return Evidence(results, Buckets([]), seconds, None, last_arrival.count)
+    return Evidence(results, last_arrival, seconds, None)
+
+
+def advise(evidence: Evidence) -> Advice:
+    """The options that would have been enough for nearly all of the drains."""
+    notes: list[str] = []
+    quiet = Policy().quiet
+    min_wait = _min_wait(evidence, notes)
+    timeout = None
+    if evidence.seconds.count < ENOUGH:
+        notes.append(
+            f"too few drains to tell: {evidence.seconds.count} have ended, {ENOUGH} are needed"
+        )
+    else:
+        timeout = _timeout(evidence, Policy().min_wait if min_wait is None else min_wait, quiet)
+        if timeout is None:
+            notes.append("drains take longer than the last bucket reaches: use the records")
+    if deadlines := evidence.results.get("deadline", 0):
+        share = deadlines / max(1, evidence.seconds.count)
+        notes.append(
+            f"{deadlines} of {evidence.seconds.count} drains met their deadline"
+            + (": what they needed is not known, --timeout is the least" if share > 0.01 else "")
+        )
+    grace = None if timeout is None else timeout + GRACE
+    return Advice(min_wait, timeout, grace, notes)
+
+
+def _min_wait(evidence: Evidence, notes: list[str]) -> float | None:
+    arrivals = evidence.last_arrival
+    if evidence.to_the_end:
+        notes.append(
+            f"in {evidence.to_the_end} drains connections arrived to the end: probes or scrapes"
+            " that should be ignored, or clients that never hear of a pod's end"
+        )
+    if arrivals.count < ENOUGH:
+        notes.append(
+            f"too few drains to tell --min-wait: in {arrivals.count} connections arrived and then"
+            f" stopped, {ENOUGH} are needed; keep {Policy().min_wait:g} s"
+        )
+        return None
+    latest = arrivals.percentile(SHARE)
+    if latest == inf:
+        notes.append("connections arrive later than the last bucket reaches: use the records")
+        return None
+    return max(SHORTEST, ceil(2 * MARGIN * latest) / 2)
+
+
+def _timeout(evidence: Evidence, min_wait: float, quiet: float) -> int | None:
+    if evidence.after_settling is not None:
+        needed = min_wait + quiet + MARGIN * evidence.after_settling.percentile(SHARE)
+    else:
+        needed = MARGIN * evidence.seconds.percentile(SHARE)
+    return None if needed == inf else ceil(max(needed, 2 * (min_wait + quiet)))

@@ -1,0 +1,52 @@
+"""What one caller wants of a drain, judged by its own options."""
+
+from enum import StrEnum
+
+from drainmon.drain.policy import Policy
+
+
+class Phase(StrEnum):
+    SETTLING = "settling"
+    ROLLING = "rolling"
+    WAITING = "waiting"
+    DRAINED = "drained"
+    DEADLINE = "deadline"
+    GONE = "gone"
+
+
+ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE})
+
+
+class Demand:
+    """One caller's options; its time counts from `started` (monotonic seconds). `told` is how the
+    drain has ended for it, None while it waits."""
+
+    def __init__(self, policy: Policy, started: float) -> None:
+        self.policy = policy
+        self.started = started
+        self.told: Phase | None = None
+
+    @property
+    def deadline(self) -> float:
+        return self.started + self.policy.timeout
+
+    @property
+    def min_wait_until(self) -> float:
+        return self.started + self.policy.min_wait
+
+    def accepts(self, in_flight: float) -> bool:
+        """Whether so many connections in flight are few enough."""
+        return in_flight <= self.policy.exit_at
+
+    def quiet_at(self, last_arrival: float | None) -> float:
+        """When the quiet period is over, or no longer asked for."""
+        if last_arrival is None:
+            return self.started
+        give_up = self.started + self.policy.timeout / 2
+        return min(last_arrival + self.policy.quiet, give_up)
+
+    def settled_at(self, last_arrival: float | None, closed: float | None) -> float:
+        """When it has settled, if nothing arrives any more. `closed`: since when nothing listens,
+        None while something does."""
+        settled = max(self.min_wait_until, self.quiet_at(last_arrival))
+        return settled if closed is None else min(settled, closed + self.policy.quiet)

@@ -1,0 +1,119 @@
+"""A real Prometheus that scrapes as daemonset/prometheus/prometheus.yml says, for a while."""
+
+import json
+import random
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import ROOT
+from tests.waiting import eventually
+
+PROGRAM = ROOT / "build" / "prometheus" / "usr" / "bin" / "prometheus"
+CONFIGURATION = ROOT / "daemonset" / "prometheus" / "prometheus.yml"
+DISCOVERY = """\
+    kubernetes_sd_configs:
+      - role: pod
+"""
+INTERVALS = """\
+global:
+  scrape_interval: 500ms
+  scrape_timeout: 500ms
+  evaluation_interval: 1s
+
+"""
+PORT = 9935
+NODE = "node7"
+
+
+def any_loopback_address() -> str:
+    """The port is given, so the address must be one that nobody else here has."""
+    return f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
+
+
+def configuration(pod_ip: str) -> str:
+    """The example as it is, but for what Kubernetes would tell of the daemon's pod, and the time
+    between two scrapes."""
+    labels = {
+        "__meta_kubernetes_pod_ip": pod_ip,
+        "__meta_kubernetes_pod_node_name": NODE,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": "drainmon",
+    }
+    other = labels | {"__meta_kubernetes_pod_label_app_kubernetes_io_name": "other"}
+    told = [{"targets": ["pod"], "labels": labels}, {"targets": ["no-pod"], "labels": other}]
+    text = CONFIGURATION.read_text()
+    assert DISCOVERY in text
+    text = text.replace(DISCOVERY, f"    static_configs: {json.dumps(told)}\n")
+    text = text.replace("- drainmon.rules.yml", f"- {CONFIGURATION.parent}/drainmon.rules.yml")
+    return INTERVALS + text
+
+
+class Prometheus:
+    """Its HTTP interface."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def ask(self, path: str, **parameters: object) -> Any:
+        """What it answers under `data`. Fails with what it says when that is an error."""
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}?{query}") as response:
+                return json.load(response)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from error
+
+    def values(self, expression: str) -> list[float]:
+        """The values of an instant query."""
+        result = self.ask("/api/v1/query", query=expression)["result"]
+        return [float(series["value"][1]) for series in result]
+
+    def value(self, expression: str) -> float | None:
+        """The value of a query with one series; None while there is none."""
+        return next(iter(self.values(expression)), None)
+
+    def range(self, expression: str, seconds: float) -> list[float]:
+        """Every value of a range query that ends now."""
+        now = time.time()
+        result = self.ask(
+            "/api/v1/query_range", query=expression, start=now - seconds, end=now, step=1
+        )["result"]
+        return [float(value) for series in result for _, value in series["values"]]
+
+
+@contextmanager
+def running_prometheus(folder: Path, pod_ip: str) -> Iterator[Prometheus]:
+    """Run one until the block ends; it keeps its data in `folder`."""
+    with socket.create_server((pod_ip, 0)) as free:
+        address = f"{pod_ip}:{free.getsockname()[1]}"
+    config = folder / "prometheus.yml"
+    config.write_text(configuration(pod_ip))
+    argv = [
+        str(PROGRAM), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+    ]  # fmt: skip
+    log = folder / "prometheus.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True)
+    try:
+        prometheus = Prometheus(address)
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                return bool(prometheus.ask("/api/v1/status/runtimeinfo"))
+            except (OSError, AssertionError):  # it does not listen, or is not ready
+                return False
+
+        eventually(ready, within=30)
+        yield prometheus
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,57 @@
+"""The recording and alerting rules, by Prometheus's own tests; names in them that exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.metrics.made_up import FIXTURES, ROOT, program
+
+RULES = ROOT / "daemonset" / "prometheus" / "drainmon.rules.yml"
+TESTS = RULES.with_name("drainmon.rules.test.yml")
+DASHBOARD = ROOT / "daemonset" / "grafana" / "drainmon.json"
+
+
+def promtool(*arguments: str, folder: Path = RULES.parent) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_rules_do_what_their_tests_say() -> None:
+    done = promtool("test", "rules", TESTS.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_their_tests_would_miss_every_alert(tmp_path: Path) -> None:
+    alert = re.compile(r"(- alert: (\w+)\n +expr:).*?(\n +(?:for|labels):)", re.DOTALL)
+    silent = alert.sub(r"\1 vector(0) > 1\3", RULES.read_text())
+    (tmp_path / RULES.name).write_text(silent)
+    (tmp_path / TESTS.name).write_text(TESTS.read_text())
+    done = promtool("test", "rules", TESTS.name, folder=tmp_path)
+    assert done.returncode == 1
+    for _, name, _ in alert.findall(RULES.read_text()):
+        assert name in done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_rules() -> None:
+    done = promtool("check", "rules", RULES.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
+def test_every_metric_is_one_that_the_daemon_has(path: Path) -> None:
+    known = set(re.findall(r"^(\w+)[ {]", (FIXTURES / "metrics.txt").read_text(), re.MULTILINE))
+    # Not a recorded figure (its name has colons) nor a file's name.
+    used = set(re.findall(r"(?<![:\w])(?:drainmon|process)_\w+(?![:\w])", path.read_text()))
+    assert len(used) > 5
+    assert used <= known
+
+
+def test_every_alert_says_what_to_do() -> None:
+    alerts = RULES.read_text().split("- alert: ")[1:]
+    assert len(alerts) > 5
+    for alert in alerts:
+        for part in ("severity: ", "summary: ", "description: ", "runbook: "):
+            assert part in alert, alert

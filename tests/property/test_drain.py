@@ -1,0 +1,129 @@
+"""Drains of any number of callers, whatever happens: nobody is told what is not so."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drainmon.drain.demand import Demand, Phase
+from drainmon.drain.machine import Action, Drain
+from drainmon.drain.policy import Policy
+from drainmon.model.snapshot import Snapshot
+from tests.unit.sockets import LISTENER, established
+
+POLICIES = st.builds(
+    Policy,
+    timeout=st.floats(0, 40),
+    min_wait=st.floats(0, 20),
+    quiet=st.floats(0, 5),
+    exit_at=st.integers(0, 3),
+    roll=st.booleans(),
+    elapsed=st.floats(0, 20),
+    rolls=st.integers(0, 5),
+    rolled=st.floats(0, 20),
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What happens: time passes, connections are in flight or arrive, a caller comes or goes."""
+
+    pause: float
+    in_flight: int
+    arrives: bool
+    wakes: bool
+    listens: bool
+    in_parts: bool
+    joins: Policy | None
+    leaves: bool
+
+
+MOMENTS = st.lists(
+    st.builds(
+        Moment,
+        pause=st.floats(0.001, 3),
+        in_flight=st.integers(0, 4),
+        arrives=st.booleans(),
+        wakes=st.booleans(),
+        listens=st.sampled_from([True, True, True, False]),
+        in_parts=st.booleans(),
+        joins=st.none() | st.none() | st.none() | st.none() | POLICIES,
+        leaves=st.integers(0, 15).map(lambda n: n == 15),
+    ),
+    max_size=60,
+)
+
+
+class Played:
+    """A drain through the moments; `check` is asked at each step."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.now = 1000.0
+        self.drain = Drain(policy, self.now - policy.elapsed)
+        self.everybody: list[Demand] = [*self.drain.demands]
+        self.last_arrival = 0.0
+        self.seen, self.looked = 0, 0.0
+        self.rolls: list[float] = []
+
+    def play(self, moment: Moment) -> None:
+        self.now += moment.pause
+        if moment.joins:
+            started = self.now - moment.joins.elapsed
+            self.everybody.append(self.drain.join(moment.joins, started))
+        if moment.arrives:
+            self.last_arrival = self.now
+            self.drain.arrived(self.now)
+        if moment.wakes:
+            self.drain.woke(moment.in_flight)
+        if moment.leaves and self.drain.demands:
+            self.everybody.remove(self.drain.demands[0])
+            self.drain.leave(self.drain.demands[0])
+        for _ in range(20):
+            waiting = [*self.drain.demands]
+            action = self.drain.step(self.now).action
+            self._check(waiting, moment)
+            if action is Action.LOOK:
+                self.seen, self.looked = moment.in_flight, self.now
+                listeners = (LISTENER,) if moment.listens else ()
+                sockets = tuple(established(self.now - 1) for _ in range(moment.in_flight))
+                self.drain.saw(
+                    Snapshot(self.now, self.now, sockets, listeners, in_parts=moment.in_parts)
+                )
+            elif action is Action.ROLL:
+                self.rolls.append(self.now)
+                self.drain.rolled(self.now, "")
+            else:
+                break
+        else:
+            raise AssertionError("it never sleeps")
+
+    def _check(self, waiting: list[Demand], moment: Moment) -> None:
+        for demand in waiting:
+            if demand.told is Phase.DEADLINE:
+                assert self.now >= demand.deadline
+            elif demand.told:
+                assert self.seen <= demand.policy.exit_at
+                quiet = self.looked >= self.last_arrival + demand.policy.quiet
+                late = self.looked >= demand.started + demand.policy.timeout / 2
+                assert quiet or late
+                serving = waiting if self.now < demand.deadline else [demand]
+                settled = max(other.min_wait_until for other in serving)
+                assert self.looked >= settled or not moment.listens
+            else:
+                assert self.now < demand.deadline
+
+
+@given(POLICIES, MOMENTS)
+def test_everybody_is_told_in_time_and_what_is_so(policy: Policy, moments: list[Moment]) -> None:
+    played = Played(policy)
+    for moment in moments:
+        if not played.drain.demands:
+            break
+        played.play(moment)
+        assert played.drain.demands == [d for d in played.everybody if not d.told]
+    pauses = [
+        later - earlier for earlier, later in zip(played.rolls, played.rolls[1:], strict=False)
+    ]
+    assert all(pause >= 1.0 for pause in pauses)
+    if not played.drain.demands:
+        assert played.drain.step(played.now + 100).action is Action.DONE

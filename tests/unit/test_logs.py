@@ -1,0 +1,163 @@
+"""The daemon's log: both formats, and a manual that knows every event."""
+
+import ast
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from drainmon.cli import logs, main
+
+ROOT = Path(__file__).parents[2]
+METHODS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+LEVELS = {"exception": "error", "log": "any"}
+BY_HAND = {"exception", "said"}
+"""Fields that no `extra` in the code names."""
+
+
+def record(event: str, name: str = "drainmon.daemon.main", **extra: Any) -> logging.LogRecord:
+    made = logging.makeLogRecord(
+        {"name": name, "levelname": "WARNING", "msg": event, "created": 0.25, "msecs": 250.0}
+    )
+    made.__dict__.update(extra)
+    return made
+
+
+def test_json_has_an_event_and_its_fields() -> None:
+    line = logs.JsonFormatter().format(record("stopping", pods=3, path=Path("/x")))
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.250Z",
+        "level": "warning",
+        "event": "stopping",
+        "from": "drainmon.daemon.main",
+        "pods": 3,
+        "path": "/x",
+    }
+
+
+def test_another_librarys_sentence_is_no_event() -> None:
+    line = json.loads(logs.JsonFormatter().format(record("it went wrong", "asyncio")))
+    assert (line["event"], line["said"]) == ("library message", "it went wrong")
+    assert line["from"] == "asyncio"
+
+
+def test_text_is_one_line_whatever_a_field_says() -> None:
+    line = logs.TextFormatter().format(
+        record("serving", source="core", pods=2, error="two words\n\033[31m", states={"A": 1})
+    )
+    assert line[12:] == (
+        ' warning serving  source=core  pods=2  error="two words\\n\\u001b[31m"  states={"A": 1}'
+    )
+
+
+@pytest.mark.parametrize("style", logs.FORMATS)
+def test_a_traceback_is_kept(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    root = logging.Logger("root")
+    monkeypatch.setattr(logging, "root", root)
+    logs.set_up("error", style, stream)
+    try:
+        raise OSError("cannot: why")
+    except OSError:
+        root.exception("task failed")
+    root.info("not shown")
+    said = stream.getvalue()
+    assert "OSError: cannot: why" in said
+    assert "not shown" not in said
+    if style == "json":
+        assert "Traceback" in json.loads(said)["exception"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_text_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(*argv: str, **environment: str) -> str:
+        style: str = main.make_parser(environment).parse_args(["daemon", *argv]).log_format
+        return style
+
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert chosen() == "json"
+    assert chosen("--log-format", "text") == "text"
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert chosen() == "text"
+    assert chosen(DRAINMON_LOG_FORMAT="json") == "json"
+
+
+def test_a_bad_format_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRAINMON_LOG_FORMAT", "xml")
+    assert main.main(["daemon"]) == 1
+    assert "cannot log as 'xml'" in capsys.readouterr().err
+
+
+class Logged(NamedTuple):
+    """A call that logs, as the source has it."""
+
+    where: str
+    event: str
+    level: str
+    fields: frozenset[str]
+
+
+def calls() -> list[Logged]:
+    """Every call that logs. Fails for one whose event is no constant or has arguments."""
+    found = []
+    for path in sorted(ROOT.glob("drainmon/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("log"), method), arguments, keywords) if (
+                    method in METHODS
+                ):
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    match arguments:
+                        case [ast.Constant(str(event))] | [_, ast.Constant(str(event))]:
+                            level = LEVELS.get(method, method)
+                            fields = _fields(keywords, where)
+                            found.append(Logged(where, event, level, fields))
+                        case _:
+                            pytest.fail(f"{where}: not the name of an event alone")
+    return found
+
+
+def _fields(keywords: list[ast.keyword], where: str) -> frozenset[str]:
+    match keywords:
+        case []:
+            return frozenset()
+        case [ast.keyword("extra", ast.Dict(keys))]:
+            return frozenset(str(key.value) for key in keys if isinstance(key, ast.Constant))
+        case _:
+            pytest.fail(f"{where}: its fields cannot be told")
+
+
+def manual() -> dict[str, tuple[str, str]]:
+    """The level and the text on fields of each event in docs/logs.md."""
+    lines = (ROOT / "docs/logs.md").read_text().splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| `")]
+    return {row[0].strip(" `"): (row[1].strip(), row[2]) for row in rows}
+
+
+def test_the_manual_knows_every_event() -> None:
+    logged = calls()
+    documented = manual()
+    assert len(logged) > 10
+    assert {call.event for call in logged} | {logs.LIBRARY} == documented.keys()
+    for call in logged:
+        level, fields = documented[call.event]
+        assert level == call.level, call
+        assert all(f"`{field}`" in fields for field in call.fields), call
+
+
+def test_the_manual_invents_no_field() -> None:
+    known: dict[str, set[str]] = {logs.LIBRARY: set(BY_HAND)}
+    for call in calls():
+        known.setdefault(call.event, set(BY_HAND)).update(call.fields)
+    for event, (_, fields) in manual().items():
+        told = {part for part in fields.split("`")[1::2] if part.isidentifier()}
+        assert told <= known[event], event
