@@ -11,11 +11,11 @@ MAKEFLAGS += --no-builtin-rules
 TOOLS := clang llvm libbpf-dev musl-tools gcc libc6-dev \
 	python3-venv python3-pip python3-setuptools python3-wheel
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, bpftool, curl, clang-format; for the web page
-# chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
+# Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, clang-format; for the
+# web page chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
 # installed, it would run as a service of this machine.
 PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 util-linux bpftool curl clang-format chromium-headless-shell \
+	nginx-light iproute2 iptables util-linux bpftool curl clang-format chromium-headless-shell \
 	mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
@@ -80,6 +80,10 @@ bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and 
 .PHONY: bench-scrape
 bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
 	$(BIN)/python -m bench.scrape
+
+.PHONY: bench-hooks
+bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
+	$(BIN)/python -m bench.hooks $(ARGS)
 
 .PHONY: lint
 lint: build ## formats, types, import rule

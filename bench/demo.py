@@ -6,18 +6,15 @@ when drainmon-wait lost nothing, 1 when it did, 2 when the demo could not run.
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from bench import table
+from bench.endings import clean_up_when_told, exit_status
 from bench.rig import nginx as nginx_binaries
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.errors import RigError
@@ -44,20 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     options = _parser().parse_args(arguments)
     terminal = Terminal()
-    try:
-        return _demo(options, terminal)
-    except KeyboardInterrupt:
-        terminal.clear()
-        print("interrupted; nothing is left behind", file=sys.stderr)
-        return 130
-    except RigError as error:
-        terminal.clear()
-        print(f"demo: {error}", file=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        terminal.clear()
-        why = (error.stderr or "").strip() or error
-        print(f"demo: cannot run {' '.join(error.cmd)}: {why}", file=sys.stderr)
-    return 2
+    return exit_status("demo", terminal, lambda: _demo(options, terminal), "nothing is left behind")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,11 +153,6 @@ def verdict(trials: Sequence[Trial], *, endless_can_race: bool, terminal: Termin
     return 0
 
 
-def _exit(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _exit)  # by way of every cleanup
+    clean_up_when_told()
     sys.exit(main())

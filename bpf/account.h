@@ -9,6 +9,10 @@
  * Fast Open it may never be ESTABLISHED. It leaves on CLOSE. A known
  * connection leaves the state it was counted under, not the one that the event
  * names, so that a missed event in between shifts nothing.
+ *
+ * Whose it is shows only when the handshake is over: on leaving SYN_RECV a
+ * connection becomes an arrival, or a probe's, which is then counted as such
+ * until it leaves.
  */
 #ifndef DRAINMON_ACCOUNT_H
 #define DRAINMON_ACCOUNT_H
@@ -19,7 +23,8 @@ struct change {
 	__u8 leave; /* state whose counter goes down; 0: none */
 	__u8 enter; /* state whose counter goes up; 0: none */
 	__u8 accepted;
-	__u8 pad;
+	__u8 arrived;
+	__u8 probed;
 };
 
 /* Whether an event on a socket without an entry is about an accepted connection. */
@@ -28,14 +33,33 @@ static inline __attribute__((always_inline)) int account_is_passive(int oldstate
 	return (oldstate == TCP_LISTEN && newstate == TCP_SYN_RECV) || oldstate == TCP_SYN_RECV;
 }
 
-/* counted_under: state of the connection's entry, 0 without one. */
-static inline __attribute__((always_inline)) struct change account(int counted_under, int newstate)
+/* Whether a change is the one that shows whose the connection is. */
+static inline __attribute__((always_inline)) int account_shows_whose(int counted_under,
+								     int newstate)
+{
+	return (!counted_under || counted_under == TCP_SYN_RECV) && newstate != TCP_SYN_RECV;
+}
+
+/*
+ * counted_under: state of the connection's entry, 0 without one. probe: whether it is a probe's,
+ * where account_shows_whose.
+ */
+static inline __attribute__((always_inline)) struct change account(int counted_under, int newstate,
+								   int probe)
 {
 	struct change change = {};
 
 	change.leave = counted_under;
 	change.accepted = !counted_under;
-	if (newstate != TCP_CLOSE)
+	if (account_shows_whose(counted_under, newstate)) {
+		change.probed = probe;
+		change.arrived = !probe;
+	}
+	if (newstate == TCP_CLOSE)
+		return change;
+	if (change.probed || counted_under == COUNTED_AS_PROBE)
+		change.enter = COUNTED_AS_PROBE;
+	else
 		change.enter = newstate;
 	return change;
 }

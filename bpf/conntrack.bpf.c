@@ -14,7 +14,9 @@
 #include "conntrack.h"
 #include "maps.h"
 
+#include "address.h"
 #include "counters.h"
+#include "probes.h"
 #include "snapshot.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -27,11 +29,12 @@ const volatile struct {
 	enum lost_place place;
 	enum record_flags flags;
 	enum tcp_state state;
+	enum counted_as counted_as;
 } wire_types SEC(".rodata.types");
 
 /*
  * The current task means nothing here (softirq runs under whoever it
- * interrupted), and the socket still has its old state.
+ * interrupted) but for SYN_SENT, and the socket still has its old state.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int newstate)
@@ -41,6 +44,7 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 	struct connection *connection;
 	struct port_key key = {};
 	struct change change;
+	__u8 counted_under = 0;
 
 	if (!tcp)
 		return 0;
@@ -50,7 +54,7 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 		key.netns = connection->netns;
 		key.port = connection->port;
 		counters = find_port(&key);
-		change = account(connection->state, newstate);
+		counted_under = connection->state;
 	} else if (account_is_passive(oldstate, newstate)) {
 		key = port_of(&sk->__sk_common);
 		/* SYN_RECV is left by simultaneous active opens, too. */
@@ -58,7 +62,6 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 						  : find_port(&key);
 		if (!counters)
 			return 0;
-		change = account(0, newstate);
 	} else {
 		if (newstate == TCP_LISTEN && sk->__sk_common.skc_num) {
 			key = port_of(&sk->__sk_common);
@@ -68,21 +71,24 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 		} else if (oldstate == TCP_LISTEN) {
 			key = port_of(&sk->__sk_common);
 			wake(&key);
+		} else {
+			follow_connecting(tcp, &sk->__sk_common, oldstate, newstate);
 		}
 		return 0;
 	}
 
+	change = account_for(tcp, &key, counted_under, newstate);
 	if (!change.enter) {
 		if (connection)
 			bpf_sk_storage_delete(&connections, tcp);
 	} else if (connection) {
-		connection->state = newstate;
+		connection->state = change.enter;
 	} else {
 		struct connection new = {
 			.opened_ns = bpf_ktime_get_ns(),
 			.netns = key.netns,
 			.port = key.port,
-			.state = newstate,
+			.state = change.enter,
 		};
 
 		if (!bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE)) {
@@ -121,5 +127,34 @@ int snapshot(struct bpf_iter__tcp *ctx)
 	if (!(record.flags & (RECORD_TIMEWAIT | RECORD_REQUEST)))
 		describe_full(sk, &key, counters, &record);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+/*
+ * Lists nothing: announces the connections that probing processes opened before
+ * the programs were there. Those on which nothing is on its way are recognised
+ * when their other end is listed.
+ */
+SEC("iter/task_file")
+int find_probing(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct handshake *handshake;
+	struct socket *socket;
+	struct tcp_sock *tcp;
+
+	if (!task || !file || !is_probing(task))
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket || !socket->sk || !is_in_host(&socket->sk->__sk_common) ||
+	    socket->sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return 0;
+	tcp = bpf_skc_to_tcp_sock(socket->sk);
+	if (!tcp)
+		return 0;
+	handshake = enter_probing(tcp);
+	if (handshake)
+		announce_probe(tcp, handshake);
 	return 0;
 }

@@ -26,6 +26,11 @@ enum tcp_state {
 
 #define STATE_SLOTS 16 /* a power of two: the verifier follows a mask, not a comparison */
 
+/* In place of a state. */
+enum counted_as {
+	COUNTED_AS_PROBE = 13, /* opened by a probe, in whatever state */
+};
+
 /* A local port that has listened, or listens, in a network namespace. */
 struct port_key {
 	__u32 netns; /* inode of the namespace */
@@ -37,7 +42,8 @@ struct port_counters {
 	__u64 netns_cookie;   /* tells a namespace from a later one with its inode; 0: kernel
 				 before 5.12 */
 	__u64 accepted;       /* passive opens ever */
-	__u64 last_accept_ns; /* 0: none yet */
+	__u64 last_accept_ns; /* of those that count as arrivals; 0: none yet */
+	__u64 probes;         /* of `accepted`, those by a probe */
 	__s64 by_state[STATE_SLOTS];
 };
 
@@ -48,7 +54,32 @@ struct control {
 	/* Every namespace has been listed once: a connection that is new to the
 	 * iterator from now on is not old, its events were missed. */
 	__u32 seeded;
-	__u32 watching; /* there are watches: without, no event need look for one */
+	__u32 watching;      /* there are watches: without, no event need look for one */
+	__u32 probing;       /* there are names in `probing_processes` */
+	__u32 ignoring;      /* there are entries in `ignored_peers` */
+	__u32 host_netns[2]; /* inodes of the namespaces that probes come from; 0: none */
+};
+
+#define PROCESS_NAME 16 /* TASK_COMM_LEN of the kernel */
+
+struct process_name {
+	char bytes[PROCESS_NAME]; /* zeros behind the name */
+};
+
+/*
+ * The sequence numbers that follow those of a handshake. Only the two ends of a connection
+ * know both, whatever address translation lies between them.
+ */
+struct handshake {
+	__u32 accepting; /* from the accepting end */
+	__u32 connecting;
+};
+
+/* Who is ignored by the drain of a port's pod: an address or, in a trie, a prefix. */
+struct peer_key {
+	__u32 bits; /* that count, of all that follows */
+	struct port_key port;
+	__u8 address[16]; /* IPv4 ones mapped */
 };
 
 /* User space asks to be woken for a port; set to 0 again before it looks. */
@@ -61,7 +92,7 @@ struct connection {
 	__u64 opened_ns; /* 0: older than the programs */
 	__u32 netns;
 	__u16 port;
-	__u8 state; /* the one it is counted under */
+	__u8 state; /* the one it is counted under, or COUNTED_AS_PROBE */
 	__u8 pad;
 };
 
@@ -83,6 +114,7 @@ enum lost_place {
 	LOST_CONNECTION, /* no memory for a socket's own entry */
 	LOST_EVENT,      /* the ring buffer is full */
 	LOST_CHANGE,     /* an event was missed: a snapshot found what it would have told */
+	LOST_PROBE,      /* map `handshakes` is full, or no memory to remember who connects */
 	LOST_PLACES,
 };
 
@@ -90,6 +122,7 @@ enum record_flags {
 	RECORD_IPV6 = 1,
 	RECORD_TIMEWAIT = 2, /* a time-wait minisocket: peer has acknowledged all */
 	RECORD_REQUEST = 4,  /* a handshake in progress */
+	RECORD_PROBE = 8,    /* opened by a probe */
 };
 
 /* One socket of a snapshot. Addresses are IPv6, IPv4 ones mapped (::ffff:a.b.c.d). */

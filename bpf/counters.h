@@ -81,10 +81,12 @@ static __always_inline void apply(struct port_counters *counters, struct change 
 		__sync_fetch_and_add(&counters->by_state[change.leave & (STATE_SLOTS - 1)], -1);
 	if (change.enter)
 		__sync_fetch_and_add(&counters->by_state[change.enter & (STATE_SLOTS - 1)], 1);
-	if (change.accepted) {
+	if (change.accepted)
 		__sync_fetch_and_add(&counters->accepted, 1);
+	if (change.arrived)
 		counters->last_accept_ns = bpf_ktime_get_ns();
-	}
+	if (change.probed)
+		__sync_fetch_and_add(&counters->probes, 1);
 }
 
 static __always_inline struct port_key port_of(const struct sock_common *sk)

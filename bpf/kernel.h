@@ -19,16 +19,20 @@ typedef __u32 __wsum;
 
 typedef _Bool bool;
 
+enum { false, true };
+
 #define AF_INET 2
 #define AF_INET6 10
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+#define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_EXIST 2
 #define BPF_F_NO_PREALLOC 1
@@ -89,6 +93,7 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 write_seq;
 	__u32 snd_una;
+	__u32 rcv_nxt;
 	__u32 lsndtime;
 };
 
@@ -99,6 +104,18 @@ struct inet_timewait_sock {
 
 struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct file {
+};
+
+struct task_struct {
+	struct task_struct *group_leader;
+	char comm[16];
 };
 
 struct seq_file {
@@ -116,6 +133,13 @@ struct bpf_iter_meta {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
 };
 
 #pragma clang attribute pop

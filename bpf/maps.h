@@ -41,6 +41,52 @@ struct {
 	__type(value, struct connection);
 } connections SEC(".maps");
 
+/*
+ * Names of the processes whose connections are probes.
+ * Inserted by: user space. Read by: the tracepoint, the iterator of files.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct process_name);
+	__type(value, __u32);
+} probing_processes SEC(".maps");
+
+/*
+ * Connecting sockets of such processes, from SYN_SENT on, and by what their other end will know
+ * them. Inserted by: tracepoint and iterator of files. Deleted by: CLOSE, or with the socket.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct handshake);
+} probing SEC(".maps");
+
+/*
+ * Handshakes of the sockets in `probing` whose other end has not been seen; it may be on another
+ * node. Inserted by: tracepoint (the connecting end becomes ESTABLISHED) and iterator of files.
+ * Deleted by: the tracepoint, when the accepting end is found, or the connecting one closes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct handshake);
+	__type(value, __u32);
+} handshakes SEC(".maps");
+
+/*
+ * Peers that drains ignore -> 1, or 0 for an exception from a shorter prefix.
+ * Inserted and deleted by: user space. Read by: the tracepoint.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct peer_key);
+	__type(value, __u32);
+} ignored_peers SEC(".maps");
+
 struct control control; /* its map is .bss */
 
 /* struct event. Filled by: the tracepoint. Read by: user space. */

@@ -18,38 +18,16 @@ static __always_inline __u32 since_ms(__u32 jiffies)
 	return (__s32)ticks < 0 ? 0 : ticks * tick_ns / 1000000;
 }
 
-static __always_inline void map_ipv4(__u8 *address, __be32 ipv4)
-{
-	address[10] = 0xff;
-	address[11] = 0xff;
-	__builtin_memcpy(address + 12, &ipv4, sizeof(ipv4));
-}
-
-/* Word by word: a plain load needs no leave to read kernel memory (lockdown). */
-static __always_inline void copy_ipv6(__u8 *address, const struct in6_addr *ipv6)
-{
-	__be32 *words = (__be32 *)address;
-
-	words[0] = ipv6->in6_u.u6_addr32[0];
-	words[1] = ipv6->in6_u.u6_addr32[1];
-	words[2] = ipv6->in6_u.u6_addr32[2];
-	words[3] = ipv6->in6_u.u6_addr32[3];
-}
-
 /* What every kind of socket has. */
 static __always_inline void describe(struct sock_common *sk, struct socket_record *record)
 {
 	record->local_port = sk->skc_num;
 	record->remote_port = bpf_ntohs(sk->skc_dport);
 	record->state = sk->skc_state;
-	if (sk->skc_family == AF_INET6 && bpf_core_field_exists(sk->skc_v6_daddr)) {
+	if (is_ipv6(sk))
 		record->flags |= RECORD_IPV6;
-		copy_ipv6(record->local, &sk->skc_v6_rcv_saddr);
-		copy_ipv6(record->remote, &sk->skc_v6_daddr);
-	} else {
-		map_ipv4(record->local, sk->skc_rcv_saddr);
-		map_ipv4(record->remote, sk->skc_daddr);
-	}
+	copy_local(record->local, sk);
+	copy_remote(record->remote, sk);
 	if (record->state == TCP_TIME_WAIT) {
 		struct tcp_timewait_sock *minisocket = bpf_skc_to_tcp_timewait_sock(sk);
 
@@ -71,21 +49,29 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 						struct port_counters *counters, __u8 state)
 {
 	struct connection *connection = bpf_sk_storage_get(&connections, tcp, 0, 0);
-	struct change change = {.enter = state};
+	__u8 counted_under = connection ? connection->state : 0;
+	struct change change;
 
+	/* Without the lock the tracepoint may be ahead of what we see. */
+	if (connection &&
+	    (counted_under == state || counted_under == COUNTED_AS_PROBE || !socket_is_locked()))
+		return connection;
+	change = account_for(tcp, key, counted_under, state);
+	if (!change.enter)
+		return connection;
 	if (connection) {
-		/* Without the lock the tracepoint may be ahead of what we see. */
-		if (connection->state == state || !socket_is_locked())
-			return connection;
-		change.leave = connection->state;
-		connection->state = state;
+		connection->state = change.enter;
 	} else {
-		struct connection new = {.netns = key->netns, .port = key->port, .state = state};
+		struct connection new = {
+			.netns = key->netns,
+			.port = key->port,
+			.state = change.enter,
+		};
 
-		if (control.seeded) {
+		if (control.seeded)
 			new.opened_ns = bpf_ktime_get_ns();
-			change.accepted = 1;
-		}
+		else
+			change.accepted = change.arrived = change.probed = 0;
 		connection =
 			bpf_sk_storage_get(&connections, tcp, &new, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!connection) {
@@ -120,8 +106,11 @@ static __always_inline void describe_full(struct sock_common *sk, const struct p
 	if (!counters)
 		return;
 	connection = enter(tcp, key, counters, record->state);
-	if (connection)
-		record->opened_ns = connection->opened_ns;
+	if (!connection)
+		return;
+	record->opened_ns = connection->opened_ns;
+	if (connection->state == COUNTED_AS_PROBE)
+		record->flags |= RECORD_PROBE;
 }
 
 #endif

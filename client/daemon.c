@@ -59,7 +59,7 @@ static void add_field(struct text *text, const char *name, millis time)
 
 static void write_request(struct text *request, const struct policy *policy, millis now)
 {
-	char bytes[256];
+	char bytes[1280];
 	struct text body = TEXT_IN(bytes);
 	add_field(&body, "{\"timeout\":", daemon_timeout(policy->timeout));
 	add_field(&body, ",\"min_wait\":", policy->min_wait);
@@ -68,6 +68,7 @@ static void write_request(struct text *request, const struct policy *policy, mil
 	text_number(&body, policy->exit_at);
 	text_add(&body, policy->roll ? ",\"roll\":true" : ",\"roll\":false");
 	add_field(&body, ",\"elapsed\":", now);
+	ignored_fields(policy->ignored, &body);
 	if (policy->rolls) {
 		text_add(&body, ",\"rolls\":");
 		text_number(&body, policy->rolls);
@@ -97,7 +98,7 @@ static enum daemon_event ask(struct daemon *daemon, const struct policy *policy,
 		daemon->next_at = now + BACKLOG_RETRY;
 		return DAEMON_NOTHING;
 	}
-	char bytes[512];
+	char bytes[1536];
 	struct text request = TEXT_IN(bytes);
 	write_request(&request, policy, now);
 	/* An empty socket takes so little whole. */

@@ -45,6 +45,7 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 	fallback->pid_file = pid_file;
 	fallback->look_at = now;
 	settle_init(&fallback->settle, policy, now);
+	fallback->arrivals = (struct arrivals){0};
 	find_listeners(fallback, report);
 }
 
@@ -132,8 +133,8 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	struct text why = TEXT_IN(bytes);
 	int64_t used = clock_used();
 	bool first = !fallback->settle.counted;
-	enum look look =
-		look_at_sockets(&snapshot, &fallback->ports, fallback->policy.timeout, &why);
+	enum look look = look_at_sockets(&snapshot, &fallback->ports, fallback->policy.ignored,
+					 fallback->policy.timeout, &why);
 	plan_next_look(fallback, now, used);
 	if (look == LOOK_FAILED) {
 		if (!fallback->broken)
@@ -145,6 +146,8 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		return SETTLE_LOOK_AGAIN;
 	fallback->broken = false;
 	fallback->snapshot = snapshot;
+	arrivals_add(&fallback->arrivals, snapshot.arrivals_before, snapshot.arrivals,
+		     snapshot.ignored_new);
 	if (!fallback->ports.count && !fallback->ports.any_listener) {
 		/* Whatever the pid file names, it is not who listens here. */
 		fallback->ports.any_listener = true;
@@ -160,7 +163,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	now = clock_now(); /* an arrival is dated when it was seen: later than it was, never earlier
 			    */
 	enum settle_action action = settle_step(&fallback->settle, &fallback->policy, now,
-						snapshot.in_flight, snapshot.arrivals);
+						snapshot.in_flight, fallback->arrivals.others);
 	if (action == SETTLE_ROLL)
 		begin_roll(fallback, report, now);
 	say_progress(fallback, report, now);

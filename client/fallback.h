@@ -1,6 +1,7 @@
 #ifndef DRAINMON_FALLBACK_H
 #define DRAINMON_FALLBACK_H
 
+#include "arrivals.h"
 #include "look.h"
 #include "report.h"
 #include "roll.h"
@@ -15,6 +16,7 @@ struct fallback {
 	const char *pid_file;
 	struct policy policy;
 	struct settle settle;
+	struct arrivals arrivals;
 	struct roll roll;
 	struct ports ports;
 	struct snapshot snapshot; /* the last whole one */

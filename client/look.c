@@ -42,32 +42,42 @@ static enum look take_file(const char *path, struct snapshot *snapshot, struct p
 	return look;
 }
 
-/* Read behind the sockets: who arrives in between is at least an arrival. */
-static enum look take_arrivals(struct snapshot *snapshot, struct text *why)
+static enum look take_arrivals(uint64_t *arrivals, struct text *why)
 {
 	static const char path[] = "/proc/net/snmp";
 	static char buffer[16 * 1024];
 	struct span content;
 	if (!proc_read(path, buffer, sizeof(buffer), &content))
 		return failed(path, why);
-	if (procnet_passive_opens(content, &snapshot->arrivals))
+	if (procnet_passive_opens(content, arrivals))
 		return LOOK_DONE;
 	text_add(why, "find PassiveOpens in /proc/net/snmp");
 	return LOOK_FAILED;
 }
 
-enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports, millis stop_at,
-			  struct text *why)
+/* Looks that may pass over a connection before it counts as a new one: 5 s at the least. */
+enum { IGNORED_KEPT = 50 };
+
+enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
+			  const struct ignored *ignored, millis stop_at, struct text *why)
 {
-	static struct silent silent;
+	static struct known silent, ignored_known;
 	memset(snapshot, 0, sizeof(*snapshot));
-	silent_look(&silent);
+	known_look(&silent, 0);
+	known_look(&ignored_known, IGNORED_KEPT);
 	snapshot->silent = &silent;
+	snapshot->ignored_known = &ignored_known;
+	snapshot->ignored = ignored;
 	snapshot->taken = clock_now();
 	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
-	enum look look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
+	enum look look = LOOK_DONE;
+	if (ignored->peer_count || ignored->port_count)
+		look = take_arrivals(&snapshot->arrivals_before, why);
+	if (look == LOOK_DONE)
+		look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
 	/* A kernel without IPv6 has no such file. */
 	if (look == LOOK_DONE && access("/proc/net/tcp6", F_OK) == 0)
 		look = take_file("/proc/net/tcp6", snapshot, ports, stop_at, why);
-	return look == LOOK_DONE ? take_arrivals(snapshot, why) : look;
+	/* Behind the sockets: who arrives in between is at least an arrival. */
+	return look == LOOK_DONE ? take_arrivals(&snapshot->arrivals, why) : look;
 }

@@ -10,7 +10,7 @@ enum look {
 };
 
 /* Counts what is in flight on the ports now, in the netns of this process. */
-enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports, millis stop_at,
-			  struct text *why);
+enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
+			  const struct ignored *ignored, millis stop_at, struct text *why);
 
 #endif

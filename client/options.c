@@ -23,6 +23,8 @@ static const char help[] =
 	"  --quiet 1.5s           and until nothing has arrived for this long\n"
 	"  --exit-at 0            connections that may be left\n"
 	"  --no-roll              do not reload nginx: only wait\n"
+	"  --ignore-peer CIDR     connections from there do not hold it; repeatable\n"
+	"  --ignore-port PORT     nor do those to this port; repeatable\n"
 	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
 	"  --socket PATH          the daemon (/run/drainmon/drainmon.sock)\n"
 	"  --pid-file PATH        nginx (/run/nginx.pid and other usual places)\n"
@@ -32,7 +34,7 @@ static const char help[] =
 	"Each is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
 	"Exit: 0 drained, 1 timeout, 2 usage, 3 no daemon (--on-missing fail).\n";
 
-enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING };
+enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS };
 
 static const struct option {
 	const char *flag;
@@ -47,6 +49,8 @@ static const struct option {
 	{"--exit-at", "DRAINMON_EXIT_AT", COUNT, offsetof(struct options, exit_at)},
 	{"--on-missing", "DRAINMON_ON_MISSING", ON_MISSING, offsetof(struct options, on_missing)},
 	{"--pid-file", "DRAINMON_PID_FILE", PATH, offsetof(struct options, pid_file)},
+	{"--ignore-peer", "DRAINMON_IGNORE_PEER", PEERS, offsetof(struct options, ignored)},
+	{"--ignore-port", "DRAINMON_IGNORE_PORT", PORTS, offsetof(struct options, ignored)},
 	{"--no-roll", "DRAINMON_NO_ROLL", SWITCH, offsetof(struct options, no_roll)},
 	{"--no-pod-log", "DRAINMON_NO_POD_LOG", SWITCH, offsetof(struct options, no_pod_log)},
 	{"--verbose", "DRAINMON_VERBOSE", SWITCH, offsetof(struct options, verbose)},
@@ -101,6 +105,10 @@ static const char *set(struct options *options, const struct option *option, con
 		choice = one_of(value, choices, 3);
 		*(enum on_missing *)field = (enum on_missing)choice;
 		return choice >= 0 ? NULL : "is none of fallback, pass, fail";
+	case PEERS:
+		return ignored_add_peers(field, value);
+	case PORTS:
+		return ignored_add_ports(field, value);
 	}
 	return NULL;
 }

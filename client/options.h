@@ -16,6 +16,7 @@ struct options {
 	bool no_roll;
 	bool no_pod_log;
 	bool verbose;
+	struct ignored ignored;
 };
 
 enum options_outcome {

@@ -6,6 +6,7 @@
 /* include/net/tcp_states.h */
 enum {
 	TCP_ESTABLISHED = 1,
+	TCP_SYN_RECV = 3,
 	TCP_FIN_WAIT1 = 4,
 	TCP_CLOSE_WAIT = 8,
 	TCP_LAST_ACK = 9,

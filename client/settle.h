@@ -1,7 +1,7 @@
 #ifndef DRAINMON_SETTLE_H
 #define DRAINMON_SETTLE_H
 
-#include "text.h"
+#include "ignored.h"
 
 struct policy {
 	millis timeout;
@@ -12,6 +12,7 @@ struct policy {
 	/* What of it has been done, whoever did it: how often nginx was rolled, and when last. */
 	uint64_t rolls;
 	millis rolled;
+	const struct ignored *ignored;
 };
 
 /* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */

@@ -44,22 +44,37 @@ uint64_t snapshot_sure_rto(int64_t jiffy)
 static bool is_never_used(struct snapshot *snapshot, const struct ports *ports,
 			  const struct row *row)
 {
+	millis since;
 	return row->silent && row->rto >= ATO_MIN && row->rto < snapshot->sure_rto &&
 	       !ports->fast_open &&
-	       silent_for(snapshot->silent, row, snapshot->taken) > NEVER_USED_AFTER;
+	       known_saw(snapshot->silent, row, snapshot->taken, &since) == KNOWN_BEFORE &&
+	       snapshot->taken - since > NEVER_USED_AFTER;
+}
+
+static bool is_ignored(struct snapshot *snapshot, const struct ports *ports, const struct row *row)
+{
+	millis since;
+	if (!ignored_port(snapshot->ignored, row->local.port) &&
+	    !(ports_has(ports, row->local.port) && ignored_peer(snapshot->ignored, &row->remote)))
+		return false;
+	if (row->state != TCP_LISTEN && row->state != TCP_SYN_RECV &&
+	    known_saw(snapshot->ignored_known, row, snapshot->taken, &since) == KNOWN_NEW)
+		snapshot->ignored_new++;
+	return true;
 }
 
 static void take_row(struct snapshot *snapshot, struct ports *ports, const struct row *row)
 {
 	if (row->state == TCP_LISTEN && !ports_has(ports, row->local.port) &&
 	    (ports->any_listener || holds(ports, row->inode))) {
-		ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);
+		if (!ignored_port(snapshot->ignored, row->local.port))
+			ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);
 		ports->count++;
 	}
 	if (row->fast_open && ports_has(ports, row->local.port))
 		ports->fast_open = true;
-	if (!snapshot_state(row->state) || !ports_has(ports, row->local.port) ||
-	    is_never_used(snapshot, ports, row))
+	if (is_ignored(snapshot, ports, row) || !snapshot_state(row->state) ||
+	    !ports_has(ports, row->local.port) || is_never_used(snapshot, ports, row))
 		return;
 	snapshot->in_flight++;
 	snapshot->by_state[row->state]++;

@@ -1,7 +1,8 @@
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
 
-#include "silent.h"
+#include "ignored.h"
+#include "known.h"
 
 enum { SNAPSHOT_LEFT = 20, LISTENERS_AT_MOST = 4096 };
 
@@ -18,10 +19,14 @@ struct ports {
 /* What is in flight on those ports at one moment. */
 struct snapshot {
 	millis taken;
-	struct silent *silent; /* from look to look */
-	uint64_t sure_rto;     /* see snapshot_sure_rto */
+	/* From look to look: connections on which nothing ever came, and ignored ones. */
+	struct known *silent, *ignored_known;
+	const struct ignored *ignored;
+	uint64_t ignored_new; /* passive opens by ignored peers that no earlier look has seen */
+	uint64_t sure_rto;    /* see snapshot_sure_rto */
 	uint64_t in_flight;
 	uint64_t by_state[TCP_STATES];
+	uint64_t arrivals_before; /* `arrivals` before the sockets were read */
 	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer
 			    */
 	unsigned seams;    /* how often the reading was interrupted within a file */

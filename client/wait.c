@@ -73,6 +73,7 @@ static void make_policy(struct wait *wait)
 		.quiet = options->quiet,
 		.exit_at = options->exit_at,
 		.roll = !options->no_roll,
+		.ignored = &options->ignored,
 	};
 }
 

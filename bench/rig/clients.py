@@ -1,7 +1,9 @@
 """The clients of a pod that is told to stop: one coroutine per kind.
 
 Each one learns of the termination after a delay of its own. Until then it opens
-connections; afterwards it finishes what it has and opens no more.
+connections; afterwards it finishes what it has and opens no more. Its delay and
+its habits follow from the seed, its kind and its number alone: every hook meets
+the same traffic.
 """
 
 import asyncio
@@ -11,11 +13,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 
 from bench.rig.exchange import Connection
+from bench.rig.news import News
 from bench.rig.outcome import Kind, Lost, Outcome, Totals
 
-SHORT_CLIENTS = 20
 THINK_SECONDS = (0.005, 0.05)
 UPSTREAM_SECONDS = (2.0, 3.0)
+STREAM_PAUSE_SECONDS = 0.2
 BACKOFF_SECONDS = 0.25
 SLOW_RECEIVE_BUFFER = 32_768
 
@@ -28,11 +31,18 @@ class LoadSpec:
     port: int = 80
     upstream_port: int = 9000
     short_rate: float = 200.0
-    """New connections per second."""
+    """New connections per second, at random times."""
+    short_clients: int = 20
+    """Who shares that rate; each one learns of the end by itself."""
     keep_alive: int = 8
     endless: int = 4
     slow_readers: int = 12
     slow_upstream: int = 6
+    streams: int = 0
+    stream_seconds: float = 8.0
+    """The longest that a stream lives before its client ends it; the shortest is half of it."""
+    never_used: int = 0
+    """Connections opened in advance, as browsers do, on which nothing is ever sent."""
     slow_rate: float = 250_000.0
     slow_stagger: float = 4.0
     """Within which time the slow readers begin."""
@@ -47,25 +57,16 @@ class LoadSpec:
     seed: int = 1
 
 
-class News:
-    """When the pod's termination began, if it has; and whether the run is over."""
+@dataclass(frozen=True)
+class Client:
+    """One of them: when it learns of the termination, and its own chance."""
 
-    def __init__(self) -> None:
-        self.terminated_at = math.inf
-        self.stopped = False
+    news: News
+    delay: float
+    random: random.Random
 
-    def terminate(self) -> None:
-        self.terminated_at = min(self.terminated_at, asyncio.get_running_loop().time())
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def age(self) -> float:
-        """Seconds since the termination began; -inf before it."""
-        return asyncio.get_running_loop().time() - self.terminated_at
-
-    def reached(self, delay: float) -> bool:
-        return self.stopped or self.age() >= delay
+    def learned(self) -> bool:
+        return self.news.reached(self.delay)
 
 
 @dataclass
@@ -76,44 +77,72 @@ class Load:
     report: Callable[[Kind, Lost, bool], None]
     news: News = field(default_factory=News)
     totals: Totals = field(default_factory=Totals)
+    last_reply: float = -math.inf
+    """When the last byte reached a client that leaves by itself; the loop's time."""
 
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.spec.seed)
+    def ideal_end(self) -> float:
+        """When the pod could end at the earliest without a loss; the loop's time.
+
+        Everybody has learned of it, and who leaves by itself has left. Endless clients have no end
+        of their own: whatever ends them has to do it without a loss, and may do it at once.
+        """
+        longest = max((client.delay for _, client in self.crowd()), default=0.0)
+        return max(self.news.terminated_at + longest, self.last_reply)
+
+    def crowd(self) -> Iterator[tuple[Kind, Client]]:
+        """Everybody who sends something."""
+        spec = self.spec
+        counts = {
+            Kind.SHORT: spec.short_clients if spec.short_rate else 0,
+            Kind.KEEP_ALIVE: spec.keep_alive,
+            Kind.ENDLESS: spec.endless,
+            Kind.SLOW_READER: spec.slow_readers,
+            Kind.SLOW_UPSTREAM: spec.slow_upstream,
+            Kind.STREAM: spec.streams,
+        }
+        for kind, count in counts.items():
+            for number in range(count):
+                own = random.Random(f"{spec.seed} {kind} {number}")
+                yield kind, Client(self.news, own.uniform(spec.earliest, spec.propagation), own)
 
     def clients(self) -> Iterator[Coroutine[None, None, None]]:
-        spec = self.spec
-        if spec.short_rate:
-            for _ in range(SHORT_CLIENTS):
-                yield self._short(self._learning())
-        for _ in range(spec.keep_alive):
-            learned = self._learning()
-            yield self._persistent(Kind.KEEP_ALIVE, learned, finished=learned)
-        for _ in range(spec.endless):
-            yield self._persistent(Kind.ENDLESS, self._learning(), lambda: self.news.stopped)
-        for _ in range(spec.slow_readers):
-            yield self._slow_reader(self._learning())
-        for _ in range(spec.slow_upstream):
-            yield self._slow_upstream(self._learning())
+        behaviours = {
+            Kind.SHORT: self._short,
+            Kind.KEEP_ALIVE: self._keep_alive,
+            Kind.ENDLESS: self._endless,
+            Kind.SLOW_READER: self._slow_reader,
+            Kind.SLOW_UPSTREAM: self._slow_upstream,
+            Kind.STREAM: self._stream,
+        }
+        for kind, client in self.crowd():
+            yield behaviours[kind](client)
 
-    def _learning(self) -> Callable[[], bool]:
-        delay = self.random.uniform(self.spec.earliest, self.spec.propagation)
-        return lambda: self.news.reached(delay)
+    async def never_used(self) -> None:
+        """Hold connections on which nothing is sent, for as long as the other end does."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.spec.never_used):
+                group.create_task(self._never_use())
 
-    async def _short(self, learned: Callable[[], bool]) -> None:
-        period = SHORT_CLIENTS / self.spec.short_rate
+    async def _never_use(self) -> None:
+        with await self._open() as connection:
+            await connection.end()
+
+    async def _short(self, client: Client) -> None:
+        rate = self.spec.short_rate / self.spec.short_clients
         clock = asyncio.get_running_loop().time
-        due = clock() + self.random.uniform(0, period)
+        due = clock()
         while True:
+            due += client.random.expovariate(rate)
             await asyncio.sleep(due - clock())
-            if learned():
+            if client.learned():
                 return
             await self._once(Kind.SHORT, "/")
-            due = max(due + period, clock() - period)  # late, but never a burst to catch up
+            due = max(due, clock() - 1 / rate)  # late, but never a burst to catch up
 
-    async def _slow_reader(self, learned: Callable[[], bool]) -> None:
+    async def _slow_reader(self, client: Client) -> None:
         # Out of step: at every moment some are near their end, with all of it in the kernel.
-        await asyncio.sleep(self.random.uniform(0, self.spec.slow_stagger))
-        while not learned():
+        await asyncio.sleep(client.random.uniform(0, self.spec.slow_stagger))
+        while not client.learned():
             await self._once(
                 Kind.SLOW_READER,
                 "/file",
@@ -121,9 +150,9 @@ class Load:
                 receive_buffer=SLOW_RECEIVE_BUFFER,
             )
 
-    async def _slow_upstream(self, learned: Callable[[], bool]) -> None:
-        while not learned():
-            delay = self.random.uniform(*UPSTREAM_SECONDS)
+    async def _slow_upstream(self, client: Client) -> None:
+        while not client.learned():
+            delay = client.random.uniform(*UPSTREAM_SECONDS)
             await self._once(
                 Kind.SLOW_UPSTREAM,
                 f"/slow-upstream?delay={delay:.3f}",
@@ -148,14 +177,32 @@ class Load:
             if kind is not Kind.SHORT:  # those keep their rate
                 await asyncio.sleep(BACKOFF_SECONDS)
         else:
-            self.totals.add(kind, Outcome.OK)
+            self._served(kind, connection)
 
-    async def _persistent(
-        self, kind: Kind, learned: Callable[[], bool], finished: Callable[[], bool]
-    ) -> None:
-        """Requests on one connection until it is `finished`; a new one until it has `learned`."""
-        await asyncio.sleep(self.random.uniform(*THINK_SECONDS))
-        while not learned():
+    async def _stream(self, client: Client) -> None:
+        longest = self.spec.stream_seconds
+        await asyncio.sleep(client.random.uniform(0, longest / 4))
+        while not client.learned():
+            seconds = client.random.uniform(longest / 2, longest)
+            try:
+                with await self._open() as connection:
+                    await connection.stream("/stream", seconds, STREAM_PAUSE_SECONDS)
+            except Lost as lost:
+                self._lost(Kind.STREAM, lost)
+                await asyncio.sleep(BACKOFF_SECONDS)
+            else:
+                self._served(Kind.STREAM, connection)
+
+    async def _keep_alive(self, client: Client) -> None:
+        await self._persistent(Kind.KEEP_ALIVE, client, client.learned)
+
+    async def _endless(self, client: Client) -> None:
+        await self._persistent(Kind.ENDLESS, client, lambda: self.news.stopped)
+
+    async def _persistent(self, kind: Kind, client: Client, finished: Callable[[], bool]) -> None:
+        """Requests on one connection until it is `finished`; a new one until it has learned."""
+        await asyncio.sleep(client.random.uniform(*THINK_SECONDS))
+        while not client.learned():
             try:
                 connection = await self._open()
             except Lost as lost:
@@ -163,10 +210,10 @@ class Load:
                 await asyncio.sleep(BACKOFF_SECONDS)
                 continue
             with connection:
-                await self._converse(kind, connection, finished)
+                await self._converse(kind, client, connection, finished)
 
     async def _converse(
-        self, kind: Kind, connection: Connection, finished: Callable[[], bool]
+        self, kind: Kind, client: Client, connection: Connection, finished: Callable[[], bool]
     ) -> None:
         reused = False
         while not finished() and not connection.hung_up():
@@ -179,16 +226,21 @@ class Load:
             except Lost as lost:
                 self._lost(kind, lost, race=reused and lost.outcome is Outcome.RESET)
                 return
-            self.totals.add(kind, Outcome.OK)
+            self._served(kind, connection)
             if not keep:
                 return
             reused = True
-            await asyncio.sleep(self.random.uniform(*THINK_SECONDS))
+            await asyncio.sleep(client.random.uniform(*THINK_SECONDS))
 
     async def _open(self, receive_buffer: int | None = None) -> Connection:
         return await Connection.open(
             self.spec.address, self.spec.port, self.spec.patience, receive_buffer
         )
+
+    def _served(self, kind: Kind, connection: Connection) -> None:
+        self.totals.add(kind, Outcome.OK)
+        if kind is not Kind.ENDLESS:
+            self.last_reply = max(self.last_reply, connection.whole_at)
 
     def _lost(self, kind: Kind, lost: Lost, *, race: bool = False) -> None:
         self.totals.add(kind, lost.outcome, race=race)

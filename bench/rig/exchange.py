@@ -2,9 +2,13 @@
 
 import asyncio
 import errno
+import fcntl
 import math
 import socket
-from types import TracebackType
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from bench.rig.errors import RigError
@@ -26,6 +30,9 @@ class Connection:
         self._socket = sock
         self._patience = patience
         self._loop = asyncio.get_running_loop()
+        self._answered = False
+        self.whole_at = math.inf
+        """When the last reply's last byte was here, read or not; the loop's time."""
 
     @classmethod
     async def open(
@@ -54,12 +61,7 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def hung_up(self) -> bool:
@@ -81,48 +83,117 @@ class Connection:
         """
         patience = patience or self._patience
         wish = "close" if last else "keep-alive"
-        request = f"GET {path} HTTP/1.1\r\nHost: pod\r\nConnection: {wish}\r\n\r\n".encode()
-        head = b""
-        try:
-            async with asyncio.timeout(patience):
-                await self._loop.sock_sendall(self._socket, request)
-            while HEAD_END not in head:
-                head += await self._receive(rate, patience)
-            head, body = head.split(HEAD_END, 1)
+        with self._losses_named():
+            head, body = await self._ask(path, f"Connection: {wish}", rate, patience)
             length, keep = _parse(head)
             received = len(body)
+            self.whole_at = math.inf
+            self._see_whole(length - received)
             while received < length:
                 received += len(await self._receive(rate, patience))
+                self._see_whole(length - received)
+        return keep and not last
+
+    async def stream(self, path: str, seconds: float, pause: float) -> None:
+        """Upgrade at `path`, then send a line every `pause` seconds and have it echoed.
+
+        It is this side that ends it, after `seconds`. Raises Lost, and RigError when the reply is
+        not a 101 or the echo is not what was sent.
+        """
+        with self._losses_named():
+            upgrade = "Connection: Upgrade\r\nUpgrade: echo"
+            head, echo = await self._ask(path, upgrade, math.inf, self._patience)
+            _expect(head, "101")
+            end = self._loop.time() + seconds
+            number = 0
+            while self._loop.time() < end:
+                line = b"%d\n" % number
+                await self._send(line, self._patience)
+                while len(echo) < len(line):
+                    echo += await self._receive(math.inf, self._patience)
+                if echo != line:
+                    raise RigError(f"cannot use a stream: sent {line!r}, received {echo!r}")
+                echo, number = b"", number + 1
+                await asyncio.sleep(pause)
+            self.whole_at = self._loop.time()
+
+    async def end(self) -> None:
+        """Wait for the other side to close the connection, in whichever way."""
+        with suppress(OSError):
+            while await self._loop.sock_recv(self._socket, CHUNK_BYTES):
+                pass
+
+    @contextmanager
+    def _losses_named(self) -> Iterator[None]:
+        """Whatever cuts a reply short becomes Lost, by what of it had come."""
+        self._answered = False
+        try:
+            yield
         except TimeoutError as error:
-            raise Lost(Outcome.TRUNCATED if head else Outcome.TIMEOUT, "no progress") from error
+            raise self._lost(Outcome.TIMEOUT, "no progress") from error
         except EOFError as error:
-            raise Lost(Outcome.TRUNCATED if head else Outcome.RESET, "EOF") from error
+            raise self._lost(Outcome.RESET, "EOF") from error
         except ConnectionError as error:
-            raise Lost(Outcome.TRUNCATED if head else Outcome.RESET, str(error)) from error
+            raise self._lost(Outcome.RESET, str(error)) from error
         except OSError as error:
             if error.errno not in UNREACHABLE:
                 raise
-            raise Lost(Outcome.TRUNCATED if head else Outcome.TIMEOUT, str(error)) from error
-        return keep and not last
+            raise self._lost(Outcome.TIMEOUT, str(error)) from error
+
+    def _lost(self, unanswered: Outcome, why: str) -> Lost:
+        return Lost(Outcome.TRUNCATED if self._answered else unanswered, why)
+
+    async def _ask(
+        self, path: str, fields: str, rate: float, patience: float
+    ) -> tuple[bytes, bytes]:
+        """The reply's head, and what of its body came with it."""
+        request = f"GET {path} HTTP/1.1\r\nHost: pod\r\n{fields}\r\n\r\n"
+        await self._send(request.encode(), patience)
+        head = b""
+        while HEAD_END not in head:
+            head += await self._receive(rate, patience)
+        head, body = head.split(HEAD_END, 1)
+        return head, body
+
+    def _see_whole(self, missing: int) -> None:
+        # A slow reader's kernel has acknowledged what the reader has yet to take.
+        if self.whole_at == math.inf and (not missing or _unread(self._socket) >= missing):
+            self.whole_at = self._loop.time()
+
+    async def _send(self, data: bytes, patience: float) -> None:
+        async with asyncio.timeout(patience):
+            await self._loop.sock_sendall(self._socket, data)
 
     async def _receive(self, rate: float, patience: float) -> bytes:
         async with asyncio.timeout(patience):
             data = await self._loop.sock_recv(self._socket, CHUNK_BYTES)
         if not data:
             raise EOFError
+        self._answered = True
         if rate != math.inf:
             await asyncio.sleep(len(data) / rate)
         return data
 
 
+def _unread(sock: socket.socket) -> int:
+    """Bytes received that nobody has read."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def _parse(head: bytes) -> tuple[int, bool]:
     """The body's length in bytes and whether the server keeps the connection open."""
-    status, *lines = head.decode("latin-1").split("\r\n")
-    if status.split()[1] != "200":
-        raise RigError(f"cannot count a reply that is not a 200: {status}")
+    lines = _expect(head, "200")
     fields = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
     if "content-length" not in fields:
         raise RigError(f"cannot tell the length of a reply: {head!r}")
     return int(fields["content-length"]), fields.get("connection", "").lower() != "close"
+
+
+def _expect(head: bytes, status: str) -> list[str]:
+    """The fields of a reply with this status."""
+    line, *fields = head.decode("latin-1").split("\r\n")
+    if line.split()[1] != status:
+        raise RigError(f"cannot count a reply that is not a {status}: {line}")
+    return fields

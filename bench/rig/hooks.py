@@ -23,6 +23,8 @@ class Hook:
     name: str
     title: str
     argv: Callable[[FakePod, Tools], list[str] | None]
+    stub_status: bool = False
+    """Whether it needs nginx's own count of connections."""
 
 
 def _none(_pod: FakePod, _tools: Tools) -> None:
@@ -33,16 +35,30 @@ def _quit(pod: FakePod, _tools: Tools) -> list[str]:
     return [*pod.nginx_argv, "-s", "quit"]
 
 
-def _sleep_quit_wait(pod: FakePod, tools: Tools) -> list[str]:
-    quit_nginx = shlex.join(_quit(pod, tools))
-    return _shell(
-        f"master=$(cat {PID_FILE}); sleep 3; {quit_nginx}; "
-        "while kill -0 $master 2>/dev/null; do sleep 0.1; done"
-    )
+def _quit_wait(before: float, poll: float) -> Callable[[FakePod, Tools], list[str]]:
+    def argv(pod: FakePod, tools: Tools) -> list[str]:
+        quit_nginx = shlex.join(_quit(pod, tools))
+        return _shell(
+            f"master=$(cat {PID_FILE}); sleep {before:g}; {quit_nginx}; "
+            f"while kill -0 $master 2>/dev/null; do sleep {poll:g}; done"
+        )
+
+    return argv
 
 
-def _drainmon_wait(_pod: FakePod, tools: Tools) -> list[str]:
-    return [str(tools.client), "--socket", str(tools.socket), "--timeout", "25s"]
+def _poll_status(pod: FakePod, _tools: Tools) -> list[str]:
+    # Its own connection is one of those that are counted.
+    status = f"curl -s http://127.0.0.1:{pod.port}/stub_status"
+    return _shell(f"while ! {status} | grep -q '^Active connections: 1 $'; do sleep 5; done")
+
+
+def drainmon(*flags: str) -> Hook:
+    """drainmon-wait with a timeout of 25 s, and more flags."""
+
+    def argv(_pod: FakePod, tools: Tools) -> list[str]:
+        return [str(tools.client), "--socket", str(tools.socket), "--timeout", "25s", *flags]
+
+    return Hook("drainmon", "drainmon-wait", argv)
 
 
 def sleep(seconds: float) -> Hook:
@@ -51,15 +67,18 @@ def sleep(seconds: float) -> Hook:
     return Hook("sleep", title, lambda _pod, _tools: _shell(title))
 
 
-HOOKS: dict[str, Hook] = {
-    hook.name: hook
-    for hook in (
-        Hook("none", "no hook", _none),
-        Hook("quit", "nginx -s quit", _quit),
-        Hook("quit-wait", "sleep 3; nginx -s quit; wait", _sleep_quit_wait),
-        Hook("drainmon", "drainmon-wait", _drainmon_wait),
-    )
-}
+NONE = Hook("none", "no hook", _none)
+QUIT = Hook("quit", "nginx -s quit", _quit)
+QUIT_WAIT = Hook("quit-wait", "sleep 3; nginx -s quit; wait", _quit_wait(before=3, poll=0.1))
+QUIT_POLL = Hook("quit-poll", "nginx -s quit; look every second", _quit_wait(before=0, poll=1))
+"""What ingress-nginx's wait-shutdown comes to: it looks every second for nginx's processes."""
+POLL_STATUS = Hook(
+    "poll-status", "stub_status every 5 s until none", _poll_status, stub_status=True
+)
+"""What Contour's shutdown manager does with Envoy's figures."""
+
+HOOKS: dict[str, Hook] = {hook.name: hook for hook in (NONE, QUIT, QUIT_WAIT, drainmon())}
+"""Those of the demo."""
 
 
 def _shell(script: str) -> list[str]:

@@ -1,25 +1,43 @@
 """The load, a process of its own inside the client's netns: `python -m bench.rig.load --spec JSON`.
 
-stdin, one word a line: `terminate` (the pod's end begins now), `stop` (the run is
-over; so is the end of stdin). stdout, one JSON object a line: {"ready": true},
+stdin, one word a line: `terminate` (the pod's end begins now), `gone` (it has ended), `stop` (the
+run is over; so is the end of stdin). stdout, one JSON object a line: {"ready": true},
 {"progress": totals}, {"loss": ...} for the first `REPORTED_LOSSES`, and at last
-{"result": totals, "cpu_seconds": s, "seconds": s}.
+{"result": totals, "cpu_seconds": s, "seconds": s, "ideal_end": a time of time.monotonic(), or null
+without a termination, "lag": by how many seconds at most the load itself was late}.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import resource
 import sys
 import time
 from contextlib import suppress
 
 from bench.rig import upstream
-from bench.rig.clients import Load, LoadSpec, News
+from bench.rig.clients import Load, LoadSpec
+from bench.rig.news import News
 from bench.rig.outcome import Kind, Lost
 
 PROGRESS_SECONDS = 0.5
 REPORTED_LOSSES = 100
+LAG_SECONDS = 0.02
+
+
+class Lag:
+    """How late this process runs at most: on a machine with too much to do, its figures lie."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    async def measure(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.seconds = max(self.seconds, clock() - due)
 
 
 class Reporter:
@@ -46,23 +64,30 @@ async def run(spec: LoadSpec) -> None:
     load = Load(spec, Reporter(news), news)
     loop = asyncio.get_running_loop()
     loop.call_later(spec.limit, news.stop)
+    lag = Lag()
     started = time.monotonic()
     async with upstream.serve(spec.upstream_port):
         say(ready=True)
-        side = [asyncio.create_task(_obey(news)), asyncio.create_task(_progress(load))]
+        aside = (_obey(news), _progress(load), lag.measure(), load.never_used())
+        side = [asyncio.create_task(coroutine) for coroutine in aside]
         try:
             async with asyncio.TaskGroup() as group:
                 for client in load.clients():
                     group.create_task(client)
+            if spec.never_used:  # who never sends anything has no reason to leave
+                await news.gone.wait()
         finally:
             for task in side:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
     used = resource.getrusage(resource.RUSAGE_SELF)
+    ideal_end = load.ideal_end()
     say(
         result=load.totals.to_json(),
         cpu_seconds=used.ru_utime + used.ru_stime,
         seconds=time.monotonic() - started,
+        ideal_end=ideal_end if math.isfinite(ideal_end) else None,
+        lag=lag.seconds,
     )
 
 
@@ -75,6 +100,8 @@ async def _obey(news: News) -> None:
         match line.strip():
             case b"terminate":
                 news.terminate()
+            case b"gone":
+                news.gone.set()
             case b"stop":
                 news.stop()
     news.stop()

@@ -42,9 +42,16 @@ def version(binary: Path) -> tuple[int, ...]:
     return tuple(int(number) for number in match.groups())
 
 
+def has_stub_status(binary: Path) -> bool:
+    """Whether it was built with the module that counts its connections."""
+    said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False).stderr
+    return "--with-http_stub_status_module" in said
+
+
 def configuration(
     *,
     version: tuple[int, ...],
+    stub_status: bool,
     pid_file: str,
     port: int,
     workers: int,
@@ -54,9 +61,11 @@ def configuration(
 ) -> str:
     """The text of nginx.conf; `http` and `server` are added to those blocks as they are.
 
-    Relative paths are relative to the prefix that nginx is started with.
+    Relative paths are relative to the prefix that nginx is started with. `stub_status`: whether
+    /stub_status shows nginx's own count.
     """
     farewell = "keepalive_min_timeout 1s;" if version >= KEEPALIVE_MIN_TIMEOUT else ""
+    status = "location = /stub_status { stub_status; }" if stub_status else ""
     return f"""\
 daemon off;
 user root;
@@ -81,6 +90,13 @@ http {{
         location = / {{ return 200 "ok\\n"; }}
         location = /file {{ root html; }}
         location /slow-upstream {{ proxy_pass http://{upstream}; }}
+        location = /stream {{
+            proxy_pass http://{upstream};
+            proxy_http_version 1.1;
+            proxy_set_header Connection upgrade;
+            proxy_set_header Upgrade $http_upgrade;
+        }}
+        {status}
         {server}
     }}
 }}

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     SLOW_READER = "slow-reader"
     SLOW_UPSTREAM = "slow-upstream"
     ENDLESS = "endless"
+    STREAM = "stream"
 
 
 class Outcome(StrEnum):

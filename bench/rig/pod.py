@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import psutil
@@ -26,6 +25,7 @@ import psutil
 from bench.rig import nginx as nginx_binaries
 from bench.rig.cgroup import Cgroup
 from bench.rig.errors import RigError
+from bench.rig.interrupts import held_back
 from bench.rig.netns import Netns, add_address, delete_netns, ip, link
 
 PID_FILE = "/run/nginx.pid"
@@ -62,8 +62,8 @@ class FakePod:
     """A running nginx, reachable from `client`. Close it, or use it as a context manager.
 
     `http` and `server` are added to those blocks of its configuration; /file is
-    `file_bytes` long; /slow-upstream goes to `upstream_port` of the client's side. It and
-    its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
+    `file_bytes` long; /slow-upstream and /stream go to `upstream_port` of the client's side. It
+    and its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class FakePod:
             self.config.write_text(
                 nginx_binaries.configuration(
                     version=nginx_binaries.version(self.nginx),
+                    stub_status=nginx_binaries.has_stub_status(self.nginx),
                     pid_file=PID_FILE,
                     port=port,
                     workers=workers,
@@ -111,12 +112,7 @@ class FakePod:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -233,7 +229,7 @@ class FakePod:
             "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--",
             "sh", "-c", script, "sh", str(self.directory / "run"), *self.nginx_argv,
         ]  # fmt: skip
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, held_back():
             process = subprocess.Popen(
                 self._in_cgroup(self.netns.command(argv)),
                 stdin=subprocess.DEVNULL,
@@ -241,7 +237,7 @@ class FakePod:
                 stderr=log,
                 start_new_session=True,
             )
-        self._cleanup.callback(self._kill, process)
+            self._cleanup.callback(self._kill, process)
         # nginx writes its pid file after it listens: from here on a connect() succeeds.
         pid_file = self.directory / PID_FILE.removeprefix("/")
         deadline = time.monotonic() + START_SECONDS

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from bench.rig.clients import LoadSpec
@@ -37,6 +36,10 @@ class Traffic:
         """The first lost requests: kind, what, race, seconds after the termination."""
         self.cpu_seconds = 0.0
         self.seconds = 0.0
+        self.ideal_end: float | None = None
+        """When the pod could have ended at the earliest without a loss; time.monotonic()."""
+        self.lag = 0.0
+        """By how many seconds at most the load itself was late."""
         self._progress = progress
         self._ready = threading.Event()
         self._finished = False
@@ -64,12 +67,7 @@ class Traffic:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -79,6 +77,10 @@ class Traffic:
     def terminate(self) -> None:
         """Now the pod's termination begins; the clients learn of it one by one."""
         self._tell("terminate")
+
+    def gone(self) -> None:
+        """The pod has ended: nobody needs to hold a connection to it any more."""
+        self._tell("gone")
 
     def stop(self) -> None:
         """The run is over for every client, once its request has ended."""
@@ -127,9 +129,10 @@ class Traffic:
                 self.totals = Totals.from_json(totals)
                 if self._progress is not None:
                     self._progress(self.totals)
-            case {"result": totals, "cpu_seconds": cpu, "seconds": seconds}:
+            case {"result": totals}:
                 self.totals = Totals.from_json(totals)
-                self.cpu_seconds, self.seconds = cpu, seconds
+                self.cpu_seconds, self.seconds = line["cpu_seconds"], line["seconds"]
+                self.ideal_end, self.lag = line["ideal_end"], line["lag"]
                 self._finished = True
 
     def _complaint(self) -> str:

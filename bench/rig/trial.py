@@ -24,6 +24,10 @@ class Trial:
     losses: list[dict[str, Any]]
     """The first lost requests: kind, what, race, seconds after the termination's start."""
     termination: Termination
+    ideal_end: float
+    """When the pod could have ended at the earliest without a loss; time.monotonic()."""
+    lag: float
+    """By how many seconds at most the load itself was late."""
     pod_log: str
 
 
@@ -50,5 +54,15 @@ def run_trial(
             time.sleep(warm_up)
             traffic.terminate()
             termination = pod.terminate(hook.argv(pod, tools), stop_signal, grace)
+            traffic.gone()
             totals = traffic.wait()
-            return Trial(hook, totals, traffic.losses, termination, pod.log())
+            assert traffic.ideal_end is not None
+            return Trial(
+                hook,
+                totals,
+                traffic.losses,
+                termination,
+                traffic.ideal_end,
+                traffic.lag,
+                pod.log(),
+            )

@@ -1,4 +1,4 @@
-"""The server behind nginx's /slow-upstream: answers after the seconds that the query asks for."""
+"""The server behind nginx: /slow-upstream?delay=SECONDS answers after these, an upgrade echoes."""
 
 import asyncio
 import re
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nslow\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
 
 @asynccontextmanager
@@ -22,8 +23,18 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     # An nginx that is being killed hangs up at any moment: its clients will report it.
     with suppress(OSError, asyncio.IncompleteReadError):
         head = await reader.readuntil(b"\r\n\r\n")
-        delay = re.search(rb"delay=([0-9.]+)", head)
-        await asyncio.sleep(float(delay[1]) if delay else 0.0)
-        writer.write(REPLY)
+        if b"\r\nUpgrade: echo\r\n" in head:
+            await _echo(reader, writer)
+        else:
+            delay = re.search(rb"delay=([0-9.]+)", head)
+            await asyncio.sleep(float(delay[1]) if delay else 0.0)
+            writer.write(REPLY)
         await writer.drain()
     writer.close()
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(SWITCH)
+    while data := await reader.read(1024):
+        writer.write(data)
+        await writer.drain()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drainmon import __version__
-from drainmon.cli import install, logs, views
+from drainmon.cli import install, logs, uncounted, views
 from drainmon.cli.duration import parse_duration
 from drainmon.server import listen
 
@@ -71,6 +71,25 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         action="append",
         metavar="NAME",
         help="process name of nginx, repeatable (default nginx)",
+    )
+    daemon.add_argument(
+        "--probe-process",
+        action="append",
+        metavar="NAME",
+        help="name of a process of the host whose connections are probes and hold no drain,"
+        " repeatable (default kubelet; source core only)",
+    )
+    daemon.add_argument(
+        "--ignore-peer",
+        action="append",
+        metavar="CIDR",
+        help="address or network whose connections hold no drain, repeatable",
+    )
+    daemon.add_argument(
+        "--ignore-port",
+        action="append",
+        metavar="PORT",
+        help="port of nginx whose connections do not count, repeatable",
     )
     daemon.add_argument(
         "--reconcile-interval",
@@ -166,6 +185,10 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         raise OSError(f"cannot log as {arguments.log_format!r}: not one of {logs.FORMATS}")
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
+    try:
+        probes, ignored = uncounted.read(arguments, environment)
+    except ValueError as error:
+        raise OSError(str(error)) from None
     if arguments.source not in SOURCES:
         raise OSError(f"cannot use source {arguments.source!r}: not one of {SOURCES}")
     options = Options(
@@ -176,6 +199,8 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         source=arguments.source,
         listen=arguments.listen,
         take_over=arguments.take_over,
+        probe_processes=probes,
+        ignored=ignored,
     )
     asyncio.run(serve(options))
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from drainmon.daemon.node import Node, Spawn
@@ -14,6 +14,7 @@ from drainmon.drain.demand import ENDED, Demand, Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord, progress
+from drainmon.model.ignored import NOTHING
 from drainmon.model.ledger import Counts
 from drainmon.pods.nginx import is_running
 from drainmon.pods.pod import Pod
@@ -115,6 +116,7 @@ class DrainRun:
         self._node.registry.release(self._pod.key)
         self._place.close()
         with contextlib.suppress(OSError):  # a source that does not work any more
+            self._node.ignore(self._pod, NOTHING)
             self._node.unwatch(self._pod)
         self._publish()
         log.info("drain ended", extra={"drain": asdict(self.record)})
@@ -135,6 +137,7 @@ class DrainRun:
 
     async def _look(self) -> None:
         self._refresh()
+        self._node.ignore(self._pod, self.drain.ignored)
         # Watch first: a change during the snapshot must wake again.
         self._woken = False
         self._awake.clear()
@@ -152,8 +155,8 @@ class DrainRun:
         counts = await self._node.counts(self._pod)
         # Other ports have other counts; another source's begin anew.
         if self._accepted and self._accepted[0] == self._pod.ports:
-            self.record.arrivals += max(0, counts.accepted - self._accepted[1])
-        self._accepted = self._pod.ports, counts.accepted
+            self.record.arrivals += max(0, counts.arrivals - self._accepted[1])
+        self._accepted = self._pod.ports, counts.arrivals
         self.drain.arrived(counts.last_accept)
         return counts
 
@@ -180,9 +183,12 @@ class DrainRun:
         self._refresh()
 
     def _refresh(self) -> None:
-        before, self._pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
+        """The pod as it is now, without the ports that the drain ignores."""
+        before, pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
+        self._pod = replace(pod, ports=pod.ports - self.drain.ignored.ports)
         if before.number != self._pod.number:  # it was forgotten before it was held
             with contextlib.suppress(OSError):  # a source that does not work any more
+                self._node.ignore(before, NOTHING)
                 self._node.unwatch(before)
 
     def _wake(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from typing import Any
 
 from drainmon.daemon.drain_run import DrainRun, Verify
@@ -12,6 +13,7 @@ from drainmon.drain.policy import Policy
 from drainmon.drain.records import Records
 from drainmon.drain.report import DrainRecord
 from drainmon.drain.statistics import DrainStatistics
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.pod import Pod, PodKey
 
 HEARTBEAT = 1.0
@@ -25,12 +27,13 @@ DEADLINE_GRACE = 0.03
 
 
 class Drains:
-    """Begins drains, lets callers follow them, ends those that nobody follows. `statistics` counts
-    those that have ended."""
+    """Begins drains, lets callers follow them, ends those that nobody follows. What `ignored` says
+    is ignored by them all. `statistics` counts those that have ended."""
 
-    def __init__(self, node: Node, spawn: Spawn) -> None:
+    def __init__(self, node: Node, spawn: Spawn, ignored: Ignored = NOTHING) -> None:
         self._node = node
         self._spawn = spawn
+        self._ignored = ignored
         self._runs: dict[PodKey, DrainRun] = {}
         self._records = Records()
         self.statistics = DrainStatistics()
@@ -52,6 +55,7 @@ class Drains:
         nothing is signalled without one who is. Yields lines of progress, the last one with
         `result`; none has it when the drain failed. Raises OSError when the process is gone.
         """
+        policy = replace(policy, ignored=policy.ignored | self._ignored)
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
         if run is None or not run.drain.demands:

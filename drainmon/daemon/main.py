@@ -15,6 +15,7 @@ from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
 from drainmon.daemon.serving import unix_application, web_application
 from drainmon.metrics.exposition import Exposition
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.discovery import owner_of
 from drainmon.pods.pod_logs import PodLogs
 from drainmon.pods.registry import Registry
@@ -22,7 +23,8 @@ from drainmon.server import unix_socket
 from drainmon.server.access import find_host
 from drainmon.server.limits import Limits
 from drainmon.server.listen import Address, bind, bound
-from drainmon.sources.choice import AUTO, candidates
+from drainmon.sources.base import PROBE_PROCESSES
+from drainmon.sources.choice import AUTO, candidates, sources
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,9 @@ log = logging.getLogger(__name__)
 class Options:
     """What the daemon is told: the path of its socket, the folder that names the node's pods,
     nginx's process names, how many seconds pass between two pods' turns to be compared with a
-    snapshot, which source to use, where the web page and the metrics are served, if anywhere, and
-    whether the socket's place is taken from a daemon that listens there."""
+    snapshot, which source to use, where the web page and the metrics are served, if anywhere,
+    whether the socket's place is taken from a daemon that listens there, whose connections of the
+    host are probes, and which connections every drain ignores."""
 
     socket: Path
     pod_logs: Path
@@ -41,6 +44,8 @@ class Options:
     source: str = AUTO
     listen: Address | None = None
     take_over: bool = False
+    probe_processes: tuple[str, ...] = PROBE_PROCESSES
+    ignored: Ignored = NOTHING
 
 
 async def serve(options: Options) -> None:
@@ -60,13 +65,15 @@ async def serve(options: Options) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
             logs = PodLogs(options.pod_logs, owner_of(os.getpid()))
-            registry = Registry(options.processes, find_host().network, logs.identify)
-            node = Node(registry, candidates(options.source), tasks.spawn)
+            network = find_host().network
+            registry = Registry(options.processes, network, logs.identify, options.ignored.ports)
+            make = sources(options.probe_processes, network)
+            node = Node(registry, candidates(options.source), tasks.spawn, make)
             try:
                 await node.start()
                 tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
-                drains = Drains(node, tasks.spawn)
+                drains = Drains(node, tasks.spawn, options.ignored)
                 metrics = Exposition(node, drains)
                 async with contextlib.AsyncExitStack() as applications:
                     enter = applications.enter_async_context

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 
 from drainmon.drain.machine import Drain
 from drainmon.model.departures import Departures
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
@@ -15,7 +16,8 @@ from drainmon.pods.discovery import ports_of_owner
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
 from drainmon.procfs import net_tcp, process
-from drainmon.sources.base import Place
+from drainmon.sources.base import MakeSource, Place
+from drainmon.sources.choice import SOURCES
 from drainmon.sources.switching import SwitchingSource
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Node:
         registry: Registry,
         sources: list[str],
         spawn: Spawn,
+        make: Mapping[str, MakeSource] = SOURCES,
     ) -> None:
         self.registry = registry
         self._spawn = spawn
@@ -65,7 +68,7 @@ class Node:
         self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
-        self._source = SwitchingSource(sources, self)
+        self._source = SwitchingSource(sources, self, make)
         self._generation = 0
 
     @property
@@ -279,6 +282,10 @@ class Node:
         """Call back once at the pod's next change; again after each call."""
         self._on_change[pod.number] = callback
         self._source.watch(pod)
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        """From now on these connections are no arrivals, all others are."""
+        self._source.ignore(pod, ignored)
 
     def unwatch(self, pod: Pod) -> None:
         """No more call-backs."""

@@ -21,10 +21,13 @@ on time was met, and shows nothing in flight.
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import reduce
 from math import inf
+from operator import and_
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.policy import Policy
+from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import InFlight, Snapshot, Tally
 
 LOOK_AGAIN = 0.02
@@ -75,6 +78,7 @@ class Drain:
         self.snapshot: Snapshot | None = None
         self.in_flight = InFlight()
         self.tally = Tally()
+        self._harmless = 0
         self.last_arrival: float | None = None
         self.rolls: list[float] = []
         """When each began, those before a daemon's restart left out but for the last."""
@@ -94,6 +98,12 @@ class Drain:
     def last_caller(self) -> Demand:
         """Who waits the longest; when nobody does, who left last."""
         return max(self.demands, key=lambda demand: demand.deadline, default=self._left)
+
+    @property
+    def ignored(self) -> Ignored:
+        """What all who wait ignore."""
+        own = [demand.policy.ignored for demand in self.demands]
+        return reduce(and_, own) if own else self._left.policy.ignored
 
     def join(self, policy: Policy, started: float) -> Demand:
         """One more caller, whose time counts from `started`. Who has waited since before the daemon
@@ -117,10 +127,10 @@ class Drain:
 
     def woke(self, in_flight: int) -> None:
         """Something changed on the pod's ports. `in_flight` is what the counters say now, never
-        used connections included: when that is few enough, it is worth looking at once, unless
-        they have been wrong about that already."""
+        used and ignored connections included: when that is few enough, it is worth looking at
+        once, unless they have been wrong about that already."""
         self._woken = True
-        few = self._few(in_flight - self.tally.never_used)
+        few = self._few(in_flight - self._harmless)
         self._doubted = few and self._doubted
         self._promising = few and not self._doubted
 
@@ -132,7 +142,8 @@ class Drain:
     def saw(self, snapshot: Snapshot, nginx_ended: bool = False) -> None:
         """A snapshot that `step` asked for, and whether nginx has ended meanwhile."""
         before = inf if self.snapshot is None else len(self.in_flight)
-        self.snapshot = snapshot
+        counted = snapshot.tally.counted_in_flight
+        self.snapshot = snapshot = snapshot.without(self.ignored)
         self.in_flight = snapshot.in_flight()
         # From a pass in parts one socket may be missing, from two in a row not the same one.
         self._at_most = len(self.in_flight)
@@ -144,6 +155,7 @@ class Drain:
             self._closed = snapshot.taken
         self._nginx_ended = nginx_ended
         self.tally = snapshot.tally
+        self._harmless = counted - len(self.in_flight)
         if self._promising and not self._few(len(self.in_flight)):
             self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())

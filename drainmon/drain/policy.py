@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from drainmon.model.ignored import NOTHING, Ignored
+
 LONGEST = 1e6
 """The largest value of any option; in seconds some eleven days."""
 
@@ -13,7 +15,8 @@ class Policy:
     timeout: when to give up, counted from the drain's start. min_wait: how long to go on serving
     in any case, for the news of the pod's end to reach its last client. quiet: how long no new
     connection may have arrived. exit_at: how many connections in flight are few enough. roll:
-    whether nginx's workers are replaced so that idle connections close.
+    whether nginx's workers are replaced so that idle connections close. ignored: connections that
+    neither are in flight nor disturb the quiet.
 
     The others are for a caller who begins again, before another daemon. elapsed: how much of the
     timeout is spent already. rolls: how often nginx's workers were replaced in that time, and
@@ -30,10 +33,13 @@ class Policy:
     elapsed: float = 0.0
     rolls: int = 0
     rolled: float = 0.0
+    ignored: Ignored = NOTHING
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.type is Ignored:
+                continue
             if field.type is bool:
                 if not isinstance(value, bool):
                     raise ValueError(f"cannot drain: {field.name} is not true or false: {value!r}")

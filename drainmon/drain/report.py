@@ -22,6 +22,7 @@ def describe_socket(socket: Socket, now: float) -> dict[str, Any]:
         "unsent": socket.unsent,
         "bytes_received": socket.bytes_received,
         "in_flight": socket.in_flight,
+        "probe": socket.probe,
     }
 
 

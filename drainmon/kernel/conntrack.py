@@ -8,11 +8,12 @@ import ctypes
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from drainmon.kernel import libbpf
+from drainmon.kernel.exemptions import Exemptions, Prefix
 from drainmon.kernel.wire import (
     PORT_KEY,
     Control,
@@ -61,6 +62,9 @@ class Conntrack:
         self._ports = self._map_fd("ports")
         self._watches = self._map_fd("watches")
         self._lost = self._map_fd("lost")
+        self._exemptions = Exemptions(
+            lib, self._map_fd("probing_processes"), self._map_fd("ignored_peers")
+        )
         self._control_map = self._map_fd(".bss")
         self._control = Control()
         self._watched: set[tuple[int, int]] = set()
@@ -70,11 +74,15 @@ class Conntrack:
             lib.bpf_program__attach(on_state), "attach to inet_sock_set_state"
         )
         stack.callback(lib.bpf_link__destroy, link)
+        self._snapshot_fd = self._attach_iterator("snapshot", "iter/tcp", stack)
+        self._find_probing_fd = self._attach_iterator("find_probing", "iter/task_file", stack)
+
+    def _attach_iterator(self, program: str, target: str, stack: ExitStack) -> int:
         iterator = libbpf.must_pointer(
-            lib.bpf_program__attach_iter(self._program("snapshot"), None), "attach iter/tcp"
+            self._lib.bpf_program__attach_iter(self._program(program), None), f"attach {target}"
         )
-        stack.callback(lib.bpf_link__destroy, iterator)
-        self._iterator_fd = lib.bpf_link__fd(iterator)
+        stack.callback(self._lib.bpf_link__destroy, iterator)
+        return int(self._lib.bpf_link__fd(iterator))
 
     def _set_tick(self) -> None:
         """Tell the programs how long a jiffy is: the resolution of the coarse clock."""
@@ -91,6 +99,29 @@ class Conntrack:
         their events were missed."""
         self._control.seeded = 1
         self._set_control()
+
+    def find_probes(self, hosts: Iterable[int], names: Iterable[str]) -> None:
+        """Take connections from processes of these names, in these namespaces (inodes, two at the
+        most), for probes: coming ones, and those that are there and on which nothing is on its way
+        once their other end is listed. Blocks while every open file of the node is looked at."""
+        self._exemptions.add_processes(names)
+        inodes = [*hosts, 0, 0][:2]
+        self._control.host_netns = type(self._control.host_netns)(*inodes)
+        self._control.probing = 1
+        self._set_control()
+        self._iterate(self._find_probing_fd, "iter/task_file")
+
+    def ignore(
+        self, pod: int, inode: int, ports: Iterable[int], prefixes: Iterable[Prefix]
+    ) -> None:
+        """Passive opens by these peers on these ports do not count as arrivals, others of the pod
+        do; `pod` is a number of the caller's. Raises OSError when there are too many."""
+        try:
+            self._exemptions.ignore(pod, inode, ports, prefixes)
+        finally:
+            if self._control.ignoring != self._exemptions.ignoring:
+                self._control.ignoring = self._exemptions.ignoring
+                self._set_control()
 
     def _set_control(self) -> None:
         first = ctypes.c_uint32(0)
@@ -226,7 +257,10 @@ class Conntrack:
 
         Blocks for the length of the pass: some milliseconds, and more with many sockets.
         """
-        fd = libbpf.must(self._lib.bpf_iter_create(self._iterator_fd), "create iter/tcp")
+        return self._iterate(self._snapshot_fd, "iter/tcp")
+
+    def _iterate(self, iterator: int, target: str) -> list[bytes]:
+        fd = libbpf.must(self._lib.bpf_iter_create(iterator), f"create {target}")
         try:
             chunks = []
             while chunk := _read(fd):

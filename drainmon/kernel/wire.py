@@ -9,6 +9,7 @@ import struct
 from enum import IntEnum, IntFlag
 
 STATE_SLOTS = 16
+PROCESS_NAME = 16
 
 
 class PortKey(ctypes.Structure):
@@ -28,6 +29,7 @@ class PortCounters(ctypes.Structure):
         ("netns_cookie", ctypes.c_uint64),
         ("accepted", ctypes.c_uint64),
         ("last_accept_ns", ctypes.c_uint64),
+        ("probes", ctypes.c_uint64),
         ("by_state", ctypes.c_int64 * STATE_SLOTS),
     )
 
@@ -35,7 +37,7 @@ class PortCounters(ctypes.Structure):
 PORT_KEY = struct.Struct("=IHH")
 """`PortKey` for iter_unpack."""
 
-PORT_COUNTERS = struct.Struct(f"=QQQ{STATE_SLOTS}q")
+PORT_COUNTERS = struct.Struct(f"=QQQQ{STATE_SLOTS}q")
 """`PortCounters` for unpack_from: a tuple of its fields, the states' one by one."""
 
 
@@ -45,6 +47,34 @@ class Control(ctypes.Structure):
     _fields_ = (
         ("seeded", ctypes.c_uint32),
         ("watching", ctypes.c_uint32),
+        ("probing", ctypes.c_uint32),
+        ("ignoring", ctypes.c_uint32),
+        ("host_netns", ctypes.c_uint32 * 2),
+    )
+
+
+class ProcessName(ctypes.Structure):
+    """struct process_name: key of the map `probing_processes`."""
+
+    _fields_ = (("bytes", ctypes.c_char * PROCESS_NAME),)
+
+
+class Handshake(ctypes.Structure):
+    """struct handshake: key of the map `handshakes`."""
+
+    _fields_ = (
+        ("accepting", ctypes.c_uint32),
+        ("connecting", ctypes.c_uint32),
+    )
+
+
+class PeerKey(ctypes.Structure):
+    """struct peer_key: key of the map `ignored_peers`."""
+
+    _fields_ = (
+        ("bits", ctypes.c_uint32),
+        ("port", PortKey),
+        ("address", ctypes.c_uint8 * 16),
     )
 
 
@@ -64,6 +94,12 @@ class Connection(ctypes.Structure):
         ("state", ctypes.c_uint8),
         ("pad", ctypes.c_uint8),
     )
+
+
+class CountedAs(IntEnum):
+    """enum counted_as: in place of a state."""
+
+    PROBE = 13
 
 
 class EventKind(IntEnum):
@@ -91,6 +127,7 @@ class LostPlace(IntEnum):
     CONNECTION = 1
     EVENT = 2
     CHANGE = 3
+    PROBE = 4
 
 
 class RecordFlag(IntFlag):
@@ -99,6 +136,7 @@ class RecordFlag(IntFlag):
     IPV6 = 1
     TIMEWAIT = 2
     REQUEST = 4
+    PROBE = 8
 
 
 class SocketRecord(ctypes.Structure):

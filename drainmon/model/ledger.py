@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import IN_FLIGHT, TcpState
@@ -13,11 +13,22 @@ _EMPTY: Mapping[TcpState, int] = {}
 @dataclass(frozen=True)
 class Counts:
     """Accepted connections by state, those accepted ever, and when the last one was (monotonic
-    seconds): from a source that saw none, since when it would have. None when nobody knows."""
+    seconds): from a source that saw none, since when it would have. None when nobody knows.
+
+    Probes are neither in `by_state` nor the last one. `probes` are those that are open now,
+    `probes_accepted` is how many of `accepted` they were.
+    """
 
     by_state: Mapping[TcpState, int] = field(default_factory=dict)
     accepted: int = 0
     last_accept: float | None = None
+    probes: int = 0
+    probes_accepted: int = 0
+
+    @property
+    def arrivals(self) -> int:
+        """Connections accepted ever, probes apart."""
+        return self.accepted - self.probes_accepted
 
     @property
     def in_flight(self) -> int:
@@ -28,15 +39,17 @@ class Counts:
 def total(parts: Iterable[Counts]) -> Counts:
     """The sum over a pod's ports."""
     by_state: dict[TcpState, int] = {}
-    accepted = 0
+    accepted = probes = probes_accepted = 0
     last: float | None = None
     for part in parts:
         for state, count in part.by_state.items():
             by_state[state] = by_state.get(state, 0) + count
         accepted += part.accepted
+        probes += part.probes
+        probes_accepted += part.probes_accepted
         if part.last_accept is not None:
             last = part.last_accept if last is None else max(last, part.last_accept)
-    return Counts(by_state, accepted, last)
+    return Counts(by_state, accepted, last, probes, probes_accepted)
 
 
 class Ledger:
@@ -79,7 +92,7 @@ class Ledger:
             state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
             for state in counted.by_state.keys() | correction.keys()
         }
-        return Counts(by_state, counted.accepted, counted.last_accept)
+        return replace(counted, by_state=by_state)
 
     def keep_only(self, pods: set[int]) -> None:
         """Forget every other pod: they are gone."""

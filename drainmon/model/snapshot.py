@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 
 NEVER_USED_AFTER = 2.0
@@ -20,7 +21,8 @@ class Socket(NamedTuple):
     `opened` is by the monotonic clock, None when it was opened before anybody looked;
     `idle_in` and `idle_out` count since the last byte in or out, or since it opened.
     `minisocket` marks what is not a connection: a handshake that is not complete (SYN_RECV), or
-    what remains of a closed one (FIN_WAIT2).
+    what remains of a closed one (FIN_WAIT2). `probe` marks a connection of one of the host's
+    probing processes.
     """
 
     local: bytes
@@ -34,6 +36,7 @@ class Socket(NamedTuple):
     idle_out: float
     opened: float | None = None
     minisocket: bool = False
+    probe: bool = False
 
     @property
     def never_used(self) -> bool:
@@ -48,7 +51,12 @@ class Socket(NamedTuple):
     @property
     def in_flight(self) -> bool:
         """Whether something is lost when the pod goes now."""
-        return self.state in IN_FLIGHT and not self.minisocket and not self.never_used
+        return (
+            self.state in IN_FLIGHT
+            and not self.minisocket
+            and not self.never_used
+            and not self.probe
+        )
 
 
 class Listener(NamedTuple):
@@ -63,9 +71,9 @@ class Listener(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """A pod's sockets, counted: connections by state, minisockets by state, the connections that
-    were never used, and when the youngest connection and the youngest in flight were opened (None
-    when that is not known)."""
+    """A pod's sockets, counted, those of probes apart: connections by state, minisockets by state,
+    the connections that were never used, and when the youngest connection and the youngest in
+    flight were opened (None when that is not known)."""
 
     connections: Mapping[TcpState, int] = field(default_factory=dict)
     minisockets: Mapping[TcpState, int] = field(default_factory=dict)
@@ -84,6 +92,11 @@ class Tally:
         """How many connections still have something to lose."""
         return self.in_flight_by_state().total()
 
+    @property
+    def counted_in_flight(self) -> int:
+        """The same as counters have it, which know of no use."""
+        return self.in_flight + self.never_used
+
 
 def count(sockets: Iterable[Socket]) -> Tally:
     """The tally of a list of sockets."""
@@ -92,6 +105,8 @@ def count(sockets: Iterable[Socket]) -> Tally:
     never_used = 0
     opened = youngest = float("-inf")
     for socket in sockets:
+        if socket.probe:
+            continue
         if socket.opened is not None:
             opened = max(opened, socket.opened)
         if socket.minisocket:
@@ -145,8 +160,15 @@ class Snapshot:
         """The sockets, counted."""
         return self.counted or count(self.sockets)
 
+    def without(self, ignored: Ignored) -> "Snapshot":
+        """The same, had there never been the connections that are ignored."""
+        if not ignored:
+            return self
+        kept = (s for s in self.sockets if not ignored.covers(s.local_port, s.remote))
+        return replace(self, sockets=tuple(kept), counted=None)
+
     def by_state(self) -> Counter[TcpState]:
-        """How many sockets are in each state."""
+        """How many sockets are in each state, those of probes apart."""
         states = Counter(self.tally.connections)
         states.update(self.tally.minisockets)
         states[TcpState.TIME_WAIT] += self.time_wait
@@ -157,7 +179,8 @@ class Snapshot:
         return InFlight(self.sockets, self.tally.in_flight)
 
     def last_opened(self) -> float | None:
-        """When the youngest connection of the list was opened, None when that is not known."""
+        """When the youngest connection of the list was opened, those of probes apart. None when
+        that is not known."""
         return self.tally.last_opened
 
 

@@ -27,7 +27,7 @@ class Registry:
     A network namespace is one pod. Only those in `host` are shared: there a pod is what belongs to
     one owner. A port stays with its pod after the listener has closed, as long as one of the pod's
     processes lives on or the pod is held. A pod whose nginx are all new is a new one; `identify` is
-    asked once for each.
+    asked once for each. Ignored ports are no pod's.
     """
 
     def __init__(
@@ -35,10 +35,12 @@ class Registry:
         names: Iterable[str],
         host: frozenset[int] = frozenset(),
         identify: Identify = _without_names,
+        ignored_ports: frozenset[int] = frozenset(),
     ) -> None:
         self._names = frozenset(names)
         self._host = host
         self._identify = identify
+        self._ignored_ports = ignored_ports
         self._pods: dict[PodKey, Pod] = {}
         self._held: dict[PodKey, int] = {}
         self._ended: dict[PodKey, frozenset[int]] = {}
@@ -52,7 +54,7 @@ class Registry:
             if known and key not in self._held and set(known.processes).isdisjoint(processes):
                 known = None
             known = known or self._make(next(self._numbers), key, _owner_of_any(processes))
-            ports = listening_ports(processes) | known.ports
+            ports = (listening_ports(processes) - self._ignored_ports) | known.ports
             pods[key] = replace(known, processes=tuple(processes), ports=ports)
         for key in self._pods.keys() - pods.keys():
             known = self._pods[key]
@@ -130,11 +132,11 @@ class Registry:
         return self._ended.get(key, frozenset())
 
     def adopt(self, netns: int, owner: Owner, ports: frozenset[int]) -> Pod:
-        """The pod of a process, none of whose ports was found, with the ports given. It stays while
-        it has processes or is held."""
+        """The pod of a process, none of whose ports was found, with the ports given, ignored ones
+        apart. It stays while it has processes or is held."""
         key = self.key(netns, owner)
         known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
-        self._pods[key] = replace(known, ports=ports)
+        self._pods[key] = replace(known, ports=ports - self._ignored_ports)
         return self._pods[key]
 
     def hold(self, key: PodKey) -> None:

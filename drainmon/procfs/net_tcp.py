@@ -103,6 +103,14 @@ def parse_local(text: bytes) -> tuple[bytes, int]:
     return _address(text), int(text[-4:], 16)
 
 
+def parse_ends(local: bytes, remote: bytes) -> tuple[bytes, int, bytes, int] | None:
+    """Addresses of 16 bytes and ports, of a row's first two fields; None when they are torn."""
+    try:
+        return _address(local), int(local[-4:], 16), _address(remote), int(remote[-4:], 16)
+    except (ValueError, OverflowError):
+        return None
+
+
 def parse_row(text: bytes) -> Row | None:
     """One of `find_rows`; None when it is torn or not of this format."""
     fields = text.split()

@@ -24,6 +24,8 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
         "in_flight": counts.in_flight,
         "by_state": format_states(counts.by_state),
         "accepted": counts.accepted,
+        "probes": counts.probes,
+        "probes_accepted": counts.probes_accepted,
         "masters": [master.pid for master in pod.masters],
     }
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import describe_socket
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
@@ -60,7 +61,7 @@ async def get_connections(request: web.Request) -> web.Response:
 def parse_policy(body: bytes) -> Policy:
     """The policy in the body of a drain request.
 
-    Fields that are not known are ignored. Raises ValueError "cannot drain: why".
+    Fields that are not known are ignored. Raises ValueError "cannot X: why".
     """
     try:
         options = json.loads(body or b"{}")
@@ -68,8 +69,17 @@ def parse_policy(body: bytes) -> Policy:
         raise ValueError(f"cannot drain: the options are not JSON: {error}") from None
     if not isinstance(options, Mapping):
         raise ValueError("cannot drain: the options are not a JSON object")
-    known = {field.name for field in fields(Policy)}
-    return Policy(**{name: value for name, value in options.items() if name in known})
+    ignored = Ignored.parse(_texts(options, "ignore_peers"), _texts(options, "ignore_ports"))
+    known = {field.name for field in fields(Policy)} - {"ignored"}
+    given = {name: value for name, value in options.items() if name in known}
+    return Policy(**given, ignored=ignored)
+
+
+def _texts(options: Mapping[str, Any], name: str) -> list[str]:
+    values = options.get(name, [])
+    if not isinstance(values, list) or any(type(value) not in {str, int} for value in values):
+        raise ValueError(f"cannot drain: {name} is not a list of texts or numbers: {values!r}")
+    return [str(value) for value in values]
 
 
 async def post_drain(request: web.Request) -> web.StreamResponse:

@@ -72,8 +72,7 @@ class Feed:
 
     async def _read(self) -> None:
         pods = {
-            str(pod.number): describe(pod, await self._node.counts(pod))
-            for pod in self._node.pods()
+            str(pod.number): describe(pod, counts) for pod, counts in await self._node.all_counts()
         }
         records = {
             f"{record.netns}-{record.started}": asdict(record)

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 
 AT_ONCE = 20
 """Pods whose counters are read without a pause for whoever else has something to do."""
+
+PROBE_PROCESSES = ("kubelet",)
+"""Names of the processes of the host whose connections are probes, unless others are asked for."""
 
 
 class Listeners(Protocol):
@@ -77,6 +81,10 @@ class Source(Protocol):
 
     def unwatch(self, pod: Pod) -> None:
         """No more `changed` for the pod."""
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        """From now on connections by these peers and on these ports do not count as arrivals, all
+        others do. Where the source cannot tell, they count."""
 
     def missed(self) -> dict[str, int]:
         """How often an event or an entry was missed since the source began, by place."""

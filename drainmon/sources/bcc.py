@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack, EventKind
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
@@ -136,6 +137,9 @@ class BccSource:
         anywhere = {(ANY_ADDRESS, port) for port in pod.ports}
         self._follow(pod, self._watched.get(pod.number, frozenset()) | anywhere)
         self._arm(self._watched[pod.number])
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        self._procfs.ignore(pod, ignored)
 
     def unwatch(self, pod: Pod) -> None:
         self._follow(pod, frozenset())

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
-from drainmon.sources.base import Listeners, MakeSource, Source
+from drainmon.sources.base import PROBE_PROCESSES, Listeners, MakeSource, Source
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
 
 
-def _core(listeners: Listeners) -> Source:
+def _core(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
     from drainmon.sources.core import CoreSource  # noqa: PLC0415 - only what is chosen is loaded
 
-    return CoreSource(listeners)
+    return CoreSource(listeners, probe_processes, host)
 
 
 def _bcc(listeners: Listeners) -> Source:
@@ -28,8 +29,16 @@ def _procfs(listeners: Listeners) -> Source:
     return ProcfsSource(listeners)
 
 
-SOURCES: Mapping[str, MakeSource] = {"core": _core, "bcc": _bcc, "procfs": _procfs}
-"""By name, the best first."""
+def sources(
+    probe_processes: tuple[str, ...], host: frozenset[int] = frozenset()
+) -> Mapping[str, MakeSource]:
+    """By name, the best first. Probes come from processes with these names in the namespaces of
+    `host`."""
+    core = partial(_core, probe_processes=probe_processes, host=host)
+    return {"core": core, "bcc": _bcc, "procfs": _procfs}
+
+
+SOURCES = sources(PROBE_PROCESSES)
 
 
 def candidates(wanted: str) -> list[str]:

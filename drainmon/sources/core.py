@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import time
 from collections.abc import Iterable
 from itertools import compress
@@ -12,11 +13,13 @@ from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import (
     PORT_COUNTERS,
     SOCKET_RECORD,
+    CountedAs,
     EventKind,
     LostPlace,
     PortCounters,
     RecordFlag,
 )
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
@@ -24,6 +27,8 @@ from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_tcp, process
 from drainmon.sources.base import AT_ONCE, Listeners, Place
+
+log = logging.getLogger(__name__)
 
 _STATES = {int(state): state for state in TcpState}
 _SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
@@ -38,8 +43,15 @@ class CoreSource:
     longest_pause = 1.0
     announces = True
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        probe_processes: tuple[str, ...],
+        host: frozenset[int],
+    ) -> None:
         self._listeners = listeners
+        self._probe_processes = probe_processes
+        self._host = host
         self._conntrack = Conntrack(self._on_event)
         self._since = time.monotonic()
         self._watching: dict[tuple[int, int], set[int]] = {}
@@ -60,6 +72,8 @@ class CoreSource:
 
     async def start(self) -> None:
         def body() -> None:
+            if self._probe_processes and self._host:
+                self._conntrack.find_probes(self._host, self._probe_processes)
             for fd in open_namespaces():
                 netns.call_in(fd, self._conntrack.read_snapshot)
             self._conntrack.set_seeded()
@@ -87,10 +101,7 @@ class CoreSource:
                     continue
                 if inode not in listening:
                     listening[inode] = _listening(living[inode])
-                if (
-                    port not in listening[inode]
-                    and not self._sum([self._conntrack.counters(inode, port)]).by_state
-                ):
+                if port not in listening[inode] and not self._connections(inode, port):
                     self._conntrack.forget_port(inode, port)
 
         await asyncio.to_thread(body)
@@ -113,7 +124,8 @@ class CoreSource:
 
     def _sum(self, ports: Iterable[PortCounters | memoryview | None]) -> Counts:
         """The sum of some ports' `PortCounters`, None for those that never listened."""
-        accepted, last_ns, any_port = 0, 0, False
+        accepted = last_ns = probes_accepted = 0
+        any_port = False
         by_slot: tuple[int, ...] = ()
         for counters in ports:
             any_port = True
@@ -122,9 +134,16 @@ class CoreSource:
                 values = PORT_COUNTERS.unpack_from(counters)
                 accepted += values[1]
                 last_ns = max(last_ns, values[2])
-                by_slot = tuple(map(add, by_slot, values[3:])) if by_slot else values[3:]
+                probes_accepted += values[3]
+                by_slot = tuple(map(add, by_slot, values[4:])) if by_slot else values[4:]
         by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
-        return Counts(by_state, accepted, max(last_ns / 1e9, self._since) if any_port else None)
+        probes = max(0, by_slot[CountedAs.PROBE]) if by_slot else 0
+        last = max(last_ns / 1e9, self._since) if any_port else None
+        return Counts(by_state, accepted, last, probes, probes_accepted)
+
+    def _connections(self, inode: int, port: int) -> bool:
+        counts = self._sum([self._conntrack.counters(inode, port)])
+        return bool(counts.by_state or counts.probes)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self._must_count(pod)
@@ -159,6 +178,12 @@ class CoreSource:
         for port in pod.ports:
             self._watching.setdefault((pod.netns, port), set()).add(pod.number)
             self._conntrack.watch(pod.netns, port)
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        try:
+            self._conntrack.ignore(pod.number, pod.netns, pod.ports, ignored.prefixes())
+        except OSError as error:
+            log.warning("cannot ignore all peers", extra={"pod": pod.label, "error": str(error)})
 
     def unwatch(self, pod: Pod) -> None:
         for port in pod.ports:
@@ -222,5 +247,6 @@ class Records:
                         idle_out / 1e3,
                         opened_ns / 1e9 if opened_ns else None,
                         bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
+                        bool(flags & RecordFlag.PROBE),
                     )
                 )

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.discovery import live_namespaces
@@ -18,6 +19,7 @@ from drainmon.procfs import net_files, process
 from drainmon.procfs.net_snmp import parse_passive_opens
 from drainmon.procfs.net_tcp import find_rows
 from drainmon.sources.base import Listeners, Place, one_by_one
+from drainmon.sources.ignored_arrivals import IgnoredArrivals
 from drainmon.sources.sightings import Look, Sightings
 
 LOOK_SHARE = 20
@@ -93,6 +95,9 @@ class ProcfsSource:
     def watch(self, pod: Pod) -> None:
         """Nothing: changes are found by looking."""
 
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        self._watcher(pod).ignore(ignored)
+
     def unwatch(self, pod: Pod) -> None:
         """Nothing."""
 
@@ -122,7 +127,12 @@ class _Watcher:
         self._fresh_until = _NEVER
         self._ports: frozenset[int] = frozenset()
         self._sightings = Sightings()
-        self._opens_before: int | None = None
+        self._opens: int | None = None
+        self._ignored: IgnoredArrivals | None = None
+
+    def ignore(self, ignored: Ignored) -> None:
+        """For looks that begin later."""
+        self._ignored = IgnoredArrivals(ignored) if ignored else None
 
     def outdated(self, pod: Pod, interval: float) -> bool:
         """Whether the last look is older than `interval`, or was for other ports."""
@@ -141,17 +151,19 @@ class _Watcher:
         snmp, *tables = place.files
         began = time.monotonic()
         look = Look(self._sightings, began)
+        ignored = self._ignored
+        opens_before = _passive_opens(snmp, pod) if ignored else 0
         in_parts = False
         for table in tables:
             size = 0
             for piece in net_files.read_rows(table):
                 look.add(find_rows(piece, pod.ports), time.monotonic())
+                if ignored:
+                    ignored.add(find_rows(piece, pod.ports | ignored.ports))
                 size += len(piece)
             in_parts |= size > net_files.PAGE
         # Read behind the sockets: who comes in between is at least an arrival.
-        opens = parse_passive_opens(net_files.read_whole(snmp))
-        if opens is None:
-            raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+        opens = _passive_opens(snmp, pod)
         ended = time.monotonic()
         self._sightings = look.finish(ended)
         snapshot = Snapshot(
@@ -163,15 +175,26 @@ class _Watcher:
             time_wait=look.time_wait,
             counted=self._sightings.tally(),
         )
-        self._count(snapshot, opens)
+        new = opens - self._opens if self._opens is not None else 0
+        if ignored:
+            new = ignored.arrivals(new, opens - opens_before, ended)
+        self._count(snapshot, opens, arrived=new > 0)
         self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
         self._fresh_until = ended + LOOK_SHARE * (ended - began)
         return snapshot
 
-    def _count(self, snapshot: Snapshot, opens: int) -> None:
-        if self._opens_before is None:
-            self._opens_before = opens
-        accepted, last = opens - self._opens_before, self.counts.last_accept
-        if last is None or accepted > self.counts.accepted:
+    def _count(self, snapshot: Snapshot, opens: int, arrived: bool) -> None:
+        if self._opens is None:
+            self._opens = opens
+        accepted, last = self.counts.accepted + opens - self._opens, self.counts.last_accept
+        if last is None or arrived:
             last = snapshot.finished
+        self._opens = opens
         self.counts = Counts(snapshot.tally.connections, accepted, last)
+
+
+def _passive_opens(snmp: int, pod: Pod) -> int:
+    opens = parse_passive_opens(net_files.read_whole(snmp))
+    if opens is None:
+        raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+    return opens

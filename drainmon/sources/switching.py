@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, cast
 
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
@@ -62,6 +63,7 @@ class SwitchingSource:
         self._current: Source | None = None
         self._switching = asyncio.Lock()
         self._failure: tuple[Source, OSError] | None = None
+        self._ignored: dict[int, tuple[Pod, Ignored]] = {}
         self.refused: dict[str, str] = {}
         """Why each better source is not in use."""
         self.generation = 0
@@ -137,6 +139,16 @@ class SwitchingSource:
     def unwatch(self, pod: Pod) -> None:
         self._source.unwatch(pod)
 
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        before, was_ignored = self._ignored.get(pod.number, (pod, NOTHING))
+        if (before.ports, was_ignored) == (pod.ports, ignored):
+            return
+        if ignored:
+            self._ignored[pod.number] = pod, ignored
+        else:
+            del self._ignored[pod.number]
+        self._source.ignore(pod, ignored)
+
     def open(self, pid: int) -> Place:
         return SwitchingPlace(pid, self._source)
 
@@ -179,4 +191,6 @@ class SwitchingSource:
             )
             self._current.close()
         self._current, self.refused = source, refused
+        for pod, ignored in self._ignored.values():
+            source.ignore(pod, ignored)
         self.generation += 1

@@ -23,6 +23,7 @@ class Library:
         self._shim.shim_number.restype = ctypes.c_long
         self._shim.shim_in_flight.restype = ctypes.c_uint64
         self._shim.shim_in_flight_at.restype = ctypes.c_uint64
+        self._shim.shim_arrivals.restype = ctypes.c_uint64
         self._out = ctypes.create_string_buffer(OUTPUT)
         self._map = mmap.mmap(-1, ARENA + PAGE)
         self._arena = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -106,6 +107,37 @@ class Library:
         """With what earlier looks have left; milliseconds, and a jiffy's nanoseconds."""
         i64 = ctypes.c_int64
         return int(self._shim.shim_in_flight_at(*self._bytes(data), i64(now), i64(jiffy), first))
+
+    def peers(self, text: str, address: bytes) -> bool | None:
+        """Whether a list of peers covers an address of 16 bytes; None: it is no such list."""
+        covers = ctypes.c_int()
+        if self._shim.shim_peers(text.encode(), address, ctypes.byref(covers)) != 0:
+            return None
+        assert covers.value >= 0, "an IPv4 address and its mapped form differ"
+        return bool(covers.value)
+
+    def arrivals(
+        self,
+        data: bytes,
+        opens: int,
+        during: int = 0,
+        *,
+        peers: str = "",
+        ports: str = "",
+        first: bool = False,
+    ) -> int:
+        """How many passive opens one look tells of, ignored ones apart: of `opens` ever, `during`
+        while it read the table."""
+        texts = peers.encode(), ports.encode()
+        return int(
+            self._shim.shim_arrivals(
+                *self._bytes(data),
+                *texts,
+                ctypes.c_uint64(opens),
+                ctypes.c_uint64(during),
+                first,
+            )
+        )
 
     def number(self, data: bytes) -> int:
         return int(self._shim.shim_number(*self._bytes(data)))

@@ -214,6 +214,51 @@ def test_no_arrival_pattern_turns_a_drain_into_a_deadline(pod: Pod) -> None:
     assert 1.0 <= ended.seconds < 2
 
 
+def test_ignored_peers_are_not_waited_for(pod: Pod) -> None:
+    pod.connect()
+    theirs, _ = pod.connect("fd77::1")
+    waiting = pod.start("--ignore-peer=10.77.0.0/24", "--timeout=0.8s", "--no-roll")
+    ended = waiting.end()
+    assert ended.status == 1
+    port = theirs.getsockname()[1]
+    left = [line for line in ended.lines if line.startswith("left: ")]
+    assert left == [f"left: [fd77::2]:{port} ESTABLISHED, 0 B unsent"]
+    assert pod.start("--ignore-peer=10.77.0.2,fd77::/64", "--no-roll").end().status == 0
+
+
+def test_an_ignored_port_is_not_waited_for(pod: Pod) -> None:
+    pod.connect()
+    assert pod.start(f"--ignore-port={PORT}").end().status == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "address"),
+    [
+        ("--ignore-peer=10.77.0.2", "10.77.0.1"),
+        ("--ignore-peer=::1,fd77::/64", "fd77::1"),
+        (f"--ignore-port={PORT}", "10.77.0.1"),
+    ],
+)
+def test_checks_that_never_stop_do_not_disturb_the_quiet(pod: Pod, flag: str, address: str) -> None:
+    """The pod closes them: what is left of each is seen at the next look."""
+    over = threading.Event()
+
+    def check() -> None:
+        while not over.wait(0.2):
+            for end in reversed(pod.connect(address)):
+                end.close()
+
+    checking = threading.Thread(target=check)
+    checking.start()
+    try:
+        ended = pod.start(flag, "--quiet=1s", "--timeout=20s").end()
+    finally:
+        over.set()
+        checking.join()
+    assert ended.status == 0
+    assert ended.seconds < 5 + SLACK
+
+
 def test_a_hang_at_accept_costs_a_quarter_of_the_timeout(pod: Pod) -> None:
     pod.connect()
     with FakeDaemon(pod.socket_path):

@@ -1,14 +1,17 @@
 """Flags and variables: each good and bad form, and which one wins."""
 
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drainmon.model.ignored import Ignored
 from tests.client.fake_daemon import Conversation, FakeDaemon
 from tests.client.library import Library
 from tests.client.run import run
+from tests.unit.proc_net import packed
 
 NOT_A_DURATION = "is not a duration (try 25s, 500ms, 2m)"
 BAD_DURATIONS = ["12x", "-1s", "", "s", ".5s", "5.", "1e3", " 5s", "5 s", "0x5", "99999999999s",
@@ -40,6 +43,21 @@ def test_a_bad_duration_is_refused(client: Path, flag: str, value: str) -> None:
         (["25s"], "'25s' is not known"),
         (["--"], "'--' is not known"),
         ([""], "'' is not known"),
+        (
+            ["--ignore-peer=10.0.0.0/33"],
+            "cannot read --ignore-peer: '10.0.0.0/33' is neither an address nor a network (try 10",
+        ),
+        (["--ignore-peer", "::1,web"], "cannot read --ignore-peer: '::1,web' is neither an addr"),
+        (["--ignore-peer", "10.0.0.1,"], "is neither an address nor a network"),
+        (["--ignore-peer="], "is neither an address nor a network"),
+        (["--ignore-peer", "::/129"], "is neither an address nor a network"),
+        (["--ignore-peer", "10.0.0.0/"], "is neither an address nor a network"),
+        (["--ignore-peer", "1" * 60], "is neither an address nor a network"),
+        (["--ignore-peer=::1"] * 17, "cannot read --ignore-peer: '::1' is more than can be ign"),
+        (["--ignore-port", "0"], "cannot read --ignore-port: '0' is not a port from 1 to 65535"),
+        (["--ignore-port=65536"], "'65536' is not a port from 1 to 65535"),
+        (["--ignore-port=4294967376"], "'4294967376' is not a port from 1 to 65535"),
+        (["--ignore-port=80,http"], "'80,http' is not a port from 1 to 65535"),
         (["--timeout=\x1b[31m"], "'?[31m' is not a duration"),
     ],
 )
@@ -60,6 +78,8 @@ def test_a_bad_argument_is_refused(client: Path, arguments: list[str], complaint
         ("DRAINMON_ON_MISSING", "shrug"),
         ("DRAINMON_NO_ROLL", "2"),
         ("DRAINMON_VERBOSE", "very"),
+        ("DRAINMON_IGNORE_PEER", "10.0.0.0/8,10"),
+        ("DRAINMON_IGNORE_PORT", "http"),
         ("DRAINMON_SOCKET", "/" + "x" * 107),
     ],
 )
@@ -111,6 +131,51 @@ def test_variables_are_read_and_flags_win(client: Path, socket_path: Path) -> No
     assert (second["quiet"], second["exit_at"], second["roll"]) == (0.5, 7, True)
 
 
+def test_what_is_ignored_is_asked_for(client: Path, socket_path: Path) -> None:
+    flags = ["--ignore-peer=10.0.0.0/8", "--ignore-peer", "2001:db8::/32,::1", "--ignore-port=81"]
+    longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128"
+    env = {
+        "DRAINMON_SOCKET": str(socket_path),
+        "DRAINMON_IGNORE_PEER": ",".join([longest] * 16),
+        "DRAINMON_IGNORE_PORT": ",".join(["65535"] * 16),
+    }
+    with FakeDaemon(socket_path, drained) as daemon:
+        assert run(client, f"--socket={socket_path}", *flags).status == 0
+        assert run(client, env=env).status == 0
+    first, second = daemon.requests
+    assert first["ignore_peers"] == ["10.0.0.0/8", "2001:db8::/32", "::1"]
+    assert first["ignore_ports"] == [81]
+    assert second["ignore_peers"] == [longest] * 16
+    assert second["ignore_ports"] == [65535] * 16
+
+
+PEERS = st.one_of(
+    st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(0, 33)),
+    st.builds("10.0.0.{}/{}".format, st.integers(0, 15), st.integers(24, 32)),
+    st.builds("{}/{}".format, st.ip_addresses(v=6), st.integers(0, 129)),
+    st.builds("::ffff:{}/{}".format, st.ip_addresses(v=4), st.integers(90, 129)),
+    st.ip_addresses().map(str),
+    st.sampled_from(["::/0", "0.0.0.0/0", "", "/", "1.2.3", "010.0.0.1", "::1/", "fe80::1%lo"]),
+    st.text("0123456789abcdef:./", max_size=50),
+)
+ADDRESSES = st.one_of(
+    st.ip_addresses(v=6), st.ip_addresses(v=4), st.ip_addresses(v=4, network="10.0.0.0/28")
+)
+
+
+@given(PEERS, PEERS, ADDRESSES)
+def test_client_and_daemon_ignore_the_same(
+    library: Library, one: str, two: str, address: IPv4Address | IPv6Address
+) -> None:
+    where = packed(address)
+    try:
+        expected = Ignored.parse([one, two]).covers(80, where)
+    except ValueError:
+        assert library.peers(f"{one},{two}", where) is None
+    else:
+        assert library.peers(f"{one},{two}", where) == expected
+
+
 def test_a_min_wait_that_does_not_fit_is_halved_to_the_timeout(
     client: Path, socket_path: Path
 ) -> None:
@@ -127,7 +192,7 @@ def test_help_fits_one_screen(client: Path) -> None:
     assert max(map(len, shown.output.splitlines())) <= 85
     flags = (
         "--socket --timeout --min-wait --quiet --exit-at --no-roll --on-missing --pid-file "
-        "--no-pod-log --verbose --version"
+        "--no-pod-log --verbose --version --ignore-peer --ignore-port"
     )
     for flag in flags.split():
         assert flag in shown.output

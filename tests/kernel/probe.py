@@ -6,10 +6,13 @@ from collections import Counter
 from bench.rig.netns import Netns
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
+from drainmon.kernel.wire import CountedAs
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
 from drainmon.sources.core import Records
 from tests.kernel.pair import PORT
+
+_NAMES = {number.value: number.name for number in (*TcpState, *CountedAs)}
 
 
 class Probe:
@@ -23,7 +26,7 @@ class Probe:
         counters = self.conntrack.counters(namespace.inode, port)
         by_state = list(counters.by_state) if counters else []
         assert min(by_state, default=0) >= 0
-        return Counter({TcpState(state).name: n for state, n in enumerate(by_state) if n})
+        return Counter({_NAMES[state]: n for state, n in enumerate(by_state) if n})
 
     def accepted(self, namespace: Netns, port: int = PORT) -> int:
         counters = self.conntrack.counters(namespace.inode, port)

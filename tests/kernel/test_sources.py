@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
+from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import NEVER_USED_AFTER, Snapshot, format_address
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
@@ -201,6 +203,33 @@ async def test_accepted_and_the_last_arrival(scene: Scene) -> None:
         after = await scene.source.counters(scene.pod)
         assert after.last_accept is not None
         assert after.last_accept > before.last_accept
+
+
+async def test_ignored_peers_do_not_arrive(scene: Scene) -> None:
+    with scene.pair.listen(socket.AF_INET6) as listener, contextlib.ExitStack() as stack:
+
+        async def last_accept() -> float:
+            await scene.snapshot()
+            last = (await scene.source.counters(scene.pod)).last_accept
+            assert last is not None
+            return last
+
+        async def arrives(address: str) -> bool:
+            await last_accept()
+            before = time.monotonic()
+            stack.enter_context(scene.pair.dial(address))
+            stack.enter_context(listener.accept()[0])
+            return await last_accept() > before
+
+        for peers, four, six in (
+            ([CLIENT], False, True),
+            (["10.0.0.0/8", "192.0.2.0/24"], False, True),
+            (["::/0"], True, False),
+            (["::/0", "0.0.0.0/0"], False, False),
+            ([], True, True),
+        ):
+            scene.source.ignore(scene.pod, Ignored.parse(peers))
+            assert (await arrives(SERVER), await arrives(SERVER6)) == (four, six)
 
 
 async def test_a_connection_that_is_never_used_is_not_in_flight(scene: Scene) -> None:

@@ -18,11 +18,15 @@ STRUCTS = {
     "port_counters": wire.PortCounters,
     "watch": wire.Watch,
     "control": wire.Control,
+    "process_name": wire.ProcessName,
+    "handshake": wire.Handshake,
+    "peer_key": wire.PeerKey,
     "connection": wire.Connection,
     "event": wire.Event,
     "socket_record": wire.SocketRecord,
 }
 ENUMS: dict[str, tuple[str, type[IntEnum] | type[wire.RecordFlag]]] = {
+    "counted_as": ("COUNTED_AS_", wire.CountedAs),
     "event_kind": ("EVENT_", wire.EventKind),
     "lost_place": ("LOST_", wire.LostPlace),
     "record_flags": ("RECORD_", wire.RecordFlag),

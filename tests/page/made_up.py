@@ -39,6 +39,9 @@ class Node:
     async def counts(self, pod: Pod) -> Counts:
         return self.told[pod.number][1]
 
+    async def all_counts(self) -> list[tuple[Pod, Counts]]:
+        return [*self.told.values()]
+
     async def compare(self, pod: Pod) -> Snapshot | None:
         listening = (Listener(ADDRESS, 80, 3, 511),)
         return self.snapshots.get(pod.number, Snapshot(1.0, 1.0, (), listening))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drainmon.kernel.wire import CountedAs
 from drainmon.model.tcp import TcpState
 
 S = TcpState
@@ -29,13 +30,18 @@ HARNESS = """
 typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32;
 typedef unsigned long long __u64; typedef long long __s64;
 #include "account.h"
-struct change account_(int counted_under, int newstate) { return account(counted_under, newstate); }
+struct change account_(int counted_under, int newstate, int probe)
+{ return account(counted_under, newstate, probe); }
+int shows_whose_(int counted_under, int newstate)
+{ return account_shows_whose(counted_under, newstate); }
 int is_passive_(int oldstate, int newstate) { return account_is_passive(oldstate, newstate); }
 """
 
 
 class Change(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint8) for name in ("leave", "enter", "accepted", "pad"))
+    _fields_ = tuple(
+        (name, ctypes.c_uint8) for name in ("leave", "enter", "accepted", "arrived", "probed")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +63,18 @@ class Kernel:
     def __init__(self, rule: ctypes.CDLL) -> None:
         self.rule = rule
         self.counters: Counter[int] = Counter()
-        self.accepted = 0
+        self.accepted = self.arrived = self.probed = 0
         self.entries: dict[int, int] = {}
 
     def event(self, sock: int, old: int, new: int) -> None:
         entry = self.entries.get(sock, 0)
         if not entry and not self.rule.is_passive_(old, new):
             return
-        change = self.rule.account_(entry, new)
+        shows = self.rule.shows_whose_(entry, new)
+        change = self.rule.account_(entry, new, shows and is_probe(sock))
         self.accepted += change.accepted
+        self.arrived += change.arrived
+        self.probed += change.probed
         if change.leave:
             self.counters[change.leave] -= 1
         if change.enter:
@@ -74,6 +83,10 @@ class Kernel:
         else:
             self.entries.pop(sock, None)
         assert min(self.counters.values(), default=0) >= 0
+
+
+def is_probe(sock: int) -> bool:
+    return sock % 3 == 0
 
 
 @st.composite
@@ -104,9 +117,16 @@ def test_without_losses_counters_are_the_sockets_states(
         if old == S.LISTEN:
             opened.add(sock)
         states[sock] = new
-    live = Counter(state for sock, state in states.items() if sock in opened and state != S.CLOSE)
+    live = Counter(
+        CountedAs.PROBE if is_probe(sock) and state != S.SYN_RECV else state
+        for sock, state in states.items()
+        if sock in opened and state != S.CLOSE
+    )
     assert +kernel.counters == live
     assert kernel.accepted == len(opened)
+    known = {sock for sock in opened if states[sock] != S.SYN_RECV}
+    assert kernel.probed == sum(map(is_probe, known))
+    assert kernel.arrived == len(known) - kernel.probed
 
 
 @given(histories())
@@ -118,7 +138,9 @@ def test_lost_events_never_count_below_zero_nor_twice(
         if delivered:
             kernel.event(sock, old, new)
     assert sum(kernel.counters.values()) == len(kernel.entries)
-    assert kernel.accepted <= len({sock for sock, old, _, _ in history if old == S.LISTEN})
+    accepted = {sock for sock, old, _, _ in history if old == S.LISTEN}
+    assert kernel.accepted <= len(accepted)
+    assert kernel.arrived <= sum(not is_probe(sock) for sock in accepted)
 
 
 @given(histories())

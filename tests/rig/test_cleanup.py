@@ -91,13 +91,19 @@ def test_after_an_exception(client: Netns, newest_nginx: Path, error: type[BaseE
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_after_an_interrupted_demo(
-    tmp_path: Path, newest_nginx: Path, number: signal.Signals
+@pytest.mark.parametrize("command", [["bench.demo"], ["bench.hooks", "--mix", "quick"]])
+def test_after_an_interrupted_bench(
+    tmp_path_factory: pytest.TempPathFactory,
+    newest_nginx: Path,
+    command: list[str],
+    number: signal.Signals,
 ) -> None:
-    argv = [sys.executable, "-m", "bench.demo", "--hook", "quit-wait", "--nginx", str(newest_nginx)]
-    demo = subprocess.Popen(
+    tmp_path, out = tmp_path_factory.mktemp("tmp"), tmp_path_factory.mktemp("out")
+    more = ["--out", str(out)] if "bench.hooks" in command else []
+    argv = [sys.executable, "-m", *command, "--hook", "quit-wait", "--nginx", str(newest_nginx)]
+    bench = subprocess.Popen(
         # A shell's background jobs ignore SIGINT, and so would theirs.
-        ["env", "--default-signal=INT", *argv],
+        ["env", "--default-signal=INT", *argv, *more],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
@@ -105,12 +111,12 @@ def test_after_an_interrupted_demo(
     )
     try:
         deadline = time.monotonic() + 10
-        while len(inodes := namespaces(mine := children(demo.pid))) < 2:
+        while len(inodes := namespaces(mine := children(bench.pid))) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
     finally:
-        demo.send_signal(number)
-        assert demo.wait(15) in (130, 128 + number)
+        bench.send_signal(number)
+        assert bench.wait(15) in (130, 128 + number)
     assert list(tmp_path.iterdir()) == []
     assert processes(str(tmp_path)) == []
     assert psutil.wait_procs(mine, timeout=5)[1] == []

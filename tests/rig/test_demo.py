@@ -18,7 +18,7 @@ def trial(hook: str, totals: Totals) -> Trial:
         hook_start=100.0, hook_end=109.0, hook_exit=0, nginx_exit=109.1, killed=False,
         teardown=109.2, output="",
     )  # fmt: skip
-    return Trial(HOOKS[hook], totals, [], end, "")
+    return Trial(HOOKS[hook], totals, [], end, 109.0, 0.0, "")
 
 
 def totals(lost: Outcome | None = None, kind: Kind = Kind.SHORT, *, race: bool = False) -> Totals:

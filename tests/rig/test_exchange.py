@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.rig.errors import RigError
-from bench.rig.exchange import Connection
+from bench.rig.exchange import CHUNK_BYTES, Connection
 from bench.rig.outcome import Kind, Lost, Outcome, Totals
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -80,6 +80,52 @@ async def test_cut_reply(ends: tuple[socket.socket, socket.socket], length: int)
 async def test_stalled_reply(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[1].sendall(REPLY[:-1])
     assert await outcome(ends[0]) is Outcome.TRUNCATED
+
+
+async def answer_upgrade(there: socket.socket, *echoes: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    there.setblocking(False)
+    assert b"Upgrade: echo" in await loop.sock_recv(there, 1000)
+    await loop.sock_sendall(there, b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    for echo in echoes:
+        await loop.sock_recv(there, 1000)
+        await loop.sock_sendall(there, echo)
+
+
+async def test_stream(ends: tuple[socket.socket, socket.socket]) -> None:
+    other = asyncio.create_task(answer_upgrade(ends[1], b"0\n", b"1\n"))
+    await Connection(ends[0], PATIENCE).stream("/stream", 0.03, 0.02)
+    await other
+
+
+async def test_cut_stream(ends: tuple[socket.socket, socket.socket]) -> None:
+    other = asyncio.create_task(answer_upgrade(ends[1], b"0\n"))
+    other.add_done_callback(lambda _: ends[1].shutdown(socket.SHUT_RDWR))
+    with pytest.raises(Lost) as lost:
+        await Connection(ends[0], PATIENCE).stream("/stream", 10, 0.01)
+    assert lost.value.outcome is Outcome.TRUNCATED
+
+
+async def test_garbled_stream_is_the_rigs_failure(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    other = asyncio.create_task(answer_upgrade(ends[1], b"7\n"))
+    with pytest.raises(RigError, match="sent b'0"):
+        await Connection(ends[0], PATIENCE).stream("/stream", 10, 0.01)
+    await other
+
+
+async def test_a_reply_is_whole_when_its_last_byte_is_here(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    here, there = ends
+    length = 3 * CHUNK_BYTES
+    there.sendall(REPLY.split(b"Content")[0] + b"Content-Length: %d\r\n\r\n" % length)
+    there.sendall(bytes(length))
+    connection = Connection(here, 1)
+    began = asyncio.get_running_loop().time()
+    await connection.get("/", last=True, rate=length / 0.2)
+    assert connection.whole_at - began < 0.15  # and it has read for 0.2 s
 
 
 async def test_other_statuses_are_the_rigs_failure(

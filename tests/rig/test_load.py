@@ -1,6 +1,7 @@
 """The load's figures can be trusted: no false loss, and every real one seen."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.clients import LoadSpec
+from bench.rig.errors import RigError
 from bench.rig.hooks import HOOKS, Tools, sleep
 from bench.rig.netns import Netns
 from bench.rig.outcome import Kind, Outcome, Totals
@@ -18,8 +20,10 @@ from bench.rig.trial import Trial, run_trial
 pytestmark = pytest.mark.root
 
 NO_TOOLS = Tools(client=Path("/nonexistent"), socket=Path("/nonexistent"))
-# Downloads of 2 s; the last client is done 4 s after the termination's start.
-QUICK = LoadSpec(propagation=1.0, slow_rate=1_000_000, slow_stagger=1.5)
+# Downloads and streams of 2 s; the last client is done 4 s after the termination's start.
+QUICK = LoadSpec(
+    propagation=1.0, slow_rate=1_000_000, slow_stagger=1.5, streams=2, stream_seconds=2.0
+)
 LEAVING = [kind for kind in Kind if kind is not Kind.ENDLESS]
 
 
@@ -36,7 +40,10 @@ def trial(hook: str, nginx: Path) -> Trial:
 
 
 def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
-    spec = LoadSpec(pod.address, slow_rate=4_000_000, slow_stagger=0.2)
+    spec = LoadSpec(
+        pod.address, slow_rate=4_000_000, slow_stagger=0.2,
+        streams=2, stream_seconds=0.5, never_used=2,
+    )  # fmt: skip
 
     def every_kind_has_ended_some(totals: Totals) -> bool:
         return all(totals.requests(kind) for kind in Kind)
@@ -50,6 +57,7 @@ def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
     served = (pod.directory / "access.log").read_text().splitlines()
     assert totals.requests() == len(served)
     assert totals.requests(Kind.SLOW_READER) == sum("/file" in line for line in served)
+    assert totals.requests(Kind.STREAM) == sum('" 101 ' in line for line in served)
     # 200/s asked for; far less only where the load itself is the bottleneck.
     assert totals.requests(Kind.SHORT) > 100 * (traffic.seconds - 1)
 
@@ -60,6 +68,29 @@ def test_ends_with_its_limit(pod: FakePod, client: Netns) -> None:
         totals = traffic.wait(10)
     assert totals.lost() == 0, traffic.losses
     assert totals.requests(Kind.SHORT, Kind.KEEP_ALIVE, Kind.ENDLESS) == totals.requests() > 0
+
+
+def test_connections_that_are_never_used_stay_until_the_pod_is_gone(
+    pod: FakePod, client: Netns
+) -> None:
+    spec = LoadSpec(
+        pod.address, short_rate=0, keep_alive=0, endless=0, slow_readers=0, slow_upstream=0,
+        never_used=2,
+    )  # fmt: skip
+    argv = pod.netns.command(["ss", "-Htn", "state", "established", f"sport = :{pod.port}"])
+
+    def established() -> int:
+        listed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        return len(listed.splitlines())
+
+    with Traffic(client, spec) as traffic:
+        until(lambda: established() == 2)
+        with pytest.raises(RigError, match="still running"):
+            traffic.wait(0.5)
+        assert established() == 2
+        traffic.gone()
+        assert traffic.wait().requests() == 0
+        until(lambda: established() == 0)
 
 
 def test_no_hook_loses_of_every_kind(newest_nginx: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from drainmon.cli import main
+from drainmon.cli import main, uncounted
 from drainmon.cli.duration import parse_duration
+from drainmon.model.ignored import NOTHING, Ignored
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,44 @@ def test_the_daemons_folder_of_names(
 ) -> None:
     arguments = main.make_parser(environment).parse_args(["daemon", *argv])
     assert arguments.pod_logs == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("argv", "variables", "why"),
+    [
+        (["--ignore-peer", "10.0.0.0/33"], {}, "cannot ignore the peer '10.0.0.0/33': neither"),
+        (["--ignore-port", "http"], {}, "cannot ignore the port 'http': not a number"),
+        ([], {"DRAINMON_IGNORE_PEER": "10.0.0.0/8,web"}, "cannot ignore the peer 'web'"),
+        ([], {"DRAINMON_IGNORE_PORT": "0"}, "cannot ignore the port '0'"),
+        (
+            [],
+            {"DRAINMON_PROBE_PROCESS": "one-that-is-much-too-long"},
+            "cannot look for processes named 'one-that-is-much-too-long': the kernel keeps 15"
+            " bytes of a name (try 'one-that-is-muc')",
+        ),
+    ],
+)
+def test_what_cannot_be_ignored(
+    argv: list[str],
+    variables: dict[str, str],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main.main(["daemon", *argv]) == 1
+    assert capsys.readouterr().err.startswith(f"drainmon: {why}")
+
+
+def test_who_holds_no_drain() -> None:
+    parser = main.make_parser({})
+    assert uncounted.read(parser.parse_args(["daemon"]), {}) == (("kubelet",), NOTHING)
+    flags = ["--probe-process", "a", "--probe-process", "b", "--ignore-peer", "10.0.0.0/8"]
+    given = parser.parse_args(["daemon", *flags, "--ignore-port", "80"])
+    variables = {"DRAINMON_PROBE_PROCESS": "x", "DRAINMON_IGNORE_PEER": "::1,10.0.0.1"}
+    expected = Ignored.parse(["10.0.0.0/8"], ["80"])
+    assert uncounted.read(given, variables) == (("a", "b"), expected)
+    names, ignored = uncounted.read(parser.parse_args(["daemon"]), variables)
+    assert (names, ignored) == (("x",), Ignored.parse(["::1", "10.0.0.1"]))
+    assert uncounted.read(parser.parse_args(["daemon"]), {"DRAINMON_PROBE_PROCESS": ""})[0] == ()

@@ -8,6 +8,7 @@ from drainmon.daemon.drain_run import DrainRun
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.ledger import Counts
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod, PodKey
@@ -23,12 +24,16 @@ class Held:
         self.registry = self
         self.held = 0
         self.unwatched: list[int] = []
+        self.ignored: Ignored | None = None
 
     def hold(self, key: PodKey) -> None:
         self.held += 1
 
     def release(self, key: PodKey) -> None:
         self.held -= 1
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        self.ignored = ignored
 
     def unwatch(self, pod: Pod) -> None:
         self.unwatched.append(pod.number)
@@ -51,6 +56,7 @@ async def test_given_up_before_it_has_begun() -> None:
     assert run.ended
     assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, [1])
     assert ended == [run]
+    assert node.ignored == NOTHING
 
 
 async def test_what_fails_is_a_failed_drain() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from drainmon.drain.policy import Policy
+from drainmon.model.ignored import Ignored
 from drainmon.server.api_self import parse_policy
 
 
@@ -34,6 +35,13 @@ def test_options_of_a_request() -> None:
     assert parse_policy(b"") == Policy()
 
 
+def test_what_a_request_ignores() -> None:
+    policy = parse_policy(b'{"ignore_peers": ["10.0.0.0/8", "::1"], "ignore_ports": [9113, "81"]}')
+    assert policy == Policy(ignored=Ignored.parse(["10.0.0.0/8", "::1"], ["81", "9113"]))
+    with pytest.raises(ValueError, match=r"cannot ignore the peer '10.0.0.0/33': neither an"):
+        parse_policy(b'{"ignore_peers": ["10.0.0.0/33"]}')
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -44,6 +52,10 @@ def test_options_of_a_request() -> None:
         (b'{"elapsed": -1}', "elapsed is out of range"),
         (b'{"timeout": 1e999}', "timeout is out of range"),
         (b"[" * 4000, "the options are not JSON"),
+        (b'{"ignore_peers": "10.0.0.0/8"}', "ignore_peers is not a list"),
+        (b'{"ignore_ports": [1.5]}', "ignore_ports is not a list of texts or numbers"),
+        (b'{"ignore_ports": [true]}', "ignore_ports is not a list"),
+        (b'{"ignore_peers": [null]}', "ignore_peers is not a list"),
     ],
 )
 def test_bad_requests(body: bytes, why: str) -> None:

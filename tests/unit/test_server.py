@@ -71,7 +71,7 @@ class FakeNode:
         return await self.pod_of(netns, owner)
 
     async def counts(self, pod: Pod) -> Counts:
-        return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0)
+        return Counts({TcpState.ESTABLISHED: 2, TcpState.TIME_WAIT: 1}, 9, 1.0, 1, 4)
 
     async def compare(self, pod: Pod) -> Snapshot | None:
         return await self.snapshot_through(pod, os.getpid())
@@ -188,6 +188,8 @@ async def test_self(daemon: Daemon) -> None:
         "in_flight": 2,
         "by_state": {"ESTABLISHED": 2, "TIME_WAIT": 1},
         "accepted": 9,
+        "probes": 1,
+        "probes_accepted": 4,
         "masters": [10],
     }
 

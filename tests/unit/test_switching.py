@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.identity import Identity
@@ -82,6 +83,9 @@ class FakeSource:
 
     def unwatch(self, pod: Pod) -> None: ...
 
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        self._world.ignored[self.name, pod.number] = ignored
+
     def missed(self) -> dict[str, int]:
         return {}
 
@@ -100,6 +104,7 @@ class World:
         self.broken: set[str] = set()
         self.gone: set[int] = set()
         self.closed: list[str] = []
+        self.ignored: dict[tuple[str, int], Ignored] = {}
         self.places: list[FakePlace] = []
         self.make = {name: self._maker(name) for name in ("core", "bcc", "procfs")}
 
@@ -169,6 +174,19 @@ async def test_a_place_goes_along(world: World) -> None:
     assert (second.owner, second.pid, second.closed) == ("bcc", 11, False)
     place.close()
     assert second.closed
+
+
+async def test_what_is_ignored_goes_along(world: World) -> None:
+    source = await world.start()
+    ignored = Ignored.parse(["10.0.0.0/8"])
+    source.ignore(POD, ignored)
+    world.broken = {"core"}
+    await source.counters(POD)
+    assert world.ignored == {("core", 1): ignored, ("bcc", 1): ignored}
+    source.ignore(POD, NOTHING)
+    world.broken = {"core", "bcc"}
+    await source.counters(POD)
+    assert world.ignored == {("core", 1): ignored, ("bcc", 1): NOTHING}
 
 
 async def test_a_pod_that_is_gone_breaks_no_source(world: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Action, Drain, Step
 from drainmon.drain.policy import Policy
+from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import Snapshot, Socket
 from tests.unit.sockets import snapshot
 
@@ -17,7 +18,7 @@ class World:
     """Carries out what the machine wants, in no time but the clock's. `sockets` gives what a
     snapshot at a time would show."""
 
-    def __init__(self, sockets: Sockets = lambda _: (), **policy: float | bool) -> None:
+    def __init__(self, sockets: Sockets = lambda _: (), **policy: float | bool | Ignored) -> None:
         self.now = 100.0
         self.sockets = sockets
         self.drain = Drain(Policy(**policy), self.now)  # type: ignore[arg-type]
@@ -52,7 +53,7 @@ class World:
         seen = snapshot(self.now, *self.sockets(self.elapsed))
         return seen if self.listens else Snapshot(seen.taken, seen.finished, seen.sockets)
 
-    def join(self, **policy: float | bool) -> Demand:
+    def join(self, **policy: float | bool | Ignored) -> Demand:
         """One more caller, now."""
         return self.drain.join(Policy(**policy), self.now)  # type: ignore[arg-type]
 

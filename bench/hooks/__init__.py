@@ -1,0 +1,1 @@
+"""Which preStop hook loses what: `python -m bench.hooks --help`."""

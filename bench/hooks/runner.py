@@ -1,0 +1,110 @@
+"""Runs trials side by side, each in a process and in namespaces of its own."""
+
+import asyncio
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.hooks.contenders import CONTENDERS
+from bench.hooks.record import Record, Run, Store
+from bench.rig.daemon import running_daemon
+from bench.rig.errors import RigError
+from bench.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+DAEMON = Path(sys.executable).with_name("drainmon")
+CLIENT = ROOT / "build" / "drainmon-wait"
+
+
+class Runner:
+    """Does what is missing of a plan; `jobs` trials at a time."""
+
+    def __init__(self, store: Store, terminal: Terminal, jobs: int) -> None:
+        self.store = store
+        self.terminal = terminal
+        self.places = asyncio.Semaphore(jobs)
+        self.running = 0
+        self.done = 0
+        self.total = 0
+
+    async def run(self, plan: Sequence[Run]) -> None:
+        """Contender by contender: no other daemon runs beside the one that is asked.
+
+        Raises RigError at the first trial whose rig failed; what is done is in the store.
+        """
+        missing = self.store.missing(plan)
+        self.total, self.done = len(plan), len(plan) - len(missing)
+        for name, runs in itertools.groupby(missing, lambda run: run.contender):
+            with (
+                tempfile.TemporaryDirectory(prefix="drainmon-hooks-") as folder,
+                ExitStack() as stack,
+            ):
+                socket = Path(folder, "drainmon.sock")
+                source = CONTENDERS[name].source
+                if source is not None:
+                    log, flags = Path(folder, "daemon.log"), ("--source", source)
+                    stack.enter_context(running_daemon(DAEMON, socket, log, flags))
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for run in runs:
+                            group.create_task(self._trial(run, socket))
+                except* RigError as errors:
+                    raise _first(errors) from None
+
+    async def _trial(self, run: Run, socket: Path) -> None:
+        async with self.places:
+            self.running += 1
+            self._show(run)
+            record = await _measure(run, socket)
+            self.running -= 1
+        self.done += 1
+        self.store.add(record)
+        self.terminal.line(f"[{self.done}/{self.total}] {describe(record)}")
+        self._show(run)
+
+    def _show(self, run: Run) -> None:
+        title = CONTENDERS[run.contender].title
+        self.terminal.update(f"[{self.done}/{self.total}] {title}: {self.running} trials running")
+
+
+def describe(record: Record) -> str:
+    """One line about a trial."""
+    run = record.run
+    version = ".".join(map(str, run.version))
+    races = f" ({record.races} by the race)" if record.races else ""
+    return (
+        f"nginx {version}, {run.mix}, seed {run.seed}, {CONTENDERS[run.contender].title}: "
+        f"{record.totals.lost()} of {record.totals.requests()} lost{races}, gone after "
+        f"{record.seconds:.1f} s, {record.beyond:+.2f} s beyond the ideal end"
+    )
+
+
+async def _measure(run: Run, socket: Path) -> Record:
+    argv = ["-m", "bench.hooks.trial", json.dumps(asdict(run)), str(CLIENT), str(socket)]
+    trial = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *argv,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, complaint = await trial.communicate()
+    finally:
+        if trial.returncode is None:  # interrupted: let it clean up
+            trial.terminate()
+            await trial.wait()
+    if trial.returncode:
+        raise RigError(f"cannot do a trial of {run.contender}: {complaint.decode().strip()}")
+    return Record.from_json(output.decode())
+
+
+def _first(errors: BaseExceptionGroup[RigError]) -> RigError:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

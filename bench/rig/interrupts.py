@@ -1,0 +1,31 @@
+"""Interrupts at the wrong moment."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Interrupts that come during the block happen at its end.
+
+    Otherwise one amid Popen would leave a process that runs and that nobody knows of.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no handler runs there
+        yield
+        return
+    held: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in INTERRUPTS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for late in held:
+            signal.raise_signal(late)

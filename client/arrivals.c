@@ -1,0 +1,14 @@
+/* Which passive opens disturb the quiet. Pure. */
+#include "arrivals.h"
+
+void arrivals_add(struct arrivals *arrivals, uint64_t before, uint64_t opens, uint64_t ignored_new)
+{
+	uint64_t new = arrivals->counted ? opens - arrivals->opens : 0, during = opens - before;
+	/* Who came while the sockets were read was told as an arrival, and is shown only now. */
+	uint64_t shown = ignored_new > arrivals->late ? ignored_new - arrivals->late : 0;
+	uint64_t told = arrivals->counted && new > shown ? new - shown : 0;
+	arrivals->others += told;
+	arrivals->late = arrivals->counted && told < during ? told : during;
+	arrivals->opens = opens;
+	arrivals->counted = true;
+}

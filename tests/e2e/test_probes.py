@@ -1,0 +1,247 @@
+"""Probes, scrapes and checks before a real nginx: they hold no drain, and nobody else is taken for
+one. The daemon runs in the namespace from which they come: that is its host's."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.rig.daemon import running_daemon
+from bench.rig.netns import Netns, fresh_netns
+from bench.rig.pod import FakePod
+from tests.e2e.connections import Connection
+from tests.e2e.harness import DAEMON, Daemon, finish, wait_argv
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+SOON = 6.0
+"""Seconds within which a drain ends that nothing holds; half of the timeout is much later."""
+
+QUIET = {"min_wait": "0.3s", "quiet": "1s", "timeout": "30s"}
+
+ASKING = """\
+import ctypes, http.client, sys, time
+name, address, port, pause, header = sys.argv[1:]
+ctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)
+connection = http.client.HTTPConnection(address, int(port), timeout=5)
+while True:
+    try:
+        connection.request("GET", "/", headers={"Connection": header})
+        connection.getresponse().read()
+        print("asked", flush=True)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+    time.sleep(float(pause))
+"""
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Netns]:
+    with fresh_netns("drainmon-host") as namespace:
+        yield namespace
+
+
+Run = Callable[..., Daemon]
+
+
+@pytest.fixture(scope="module")
+def run(host: Netns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A daemon with these flags, in the host's namespace; the same flags, the same daemon."""
+    running: dict[tuple[str, ...], Daemon] = {}
+    with ExitStack() as stack:
+
+        def start(*flags: str) -> Daemon:
+            if flags not in running:
+                folder = tmp_path_factory.mktemp("daemon")
+                running[flags] = stack.enter_context(daemon_in(host, folder, *flags))
+            return running[flags]
+
+        yield start
+
+
+@contextmanager
+def daemon_in(host: Netns, folder: Path, *flags: str) -> Iterator[Daemon]:
+    program = folder / "drainmon"
+    program.write_text(f'#!/bin/sh\nexec nsenter --net={host.path} -- {DAEMON} "$@"\n')
+    program.chmod(0o755)
+    daemon = Daemon(folder)
+    with running_daemon(program, daemon.socket, daemon.log, flags) as daemon.pid:
+        yield daemon
+
+
+@pytest.fixture
+def pod(host: Netns) -> Iterator[FakePod]:
+    with FakePod(host, server="listen 9113;") as pod:
+        yield pod
+
+
+@contextmanager
+def asking(
+    pod: FakePod, name: str, pause: float = 0.3, header: str = "close", port: int = 80
+) -> Iterator[None]:
+    """A process of the host that asks again and again, each time on a connection of its own unless
+    `header` is keep-alive."""
+    argv = [sys.executable, "-c", ASKING, name, pod.address, str(port), str(pause), header]
+    process = subprocess.Popen(pod.client.command(argv), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"asked\n"
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(daemon: Daemon, pod: FakePod, resource: str) -> dict[str, Any]:
+    """What root of the daemon's host is told of the pod, the latest first; empty when nothing."""
+    url = f"http://drainmon/v1/{resource}"
+    argv = pod.client.command(["curl", "-sS", "--unix-socket", str(daemon.socket), url])
+    answer = subprocess.run(argv, check=True, capture_output=True).stdout
+    found: list[dict[str, Any]] = json.loads(answer)[resource]
+    return next(
+        (
+            one
+            for one in found
+            if one["netns"] == pod.netns.inode and one.get("started", pod.began) >= pod.began
+        ),
+        {},
+    )
+
+
+def record_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
+    return ask(daemon, pod, "drains")
+
+
+def pod_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
+    return ask(daemon, pod, "pods")
+
+
+def drain(daemon: Daemon, pod: FakePod, **flags: object) -> tuple[int, str]:
+    return finish(pod.exec(wait_argv(daemon.socket, **(QUIET | flags))))
+
+
+def test_a_readiness_probe_holds_no_drain(run: Run, pod: FakePod) -> None:
+    daemon = run("--source", "core")
+    with asking(pod, "kubelet"):
+        status, output = drain(daemon, pod)
+        seen = pod_of(daemon, pod)
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert record["seconds"] < SOON
+    assert (record["arrivals"], record["peak_in_flight"]) == (0, 0)
+    assert seen["probes_accepted"] >= 2
+    assert seen["in_flight"] == 0
+
+
+def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod) -> None:
+    daemon = run("--source", "core", "--probe-process", "kubelet", "--probe-process", "scraper")
+    with asking(pod, "scraper", header="keep-alive"), asking(pod, "kubelet"):
+        eventually(lambda: pod_of(daemon, pod).get("probes") == 1)
+        status, output = drain(daemon, pod)
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert record["seconds"] < SOON
+    assert (record["rolls"], record["peak_in_flight"]) == ([], 0)
+
+
+def test_a_scraper_that_is_older_than_the_daemon(host: Netns, pod: FakePod, tmp_path: Path) -> None:
+    with (
+        asking(pod, "kubelet", header="keep-alive", pause=60),
+        daemon_in(host, tmp_path, "--source", "core") as daemon,
+    ):
+        known = pod_of(daemon, pod)
+        assert (known["probes"], known["in_flight"]) == (1, 0)
+        status, output = drain(daemon, pod)
+        assert status == 0, output
+        assert record_of(daemon, pod)["peak_in_flight"] == 0
+
+
+def test_beside_probes_traffic_holds(run: Run, pod: FakePod) -> None:
+    daemon = run("--source", "core")
+    with asking(pod, "kubelet"), Connection(pod) as connection:
+        assert connection.get()
+        status, output = drain(daemon, pod, timeout="3s", no_roll=True)
+    assert status == 1
+    assert "1 in flight (ESTABLISHED 1)" in output
+
+
+SOURCES = ("core", "bcc", "procfs")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_arrivals_that_never_stop_end_settling_at_half_of_the_timeout(
+    run: Run, pod: FakePod, source: str
+) -> None:
+    """They come from the host, by a process with nearly a probing one's name."""
+    daemon = run("--source", source)
+    with asking(pod, "kubelet-2"):
+        status, output = drain(daemon, pod, timeout="8s")
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert 3.8 < record["seconds"] < 6, output
+    assert record["arrivals"] > 3
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_checks_of_an_ignored_peer_hold_no_drain(run: Run, pod: FakePod, source: str) -> None:
+    """nginx closes them, so that every source sees what is left of them."""
+    daemon = run("--source", source)
+    with asking(pod, "balancer"), asking(pod, "balancer", header="keep-alive"):
+        status, output = drain(daemon, pod, ignore_peer=f"192.0.2.0/24,{pod.client_address}/31")
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert record["seconds"] < SOON
+    assert (record["rolls"], record["peak_in_flight"]) == ([], 0)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_beside_ignored_peers_others_hold(run: Run, pod: FakePod, source: str) -> None:
+    daemon = run("--source", source)
+    with asking(pod, "balancer", header="keep-alive"), ExitStack() as stack:
+        other = pod.client.socket(10)  # AF_INET6
+        stack.enter_context(other)
+        other.connect((pod.address6, 80))
+        other.sendall(b"GET / HTTP/1.1\r\nHost: pod\r\n\r\n")
+        assert other.recv(1000)
+        flags = {"ignore_peer": pod.client_address, "no_roll": True}
+        status, output = drain(daemon, pod, timeout="4s", **flags)
+    assert status == 1
+    left = [line for line in output.splitlines() if "left: " in line]
+    assert len(left) == 1, output
+    assert f"[{pod.client_address6}]:" in left[0]
+
+
+def test_a_daemon_that_ignores_peers_and_ports_for_all(run: Run, pod: FakePod) -> None:
+    flags = ("--ignore-peer", "10.0.0.0/8", "--ignore-port", "9113")
+    daemon = run("--source", "core", *flags)
+    with (
+        asking(pod, "balancer"),
+        asking(pod, "balancer", header="keep-alive"),
+        asking(pod, "scraper", port=9113),
+    ):
+        status, output = drain(daemon, pod)
+        assert pod_of(daemon, pod)["ports"] == [80]
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert record["seconds"] < SOON
+    assert record["peak_in_flight"] == 0
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_ignored_port_holds_no_drain(run: Run, pod: FakePod, source: str) -> None:
+    daemon = run("--source", source)
+    with (
+        asking(pod, "scraper", port=9113, header="keep-alive"),
+        asking(pod, "scraper", port=9113),
+    ):
+        status, output = drain(daemon, pod, ignore_port=9113)
+    assert status == 0, output
+    record = record_of(daemon, pod)
+    assert record["seconds"] < SOON
+    assert (record["rolls"], record["peak_in_flight"]) == ([], 0)
