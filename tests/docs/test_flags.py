@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"\bDRAINMON_[A-Z_]*[A-Z]\b")
 _OTHERS = re.compile(
     r"\b(kubectl|docker|podman|pip|systemctl|semanage|apt|apt-get|promtool|python3|git"
     r"|start-stop-daemon|ingress-class|election-id|configmap|nginx-ingress-controller|chromium"
-    r"|no-new-privileges|pytest|setpriv|nsenter|unshare|COPY)\b|WITH_BCC|build-arg|system-site"
+    r"|no-new-privileges|pytest|setpriv|nsenter|unshare|COPY)\b|WITH_BCC|ARGS=|build-arg|system-site"
 )
 """Lines about other programs, which have flags of their own."""
 
