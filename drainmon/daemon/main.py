@@ -34,7 +34,8 @@ class Options:
     """What the daemon is told: the path of its socket, the folder that names the node's pods,
     nginx's process names, how many seconds pass between two pods' turns to be compared with a
     snapshot, which source to use, where the web page and the metrics are served, if anywhere,
-    whose connections of the host are probes, and which connections every drain ignores."""
+    whether the socket's place is taken from a daemon that listens there, whose connections of the
+    host are probes, and which connections every drain ignores."""
 
     socket: Path
     pod_logs: Path
@@ -42,6 +43,7 @@ class Options:
     reconcile_interval: float = 1.0
     source: str = AUTO
     listen: Address | None = None
+    take_over: bool = False
     probe_processes: tuple[str, ...] = PROBE_PROCESSES
     ignored: Ignored = NOTHING
 
@@ -54,9 +56,11 @@ async def serve(options: Options) -> None:
         loop.add_signal_handler(number, stop.set)
     files = _raise_file_limit()
     with contextlib.ExitStack() as held:
-        listener = held.enter_context(unix_socket.bind(options.socket))
+        listener = held.enter_context(unix_socket.bind(options.socket, options.take_over))
         name = held.enter_context(contextlib.ExitStack())
-        name.callback(unix_socket.remove, options.socket, options.socket.stat().st_ino)
+        own = Path(listener.getsockname())
+        for place in (own, options.socket):
+            name.callback(unix_socket.remove, place, own.stat().st_ino)
         web_listener = held.enter_context(bind(options.listen)) if options.listen else None
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(group)
@@ -77,6 +81,7 @@ async def serve(options: Options) -> None:
                     if web_listener and options.listen:
                         host = options.listen.host
                         await enter(web_application(node, drains, metrics, web_listener, host))
+                    unix_socket.publish(listener, options.socket)
                     # The place is free for the next daemon while we clean up.
                     applications.callback(name.close)
                     log.info(

@@ -19,24 +19,39 @@ LINKS = 40
 """Symbolic links followed at the most, as by path_resolution(7)."""
 
 
-def bind(path: Path) -> socket.socket:
-    """A listening socket at `path`, its folder made if need be, a stale socket replaced.
+def bind(path: Path, take_over: bool = False) -> socket.socket:
+    """A listening socket at `path`, its folder made if need be, a stale socket replaced. Where
+    another daemon listens and `take_over` is set, it has a name of its own beside it, until
+    `publish`.
 
-    Raises OSError "cannot listen on PATH: why", also when another daemon listens there, the path
-    is something else than a socket, or others could replace it.
+    Raises OSError "cannot listen on PATH: why", also when another daemon is in the place,
+    something else than a socket, or others could replace it.
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
         _make_folder(path.parent)
-        _make_room(path)
-        listener.bind(str(path))
-        path.chmod(SOCKET_MODE)
+        free = _make_room(path)
+        if not free and not take_over:
+            raise OSError("another daemon listens there")
+        own = path if free else path.with_name(f".{path.name}.{os.getpid()}")
+        if own != path and not _make_room(own):
+            raise OSError(f"another daemon listens on {own}")
+        listener.bind(str(own))
+        own.chmod(SOCKET_MODE)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         why = error.strerror or str(error)
         raise OSError(error.errno, f"cannot listen on {path}: {why}") from error
     return listener
+
+
+def publish(listener: socket.socket, path: Path) -> None:
+    """Give the socket the place at `path`, also over another daemon's head: whoever connects from
+    now on comes here, who is connected stays there."""
+    own = Path(listener.getsockname())
+    if own != path:
+        own.replace(path)
 
 
 def remove(path: Path, inode: int) -> None:
@@ -99,11 +114,12 @@ def _trusted() -> set[int]:
     return {0, os.geteuid()}
 
 
-def _make_room(path: Path) -> None:
+def _make_room(path: Path) -> bool:
+    """Remove a stale socket; whether the place is free, and not a living daemon's."""
     try:
         found = path.lstat()
     except FileNotFoundError:
-        return
+        return True
     if not stat.S_ISSOCK(found.st_mode):
         raise OSError("there is something else than a socket")
     if found.st_uid not in _trusted():
@@ -114,7 +130,7 @@ def _make_room(path: Path) -> None:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
-            return
+            return True
         except BlockingIOError:
             pass
-    raise OSError("another daemon listens there")
+    return False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drainmon.server.unix_socket import bind
+from drainmon.server.unix_socket import bind, publish, remove
 
 
 def test_folder_and_socket_are_open_to_every_pod(tmp_path: Path) -> None:
@@ -30,6 +30,38 @@ def test_a_live_socket_is_not(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
     with bind(path), pytest.raises(OSError, match=f"cannot listen on {path}: another daemon"):
         bind(path)
+
+
+def test_a_live_socket_is_taken_over_when_the_new_one_is_ready(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    with bind(path) as old, bind(path, take_over=True) as new:
+        old_inode = path.stat().st_ino
+        assert reaches(path, old)
+        publish(new, path)
+        assert reaches(path, new)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
+        remove(path, old_inode)  # the old one's end
+        assert reaches(path, new)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_free_place_needs_no_taking_over(tmp_path: Path) -> None:
+    path = tmp_path / "drainmon.sock"
+    with bind(path, take_over=True) as listener:
+        publish(listener, path)
+        assert reaches(path, listener)
+
+
+def reaches(path: Path, listener: socket.socket) -> bool:
+    """Whether who connects to `path` comes to `listener`."""
+    listener.settimeout(0)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return False
+    return True
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("/etc")])

@@ -1,0 +1,96 @@
+"""`drainmon install-client`: drainmon-wait into the folder that the pods' hooks see."""
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "drainmon-wait"
+MODE = 0o755
+TRIAL_SECONDS = 5.0
+
+
+def add_parser(
+    commands: Any, common: argparse.ArgumentParser, environment: Mapping[str, str]
+) -> None:
+    parser = commands.add_parser(
+        "install-client",
+        parents=[common],
+        help="put drainmon-wait beside the socket, for the pods' hooks",
+        description="Copies drainmon-wait into the socket's folder, in one step: hooks that run"
+        " meanwhile have the old one or the new one.",
+    )
+    parser.add_argument(
+        "--client",
+        type=Path,
+        metavar="PATH",
+        default=environment.get("DRAINMON_CLIENT"),
+        help="the drainmon-wait to copy (default: the one beside this command)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Also when it cannot be run from there: a pod's mount of the folder may let it."""
+    beside_this_command = Path(sysconfig.get_path("scripts")) / NAME
+    target = install(arguments.client or beside_this_command, arguments.socket.parent)
+    sys.stdout.write(f"installed {target}\n")
+    if why := why_not_runnable(target):
+        sys.stderr.write(
+            f"drainmon: cannot run {target}: {why}; pods may not be able to, either: choose"
+            " another folder\n"
+        )
+    return 0
+
+
+def install(client: Path, folder: Path) -> Path:
+    """Copy `client` to `folder`, made if need be, in one step: whoever runs the client sees the old
+    one or the new one, also while the old one runs. Gives its place.
+
+    Raises OSError "cannot install PATH: why".
+    """
+    target = folder / NAME
+    try:
+        content = client.read_bytes()
+        folder.mkdir(0o755, parents=True, exist_ok=True)
+        _replace(target, content)
+    except OSError as error:
+        why = f"{error.filename or target}: {error.strerror or error}"
+        raise OSError(error.errno, f"cannot install {target}: {why}") from error
+    return target
+
+
+def why_not_runnable(target: Path) -> str | None:
+    """Why the client cannot be run from where it is, None when it can."""
+    try:
+        subprocess.run(
+            [target, "--version"], check=True, capture_output=True, timeout=TRIAL_SECONDS
+        )
+    except PermissionError as error:
+        if os.statvfs(target).f_flag & os.ST_NOEXEC:
+            return "the file system is mounted noexec"
+        return error.strerror
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return None
+
+
+def _replace(target: Path, content: bytes) -> None:
+    # A file that runs cannot be written to (ETXTBSY), a name can always be given to another file.
+    fd, new = tempfile.mkstemp(prefix=f".{NAME}.", dir=target.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            os.fchmod(fd, MODE)
+            file.flush()
+            os.fsync(fd)
+        Path(new).replace(target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(new).unlink()
+        raise

@@ -1,0 +1,108 @@
+"""`drainmon install-client`: the client changes places in one step."""
+
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drainmon.cli import main
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    """A program that runs until its standard input ends."""
+    path = tmp_path / "drainmon-wait"
+    shutil.copy(shutil.which("cat") or "", path)
+    return path
+
+
+def install(client: Path, folder: Path) -> int:
+    socket = str(folder / "drainmon.sock")
+    return main.main(["install-client", "--client", str(client), "--socket", socket])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_anybody_may_run_it(client: Path, tmp_path: Path) -> None:
+    client.chmod(0o600)
+    folder = tmp_path / "run" / "drainmon"
+    assert install(client, folder) == 0
+    placed = folder / "drainmon-wait"
+    assert stat.S_IMODE(placed.stat().st_mode) == 0o755
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert placed.read_bytes() == client.read_bytes()
+    assert names(folder) == ["drainmon-wait"]
+
+
+def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    install(client, folder)
+    placed = folder / "drainmon-wait"
+    with subprocess.Popen([placed], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        with pytest.raises(OSError, match="Text file busy"):
+            placed.write_bytes(b"")
+        client.write_bytes(b"#!/bin/sh\n")
+        assert install(client, folder) == 0
+        assert running.communicate(b"still there")[0] == b"still there"
+    assert placed.read_bytes() == b"#!/bin/sh\n"
+
+
+def test_no_moment_without_a_whole_client(client: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    install(client, folder)
+    script = (
+        "import sys; from drainmon.cli.main import main\nfor _ in range(50): main(sys.argv[1:])"
+    )
+    argv = ["install-client", "--client", str(client), "--socket", str(folder / "s")]
+    sizes = set()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *argv], stdout=subprocess.DEVNULL
+    ) as installing:
+        while installing.poll() is None:
+            sizes.add((folder / "drainmon-wait").stat().st_size)
+    assert installing.returncode == 0
+    assert sizes == {client.stat().st_size}
+
+
+@pytest.mark.parametrize(
+    ("client", "folder", "why"),
+    [
+        ("none", "run", "none: No such file or directory"),
+        (".", "run", "Is a directory"),
+        ("file", "file", "file: File exists"),
+        ("file", "taken", "Is a directory"),
+    ],
+)
+def test_why_it_cannot(
+    client: str, folder: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "drainmon-wait").mkdir(parents=True)
+    assert install(tmp_path / client, tmp_path / folder) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"drainmon: cannot install {tmp_path / folder / 'drainmon-wait'}: ")
+    assert why in said
+    if (tmp_path / folder).is_dir():
+        assert names(tmp_path / folder) in ([], ["drainmon-wait"])
+
+
+@pytest.mark.root
+def test_a_folder_from_which_nothing_may_be_run(client: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mount = f'mount -t tmpfs -o noexec none "{folder}" && exec "$@"'
+    program = Path(sys.executable).with_name("drainmon")
+    flags = ["--client", str(client), "--socket", str(folder / "drainmon.sock")]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", str(program), "install-client", *flags],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"installed {folder}/drainmon-wait\n"
+    assert f"cannot run {folder}/drainmon-wait: the file system is mounted noexec" in done.stderr
