@@ -155,9 +155,9 @@ def test_a_caller_that_leaves_its_namespace_is_not_told(daemon: Daemon, make_pod
 
 def test_nothing_is_signalled_for_a_caller_that_has_left(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
-    before = pod.workers()
     with Connection(pod) as busy:
         assert busy.get()
+        before = pod.workers()
         leave = "ctypes.CDLL(None).unshare(0x40000000)\nf.read()"
         options = '{"min_wait": 0.5, "quiet": 0}'
         with in_pod(pod.netns, drain_and(daemon.socket, leave, options)) as caller:

@@ -136,12 +136,17 @@ def test_top_needs_a_terminal(daemon: Daemon) -> None:
     assert done.stderr.startswith("drainmon: cannot show top: this is no terminal")
 
 
+def in_flight(daemon: Daemon, label: str) -> int | None:
+    pods = {pod["pod"]: pod["in_flight"] for pod in get(daemon.socket, "/v1/pods")["pods"]}
+    return pods.get(label)
+
+
 def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     label = f"netns-{pod.netns.inode}"
     with Connection(pod) as connection:
         assert connection.get()
-        eventually(lambda: label in show(daemon, "status").stdout)
+        eventually(lambda: in_flight(daemon, label) == 1)
         answer = json.loads(show(daemon, "connections", label, "--json").stdout)[label]
         assert (answer["total"], answer["by_state"]) == (1, {"ESTABLISHED": 1})
         shown = show(daemon, "connections", label).stdout.splitlines()
