@@ -32,6 +32,9 @@ SCAN_REST = 0.1
 """Seconds between two scans at the least, so that callers without nginx cannot keep the daemon
 busy."""
 
+LOOK_TWICE = 0.02
+"""Seconds until counters that seem wrong are compared again."""
+
 SCAN_SHARE = 50
 """A new listener's scan comes no sooner than this many times what the last one took: a node where
 servers come and go all the time must not spend its time on looking for nginx."""
@@ -272,10 +275,15 @@ class Node:
             place.close()
 
     async def compare(self, pod: Pod) -> Snapshot | None:
-        """A snapshot for the ledger's sake; None when the pod's processes are gone meanwhile."""
+        """A snapshot for the ledger's sake, and another one if it shows an error; None when the
+        pod's processes are gone meanwhile."""
         for nginx in pod.processes:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                return await self.snapshot_through(pod, nginx.pid)
+                snapshot = await self.snapshot_through(pod, nginx.pid)
+                if self._ledger.suspects(pod.number):
+                    await asyncio.sleep(LOOK_TWICE)
+                    snapshot = await self.snapshot_through(pod, nginx.pid)
+                return snapshot
         return None
 
     def watch(self, pod: Pod, callback: Callable[[], None]) -> None:

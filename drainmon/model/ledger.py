@@ -58,6 +58,7 @@ class Ledger:
     def __init__(self) -> None:
         self._counted: dict[int, Counts] = {}
         self._corrections: dict[int, Mapping[TcpState, int]] = {}
+        self._suspected: dict[int, Mapping[TcpState, int]] = {}
 
     def update(self, pod: int, counted: Counts) -> None:
         """Take over the counters of a pod."""
@@ -68,19 +69,29 @@ class Ledger:
         connections, over all states, they were wrong.
 
         `before` and `after` are the counters around the snapshot; when they differ, connections
-        have come and gone meanwhile and nothing is corrected.
+        have come and gone meanwhile and nothing is corrected. Nor is it at the first sight of an
+        error: the kernel counts a change an instant before it makes it.
         """
         self.update(pod, after)
         if before != after:
             return 0
         shown = self.counts(pod).by_state
         exact = Counter(snapshot.tally.connections)
-        self._corrections[pod] = {
+        correction = {
             state: exact[state] - after.by_state.get(state, 0)
             for state in TcpState
             if exact[state] != after.by_state.get(state, 0)
         }
+        if correction not in (self._corrections.get(pod, _EMPTY), self._suspected.get(pod)):
+            self._suspected[pod] = correction
+            return 0
+        self._suspected.pop(pod, None)
+        self._corrections[pod] = correction
         return sum(abs(exact[state] - shown.get(state, 0)) for state in TcpState)
+
+    def suspects(self, pod: int) -> bool:
+        """Whether the last snapshot showed an error that another one must confirm."""
+        return pod in self._suspected
 
     def counts(self, pod: int) -> Counts:
         """The corrected counts of a pod; zero for one that is not known."""
@@ -96,6 +107,6 @@ class Ledger:
 
     def keep_only(self, pods: set[int]) -> None:
         """Forget every other pod: they are gone."""
-        for known in (self._counted, self._corrections):
+        for known in (self._counted, self._corrections, self._suspected):
             for pod in known.keys() - pods:
                 del known[pod]
