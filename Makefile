@@ -67,7 +67,7 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 
 .PHONY: test
 test: build build/prometheus ## every test (those that need root or BPF skip elsewhere, with the reason)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: bench-churn
 bench-churn: build ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
