@@ -14,6 +14,7 @@ NODE = frozenset({"client", "e2e", "kernel"})
 compute; the others run beside them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `root` skip where they cannot run, and say why."""
     why = _why_not()
