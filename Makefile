@@ -36,6 +36,9 @@ C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
 NPM := $(BIN)/npm
 
+# Daemons watch the whole node: one such test at a time. They wait more than they compute.
+NODE_TESTS := tests/e2e tests/kernel tests/client tests/cluster
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +70,11 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 
 .PHONY: test
 test: build build/prometheus ## every test (those that need root or BPF skip elsewhere, with the reason)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@echo "beside each other: what waits for the node ($(NODE_TESTS)), and the others"
+	@$(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
+	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
+	wait $$others || others=failed; cat build/others.log; \
+	[ "$$node" = 0 ] && [ "$$others" != failed ]
 
 .PHONY: bench-churn
 bench-churn: build ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)

@@ -9,18 +9,11 @@ import pytest
 
 from bench.rig.netns import Netns, fresh_netns
 
-NODE = frozenset({"client", "e2e", "kernel"})
-"""Folders of tests whose daemons watch the whole node: one at a time. They wait more than they
-compute; the others run beside them."""
 
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `root` skip where they cannot run, and say why."""
     why = _why_not()
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("node" if folder in NODE else "others"))
         if why and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=why))
 
