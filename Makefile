@@ -38,7 +38,7 @@ NPM := $(BIN)/npm
 
 # Daemons watch the whole node: one such test at a time. They wait more than they compute. A shell's
 # job in the background would ignore interrupts.
-NODE_TESTS := tests/e2e tests/kernel tests/client tests/cluster
+NODE_TESTS := tests/e2e tests/kernel tests/client
 
 .PHONY: help
 help: ## this list
@@ -72,7 +72,7 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 .PHONY: test
 test: build build/prometheus ## every test (those that need root or BPF skip elsewhere, with the reason)
 	@echo "beside each other: what waits for the node ($(NODE_TESTS)), and the others"
-	@env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
+	@nice env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
 	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
 	wait $$others || others=failed; cat build/others.log; \
 	[ "$$node" = 0 ] && [ "$$others" != failed ]
