@@ -183,7 +183,7 @@ class Drain:
             case Phase.WAITING if not demand.accepts(len(self.in_flight)):
                 return self._note or "connections are in flight"
             case _:
-                return self._why_settling(now)
+                return self._why_settling(now) if self.demands else "nobody waits any more"
 
     def step(self, now: float) -> Step:
         """What to do next, by what is known at `now`."""

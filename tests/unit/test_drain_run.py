@@ -51,9 +51,10 @@ async def test_given_up_before_it_has_begun() -> None:
     node, place, ended = Held(), FakePlace(()), list[DrainRun]()
     run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)
+    run.drain.leave(run.drain.demands[0])
     run.abandon()
     await run.changed(10)
-    assert run.ended
+    assert (run.ended, run.record.reason) == (True, "nobody waits any more")
     assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, [1])
     assert ended == [run]
     assert node.ignored == NOTHING
