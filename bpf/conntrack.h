@@ -44,6 +44,7 @@ struct port_counters {
 	__u64 accepted;       /* passive opens ever */
 	__u64 last_accept_ns; /* of those that count as arrivals; 0: none yet */
 	__u64 probes;         /* of `accepted`, those by a probe */
+	__u64 arrivals;       /* of `accepted`, those by neither a probe nor an ignored peer */
 	__s64 by_state[STATE_SLOTS];
 };
 

@@ -83,8 +83,10 @@ static __always_inline void apply(struct port_counters *counters, struct change 
 		__sync_fetch_and_add(&counters->by_state[change.enter & (STATE_SLOTS - 1)], 1);
 	if (change.accepted)
 		__sync_fetch_and_add(&counters->accepted, 1);
-	if (change.arrived)
+	if (change.arrived) {
+		__sync_fetch_and_add(&counters->arrivals, 1);
 		counters->last_accept_ns = bpf_ktime_get_ns();
+	}
 	if (change.probed)
 		__sync_fetch_and_add(&counters->probes, 1);
 }

@@ -30,6 +30,7 @@ class PortCounters(ctypes.Structure):
         ("accepted", ctypes.c_uint64),
         ("last_accept_ns", ctypes.c_uint64),
         ("probes", ctypes.c_uint64),
+        ("arrivals", ctypes.c_uint64),
         ("by_state", ctypes.c_int64 * STATE_SLOTS),
     )
 
@@ -37,7 +38,7 @@ class PortCounters(ctypes.Structure):
 PORT_KEY = struct.Struct("=IHH")
 """`PortKey` for iter_unpack."""
 
-PORT_COUNTERS = struct.Struct(f"=QQQQ{STATE_SLOTS}q")
+PORT_COUNTERS = struct.Struct(f"=QQQQQ{STATE_SLOTS}q")
 """`PortCounters` for unpack_from: a tuple of its fields, the states' one by one."""
 
 

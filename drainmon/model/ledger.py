@@ -16,7 +16,8 @@ class Counts:
     seconds): from a source that saw none, since when it would have. None when nobody knows.
 
     Probes are neither in `by_state` nor the last one. `probes` are those that are open now,
-    `probes_accepted` is how many of `accepted` they were.
+    `probes_accepted` is how many of `accepted` they were, `arrivals` how many were neither probes'
+    nor ignored: whose one is shows a moment after it was accepted.
     """
 
     by_state: Mapping[TcpState, int] = field(default_factory=dict)
@@ -24,11 +25,7 @@ class Counts:
     last_accept: float | None = None
     probes: int = 0
     probes_accepted: int = 0
-
-    @property
-    def arrivals(self) -> int:
-        """Connections accepted ever, probes apart."""
-        return self.accepted - self.probes_accepted
+    arrivals: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -39,7 +36,7 @@ class Counts:
 def total(parts: Iterable[Counts]) -> Counts:
     """The sum over a pod's ports."""
     by_state: dict[TcpState, int] = {}
-    accepted = probes = probes_accepted = 0
+    accepted = probes = probes_accepted = arrivals = 0
     last: float | None = None
     for part in parts:
         for state, count in part.by_state.items():
@@ -47,9 +44,10 @@ def total(parts: Iterable[Counts]) -> Counts:
         accepted += part.accepted
         probes += part.probes
         probes_accepted += part.probes_accepted
+        arrivals += part.arrivals
         if part.last_accept is not None:
             last = part.last_accept if last is None else max(last, part.last_accept)
-    return Counts(by_state, accepted, last, probes, probes_accepted)
+    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals)
 
 
 class Ledger:

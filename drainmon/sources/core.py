@@ -124,7 +124,7 @@ class CoreSource:
 
     def _sum(self, ports: Iterable[PortCounters | memoryview | None]) -> Counts:
         """The sum of some ports' `PortCounters`, None for those that never listened."""
-        accepted = last_ns = probes_accepted = 0
+        accepted = last_ns = probes_accepted = arrivals = 0
         any_port = False
         by_slot: tuple[int, ...] = ()
         for counters in ports:
@@ -135,11 +135,12 @@ class CoreSource:
                 accepted += values[1]
                 last_ns = max(last_ns, values[2])
                 probes_accepted += values[3]
-                by_slot = tuple(map(add, by_slot, values[4:])) if by_slot else values[4:]
+                arrivals += values[4]
+                by_slot = tuple(map(add, by_slot, values[5:])) if by_slot else values[5:]
         by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
         probes = max(0, by_slot[CountedAs.PROBE]) if by_slot else 0
         last = max(last_ns / 1e9, self._since) if any_port else None
-        return Counts(by_state, accepted, last, probes, probes_accepted)
+        return Counts(by_state, accepted, last, probes, probes_accepted, arrivals)
 
     def _connections(self, inode: int, port: int) -> bool:
         counts = self._sum([self._conntrack.counters(inode, port)])

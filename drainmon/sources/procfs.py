@@ -178,19 +178,20 @@ class _Watcher:
         new = opens - self._opens if self._opens is not None else 0
         if ignored:
             new = ignored.arrivals(new, opens - opens_before, ended)
-        self._count(snapshot, opens, arrived=new > 0)
+        self._count(snapshot, opens, new)
         self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
         self._fresh_until = ended + LOOK_SHARE * (ended - began)
         return snapshot
 
-    def _count(self, snapshot: Snapshot, opens: int, arrived: bool) -> None:
+    def _count(self, snapshot: Snapshot, opens: int, new: int) -> None:
         if self._opens is None:
             self._opens = opens
         accepted, last = self.counts.accepted + opens - self._opens, self.counts.last_accept
-        if last is None or arrived:
+        if last is None or new > 0:
             last = snapshot.finished
         self._opens = opens
-        self.counts = Counts(snapshot.tally.connections, accepted, last)
+        arrivals = self.counts.arrivals + new
+        self.counts = Counts(snapshot.tally.connections, accepted, last, arrivals=arrivals)
 
 
 def _passive_opens(snmp: int, pod: Pod) -> int:

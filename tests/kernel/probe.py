@@ -32,6 +32,10 @@ class Probe:
         counters = self.conntrack.counters(namespace.inode, port)
         return counters.accepted if counters else 0
 
+    def arrivals(self, namespace: Netns, port: int = PORT) -> int:
+        counters = self.conntrack.counters(namespace.inode, port)
+        return counters.arrivals if counters else 0
+
     def snapshot(self, namespace: Netns, port: int = PORT) -> Snapshot:
         fd = os.open(namespace.path, os.O_RDONLY)
         try:

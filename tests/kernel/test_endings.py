@@ -225,8 +225,10 @@ def test_fast_open(scene: Scene, end: Callable[[Scene], None], left: dict[str, i
     scene.pair.send_syn(b"data in the SYN", fast_open=True)
     scene.check(SYN_RECV=1)
     assert scene.probe.accepted(scene.pair.server) == 1
+    assert scene.probe.arrivals(scene.pair.server) == 0  # it may still be a probe's
     end(scene)
     scene.check(**left)
+    assert scene.probe.arrivals(scene.pair.server) == 1
 
 
 def test_accepted_equals_the_namespaces_passive_opens(scene: Scene) -> None:

@@ -197,7 +197,7 @@ async def test_accepted_and_the_last_arrival(scene: Scene) -> None:
 
         async def counted() -> bool:
             counts = await scene.source.counters(scene.pod)
-            return counts.accepted - before.accepted == 5
+            return counts.accepted - before.accepted == counts.arrivals - before.arrivals == 5
 
         await until(counted)
         after = await scene.source.counters(scene.pod)
@@ -208,18 +208,20 @@ async def test_accepted_and_the_last_arrival(scene: Scene) -> None:
 async def test_ignored_peers_do_not_arrive(scene: Scene) -> None:
     with scene.pair.listen(socket.AF_INET6) as listener, contextlib.ExitStack() as stack:
 
-        async def last_accept() -> float:
+        async def arrived() -> tuple[int, float]:
             await scene.snapshot()
-            last = (await scene.source.counters(scene.pod)).last_accept
-            assert last is not None
-            return last
+            counts = await scene.source.counters(scene.pod)
+            assert counts.last_accept is not None
+            return counts.arrivals, counts.last_accept
 
         async def arrives(address: str) -> bool:
-            await last_accept()
+            arrivals, _ = await arrived()
             before = time.monotonic()
             stack.enter_context(scene.pair.dial(address))
             stack.enter_context(listener.accept()[0])
-            return await last_accept() > before
+            more, last = await arrived()
+            assert more - arrivals == (last > before)
+            return last > before
 
         for peers, four, six in (
             ([CLIENT], False, True),
