@@ -97,7 +97,6 @@ class DrainRun:
     async def _run(self) -> None:
         try:
             await self._count_arrivals()
-            await self._rescan()  # a port that was added a moment ago counts
             while self.drain.demands:
                 await self._act()
                 self._publish()

@@ -13,9 +13,10 @@ from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
 from drainmon.pods.discovery import ports_of_owner
+from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
-from drainmon.procfs import net_tcp, process
+from drainmon.procfs import process
 from drainmon.sources.base import MakeSource, Place
 from drainmon.sources.choice import SOURCES
 from drainmon.sources.switching import SwitchingSource
@@ -201,7 +202,9 @@ class Node:
             ports = self.registry.ended_ports(self.registry.key(netns, owner))
             ports |= await asyncio.to_thread(ports_of_owner, netns, owner)
         else:
-            ports = self._source.ports(netns) | frozenset(net_tcp.listeners(pid).values())
+            ports = self._source.ports(netns) | frozenset(
+                (await asyncio.to_thread(listeners_of, pid)).values()
+            )
         return self.registry.adopt(netns, owner, ports) if ports else pod
 
     async def counts(self, pod: Pod) -> Counts:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import psutil
 
 from drainmon.pods.cgroup import Owner, parse_owner
+from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import NginxProcess
-from drainmon.procfs import net_tcp, process
+from drainmon.procfs import process
 
 
 def find_processes(names: frozenset[str]) -> dict[int, list[NginxProcess]]:
@@ -31,7 +32,7 @@ def listening_ports(processes: Iterable[NginxProcess]) -> frozenset[int]:
     for nginx in processes:
         try:
             held |= process.socket_inodes(nginx.pid)
-            listeners = listeners or net_tcp.listeners(nginx.pid)
+            listeners = listeners or listeners_of(nginx.pid)
         except OSError:
             continue
     return frozenset(port for inode, port in listeners.items() if inode in held)
@@ -51,7 +52,7 @@ def ports_of_owner(netns: int, owner: Owner) -> frozenset[int]:
             if process.netns_inode(pid) == netns and owner_of(pid).root == owner.root:
                 held = process.socket_inodes(pid)
                 if held:
-                    listeners = net_tcp.listeners(pid)
+                    listeners = listeners_of(pid)
                     ports |= {listeners[inode] for inode in held & listeners.keys()}
     return ports
 

@@ -4,7 +4,7 @@ Every function raises OSError when the process is gone or may not be read. Some 
 every connection and every line of an answer, so that no Path is made on the way.
 """
 
-# ruff: noqa: PTH116, PTH123
+# ruff: noqa: PTH115, PTH116, PTH123, PTH208
 
 import os
 import re
@@ -65,9 +65,10 @@ def title(pid: int, root: Path = PROC) -> str:
 def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
     """The inodes of the sockets that the process holds open."""
     inodes = set()
-    for link in (root / str(pid) / "fd").iterdir():
+    folder = f"{root}/{pid}/fd"
+    for fd in os.listdir(folder):
         try:
-            target = str(link.readlink())
+            target = os.readlink(f"{folder}/{fd}")
         except FileNotFoundError:  # closed since the folder was read
             continue
         if match := _SOCKET.fullmatch(target):

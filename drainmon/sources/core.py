@@ -24,8 +24,9 @@ from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Listener, Snapshot, Socket
 from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces, open_namespaces
+from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
-from drainmon.procfs import net_tcp, process
+from drainmon.procfs import process
 from drainmon.sources.base import AT_ONCE, Listeners, Place
 
 log = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ class CoreSource:
 def _listening(pid: int) -> set[int]:
     """The ports that listen in the namespace of a process; none when it is gone."""
     try:
-        return set(net_tcp.listeners(pid).values())
+        return set(listeners_of(pid).values())
     except OSError:
         return set()
 

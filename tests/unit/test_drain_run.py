@@ -1,6 +1,7 @@
 """A drain lets go of everything, however early it is given up."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import cast
 
@@ -75,7 +76,7 @@ class Renumbered(Held):
     async def counts(self, pod: Pod) -> Counts:
         return Counts()
 
-    async def scan(self) -> None:
+    def set_pace(self, drain: Drain) -> None:
         pass
 
     def get(self, key: PodKey) -> Pod:
@@ -83,8 +84,10 @@ class Renumbered(Held):
 
 
 async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
-    node = Renumbered()
-    run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), FakePlace(()), lambda _: None)
+    node, ended = Renumbered(), list[DrainRun]()
+    drain = Drain(Policy(), time.monotonic())
+    run = DrainRun(cast(Node, node), POD, drain, FakePlace(()), ended.append)
     run.begin(asyncio.create_task)
-    await run.changed(10)
+    while not ended:  # it looks, and cannot watch
+        await run.changed(10)
     assert node.unwatched == [1, 2]

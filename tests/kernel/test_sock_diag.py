@@ -1,0 +1,105 @@
+"""Listeners by netlink and from /proc: the same."""
+
+import errno
+import os
+import socket
+import struct
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+
+from bench.rig.netns import Netns
+from drainmon.kernel import netns as kernel_netns
+from drainmon.kernel import sock_diag
+from drainmon.pods.listeners import listeners_of
+from drainmon.procfs import net_tcp, process
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.root
+
+
+def listening(namespace: Netns, stack: ExitStack) -> dict[int, int]:
+    """Listeners of every kind, and their ports by inode; beside them what listens no more, and
+    connections."""
+
+    def made(family: int, *options: tuple[int, int]) -> socket.socket:
+        own = stack.enter_context(socket.socket(family))
+        for level, option in options:
+            own.setsockopt(level, option, 1)
+        return own
+
+    def body() -> dict[int, int]:
+        reuse = (socket.SOL_SOCKET, socket.SO_REUSEPORT)
+        first, second = made(socket.AF_INET, reuse), made(socket.AF_INET, reuse)
+        for own in (first, second):
+            own.bind(("127.0.0.1", 8080))
+        dual = made(socket.AF_INET6)
+        dual.bind(("::", 8081))
+        single = made(socket.AF_INET6, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+        single.bind(("::", 8080))
+        bound = made(socket.AF_INET)
+        bound.bind(("127.0.0.1", 8082))
+        for own in (first, second, dual, single):
+            own.listen()
+        client = made(socket.AF_INET)
+        client.connect(("127.0.0.1", 8081))
+        with socket.create_server(("127.0.0.1", 8083)):
+            pass
+        return {
+            os.fstat(own.fileno()).st_ino: own.getsockname()[1]
+            for own in (first, second, dual, single)
+        }
+
+    return namespace.call(body)
+
+
+def test_as_proc_says(netns: Netns) -> None:
+    with ExitStack() as stack:
+        expected = listening(netns, stack)
+        assert netns.call(sock_diag.listeners) == expected
+        holder = stack.enter_context(subprocess.Popen(netns.command(["sleep", "infinity"])))
+        stack.callback(holder.kill)
+        eventually(lambda: process.netns_inode(holder.pid) == netns.inode)
+        assert net_tcp.listeners(holder.pid) == expected
+        assert listeners_of(holder.pid) == expected
+
+
+def test_more_than_one_answer_holds(netns: Netns) -> None:
+    with ExitStack() as stack:
+
+        def body() -> set[int]:
+            servers = [stack.enter_context(socket.create_server(("", 0))) for _ in range(700)]
+            return {server.getsockname()[1] for server in servers}
+
+        ports = netns.call(body)
+        assert set(netns.call(sock_diag.listeners).values()) == ports
+
+
+def test_without_the_right_to_enter_it_is_read_from_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "cannot enter the network namespace")
+
+    monkeypatch.setattr(kernel_netns, "call_in", refused)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ports = listeners_of(os.getpid())
+        assert ports[os.fstat(server.fileno()).st_ino] == server.getsockname()[1]
+
+
+def test_a_process_that_is_gone() -> None:
+    with pytest.raises(FileNotFoundError):
+        listeners_of(2**22 + 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (struct.pack("=IHHIIi", 20, 2, 0, 0, 0, -errno.ENOENT), "No such file"),
+        (struct.pack("=IHHII", 20, 20, 0x10, 0, 0), "changed meanwhile"),
+        (struct.pack("=IHHII", 16, 20, 0, 0, 0), "cut short"),
+        (struct.pack("=IHHII", 88, 20, 0, 0, 0) + bytes(71), "cut short"),
+    ],
+)
+def test_what_is_no_list_is_an_error(answer: bytes, why: str) -> None:
+    with pytest.raises(OSError, match=f"cannot list listeners: .*{why}"):
+        sock_diag.parse(answer, {})
