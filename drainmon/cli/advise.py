@@ -1,119 +1,55 @@
 """`drainmon advise`: what the hooks' options should be, by the drains that there were."""
 
-import json
+import argparse
 import sys
-from collections.abc import Iterable, Sequence
-from math import inf
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from drainmon.cli import client, evidence
-from drainmon.drain.advice import MARGIN, SHARE, Advice, Distribution, Evidence, advise
-from drainmon.drain.advice import from_records as from_daemon
+from drainmon.cli import flags
 
-PERCENTILES = (0.5, 0.9, SHARE)
 TOO_FEW = 3
 
 
-def run(socket: Path, file: str | None, as_json: bool) -> int:
+def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
+    parser = commands.add_parser(
+        "advise",
+        help="say what the hooks' options should be",
+        description="Says what --min-wait, --timeout and terminationGracePeriodSeconds should be,"
+        " by the drains that the node's daemon remembers. Exit codes: 0 all is told, 1 nothing"
+        " could be read, 3 too few drains to tell.",
+    )
+    flags.add_socket(parser, environment)
+    parser.add_argument(
+        "--file",
+        metavar="PATH",
+        default=environment.get("DRAINMON_FILE"),
+        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log,"
+        " or Prometheus's text, of however many nodes",
+    )
+    flags.add_json(parser, environment, "one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Print the advice. Exit codes: 0 all is told, 3 too few drains to tell all. Raises OSError
     when the daemon does not answer, or the file cannot be read."""
-    if file is None:
-        where = f"the daemon at {socket}"
+    # They know how to read much that the other commands do not.
+    from drainmon.cli import advise_view, client, evidence  # noqa: PLC0415
+    from drainmon.drain.advice import advise, from_records  # noqa: PLC0415
+
+    if arguments.file is None:
+        where = f"the daemon at {arguments.socket}"
         try:
-            known = from_daemon(client.get(socket, "/v1/drains")["drains"])
+            known = from_records(client.get(arguments.socket, "/v1/drains")["drains"])
         except ValueError as error:
             raise OSError(f"cannot read the answer of {where}: {error}") from None
     else:
-        where = "standard input" if file == "-" else file
-        known = evidence.read(file)
+        where = "standard input" if arguments.file == "-" else arguments.file
+        known = evidence.read(arguments.file)
     advice = advise(known)
-    text = as_document(known, advice) if as_json else as_lines(known, advice, where)
+    if arguments.json:
+        text = advise_view.as_document(known, advice)
+    else:
+        text = advise_view.as_lines(known, advice, where)
     sys.stdout.write(text + "\n")
     return 0 if advice.min_wait is not None and advice.timeout is not None else TOO_FEW
-
-
-def _distributions(known: Evidence) -> dict[str, Distribution]:
-    named = {"last_arrival": known.last_arrival, "drain": known.seconds}
-    if known.after_settling is not None:
-        named["after_settling"] = known.after_settling
-    return named
-
-
-def as_document(known: Evidence, advice: Advice) -> str:
-    """One JSON object; times in seconds, null where there is nothing to tell."""
-    percentiles: dict[str, Any] = {
-        name: {"drains": one.count}
-        | {f"p{share * 100:g}": _finite(one.percentile(share)) for share in PERCENTILES}
-        for name, one in _distributions(known).items()
-    }
-    return json.dumps(
-        {
-            "min_wait": advice.min_wait,
-            "timeout": advice.timeout,
-            "termination_grace_period_seconds": advice.grace_period,
-            "results": dict(known.results),
-            "arrived_to_the_end": known.to_the_end,
-            "percentiles": percentiles,
-            "notes": advice.notes,
-        },
-        indent=2,
-    )
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == inf else seconds
-
-
-TITLES = {
-    "last_arrival": "last connection, from the drain's start",
-    "after_settling": "until nothing was left, from settling on",
-    "drain": "the whole drain",
-}
-
-
-def as_lines(known: Evidence, advice: Advice, where: str) -> str:
-    """A screen of text."""
-    ended = ", ".join(f"{n} {result}" for result, n in known.results.items() if n) or "none"
-    head = ("seconds", *(f"p{share * 100:g}" for share in PERCENTILES), "drains")
-    rows = [
-        (TITLES[name], *(_seconds(one, share) for share in PERCENTILES), str(one.count))
-        for name, one in _distributions(known).items()
-    ]
-    p = f"p{SHARE * 100:g}"
-    needed = f"{MARGIN:g} x {p} of the whole drain"
-    if known.after_settling is not None:
-        needed = f"min-wait, quiet, and {MARGIN:g} x {p} from settling on"
-    lines = [f"drains of {where}: {ended}", "", *table(head, rows), ""]
-    options = [
-        ("--min-wait", _option(advice.min_wait), f"{MARGIN:g} x {p} of the last connection"),
-        ("--timeout", _option(advice.timeout), needed),
-        (
-            "terminationGracePeriodSeconds:",
-            "?" if advice.grace_period is None else str(advice.grace_period),
-            "the timeout, the hook's start, nginx's end",
-        ),
-    ]  # fmt: skip
-    lines += table(("ADVICE", "", "WHY"), options)
-    return "\n".join([*lines, *(f"\n{note}" for note in advice.notes)])
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest cell."""
-    cells = [head, *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
-
-
-def _seconds(one: Distribution, share: float) -> str:
-    if not one.count:
-        return "-"
-    seconds = one.percentile(share)
-    return "beyond" if seconds == inf else f"{seconds:.1f}"
-
-
-def _option(seconds: float | None) -> str:
-    return "?" if seconds is None else f"{seconds:g}s"

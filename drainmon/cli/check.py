@@ -1,34 +1,40 @@
 """`drainmon check`: what this host has of what each source needs, and which source that makes."""
 
-import json
+import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from drainmon.cli import client
-from drainmon.facts.fact import Fact, Group, Status, Verdict, judge
-from drainmon.facts.survey import survey
+from drainmon.cli import flags
 
 TIMEOUT = 1.0
 """Seconds that a daemon gets to answer."""
 
-TITLES = {
-    Group.HOST: "the host",
-    Group.CORE: "source core",
-    Group.BCC: "source bcc",
-    Group.PROCFS: "source procfs",
-    Group.SERVING: "serving",
-}
-_COLOURS = {Status.OK: 32, Status.DEGRADED: 33, Status.MISSING: 31, Status.UNKNOWN: 36}
+
+def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="show what this host has of what drainmon needs",
+        description="Shows, for each source, what it needs, what this host has of it, and what to"
+        " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (a lesser"
+        " source, or the host keeps something from it), 2 unusable.",
+    )
+    flags.add_socket(parser, environment)
+    flags.add_pod_logs(parser, environment)
+    flags.add_json(parser, environment, "one JSON object")
+    parser.set_defaults(run=lambda arguments: run(arguments, environment))
 
 
-def check(environment: Mapping[str, str], socket: Path, pod_logs: Path, as_json: bool) -> int:
+def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Print every fact. Exit codes: 0 usable, 1 degraded, 2 unusable."""
+    # They know libbpf, which the other commands do without.
+    from drainmon.cli import check_view, client  # noqa: PLC0415
+    from drainmon.facts.fact import judge  # noqa: PLC0415
+    from drainmon.facts.survey import survey  # noqa: PLC0415
+
     # libbpf explains each failure; here the facts do.
     logging.getLogger("drainmon").addHandler(logging.NullHandler())
 
@@ -36,13 +42,13 @@ def check(environment: Mapping[str, str], socket: Path, pod_logs: Path, as_json:
         health: Mapping[str, object] = client.get(path, "/healthz", timeout=TIMEOUT)
         return health
 
-    socket = Path(os.path.realpath(socket))  # its file system is that behind a link
-    facts = tuple(survey(environment, socket, pod_logs, ask))
+    socket = Path(os.path.realpath(arguments.socket))  # its file system is that behind a link
+    facts = tuple(survey(environment, socket, arguments.pod_logs, ask))
     verdict = judge(facts)
-    if as_json:
-        text = as_document(facts, verdict)
+    if arguments.json:
+        text = check_view.as_document(facts, verdict)
     else:
-        text = as_lines(facts, verdict, wants_colour(environment, sys.stdout))
+        text = check_view.as_lines(facts, verdict, wants_colour(environment, sys.stdout))
     sys.stdout.write(text + "\n")
     return verdict.exit_code
 
@@ -50,33 +56,3 @@ def check(environment: Mapping[str, str], socket: Path, pod_logs: Path, as_json:
 def wants_colour(environment: Mapping[str, str], stream: TextIO) -> bool:
     """On a terminal, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not environment.get("NO_COLOR")
-
-
-def as_document(facts: Sequence[Fact], verdict: Verdict) -> str:
-    """One JSON object."""
-    return json.dumps(
-        {
-            "usable": verdict.source is not None,
-            "degraded": verdict.degraded,
-            "source": verdict.source,
-            "facts": [asdict(fact) for fact in facts],
-        },
-        indent=2,
-    )
-
-
-def as_lines(facts: Sequence[Fact], verdict: Verdict, colour: bool) -> str:
-    """One line a fact, below the title of its group; last, what `--source auto` would choose."""
-    width = max(len(fact.name) for fact in facts)
-    lines = []
-    for group, members in groupby(facts, key=lambda fact: fact.group):
-        lines += [TITLES[group], *(_line(fact, width, colour) for fact in members), ""]
-    return "\n".join([*lines, f"would use: {verdict.source or 'none'}"])
-
-
-def _line(fact: Fact, width: int, colour: bool) -> str:
-    status = fact.status.ljust(max(map(len, Status)))
-    if colour:
-        status = f"\033[{_COLOURS[fact.status]}m{status}\033[0m"
-    advice = f"; {fact.advice}" if fact.advice else ""
-    return f"  {status}  {fact.name.ljust(width)}  {fact.found}{advice}"

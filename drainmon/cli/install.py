@@ -11,21 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drainmon.cli import flags
+
 NAME = "drainmon-wait"
 MODE = 0o755
 TRIAL_SECONDS = 5.0
 
 
-def add_parser(
-    commands: Any, common: argparse.ArgumentParser, environment: Mapping[str, str]
-) -> None:
+def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
     parser = commands.add_parser(
         "install-client",
-        parents=[common],
         help="put drainmon-wait beside the socket, for the pods' hooks",
         description="Copies drainmon-wait into the socket's folder, in one step: hooks that run"
         " meanwhile have the old one or the new one.",
     )
+    flags.add_socket(parser, environment)
     parser.add_argument(
         "--client",
         type=Path,
@@ -33,6 +33,7 @@ def add_parser(
         default=environment.get("DRAINMON_CLIENT"),
         help="the drainmon-wait to copy (default: the one beside this command)",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drainmon.cli import check, main
+from drainmon.cli import check, check_view, main
 from drainmon.facts.fact import Fact, Group, Status, Verdict
 
 FACTS = (
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 
 def test_one_line_a_fact_and_the_choice_last() -> None:
-    assert check.as_lines(FACTS, DEGRADED, colour=False).splitlines() == [
+    assert check_view.as_lines(FACTS, DEGRADED, colour=False).splitlines() == [
         "the host",
         "  ok        kernel      Linux 5.10.0",
         "",
@@ -40,12 +40,14 @@ def test_one_line_a_fact_and_the_choice_last() -> None:
 
 
 def test_nothing_works() -> None:
-    assert check.as_lines(FACTS, Verdict(None, True), colour=False).endswith("\nwould use: none")
+    assert check_view.as_lines(FACTS, Verdict(None, True), colour=False).endswith(
+        "\nwould use: none"
+    )
 
 
 def test_every_group_has_a_title_and_every_status_a_colour() -> None:
     facts = [Fact(group, "x", status, "y") for group in Group for status in Status]
-    assert check.as_lines(facts, DEGRADED, colour=True).count("\033[0m") == len(facts)
+    assert check_view.as_lines(facts, DEGRADED, colour=True).count("\033[0m") == len(facts)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_colour(environment: dict[str, str], stream: io.StringIO, colour: bool) 
 
 
 def test_json() -> None:
-    document = json.loads(check.as_document(FACTS, DEGRADED))
+    document = json.loads(check_view.as_document(FACTS, DEGRADED))
     assert (document["usable"], document["degraded"], document["source"]) == (True, True, "bcc")
     assert document["facts"][1] == {
         "group": "core",
@@ -71,7 +73,7 @@ def test_json() -> None:
         "found": "none",
         "advice": "needs CONFIG_DEBUG_INFO_BTF",
     }
-    assert json.loads(check.as_document(FACTS, Verdict(None, True)))["usable"] is False
+    assert json.loads(check_view.as_document(FACTS, Verdict(None, True)))["usable"] is False
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The command line: usage, errors, tables."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,17 @@ def test_status_without_a_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main.main(["status", "--socket", str(path)]) == 1
     error = capsys.readouterr().err
     assert error == f"drainmon: cannot ask the daemon at {path}: No such file or directory\n"
+
+
+def test_a_command_does_without_the_daemons_libraries(tmp_path: Path) -> None:
+    code = "import sys; from drainmon.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    flags = ["status", "--socket", str(tmp_path / "none.sock")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "drainmon.cli.status" in loaded
+    assert not loaded & {"asyncio", "aiohttp", "ctypes", "drainmon.daemon", "drainmon.kernel"}
 
 
 def test_flags_are_environment_variables_too() -> None:

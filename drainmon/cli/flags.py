@@ -1,0 +1,44 @@
+"""Flags that several commands have. Every flag is also an environment variable: --socket is
+DRAINMON_SOCKET; a repeatable one takes a comma-separated list."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
+DEFAULT_POD_LOGS = "/var/log/pods"
+
+
+def is_set(environment: Mapping[str, str], name: str) -> bool:
+    """Whether a variable that stands for a flag without a value is true."""
+    return environment.get(name, "").lower() in {"1", "true", "yes"}
+
+
+def add_socket(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        metavar="PATH",
+        default=Path(environment.get("DRAINMON_SOCKET", DEFAULT_SOCKET)),
+        help=f"the daemon's unix socket (default {DEFAULT_SOCKET})",
+    )
+
+
+def add_pod_logs(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--pod-logs",
+        type=Path,
+        metavar="PATH",
+        default=Path(environment.get("DRAINMON_POD_LOGS", DEFAULT_POD_LOGS)),
+        help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, environment: Mapping[str, str], what: str) -> None:
+    """`what` is printed then."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=is_set(environment, "DRAINMON_JSON"),
+        help=f"print {what}",
+    )
