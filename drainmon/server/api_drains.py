@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from drainmon.server.keys import DRAINS
+from drainmon.server.keys import RECORDS
 from drainmon.server.replies import dumps
 
 
@@ -18,7 +18,7 @@ async def get_drains(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return response
     before = '{"drains":['
-    for record in request.app[DRAINS].records():
+    for record in request.app[RECORDS].records():
         await response.write((before + dumps(asdict(record))).encode())
         await asyncio.sleep(0)
         before = ","

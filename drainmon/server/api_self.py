@@ -15,7 +15,7 @@ from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
-from drainmon.server.keys import CALLER, DRAINS, LIMITS, NODE, SESSION
+from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, LIMITS, SESSION
 from drainmon.server.replies import dumps, reply
 
 NO_NGINX = "no nginx in this pod"
@@ -23,7 +23,7 @@ NO_NGINX = "no nginx in this pod"
 
 async def _own_pod(request: web.Request) -> Pod | None:
     caller = request[CALLER]
-    return await request.app[NODE].pod_of(caller.netns, caller.owner)
+    return await request.app[CALLERS_NODE].pod_of(caller.netns, caller.owner)
 
 
 async def get_self(request: web.Request) -> web.Response:
@@ -31,9 +31,9 @@ async def get_self(request: web.Request) -> web.Response:
     caller = request[CALLER]
     caller.verify()
     if pod is None:
-        empty = request.app[NODE].pod_without_nginx(caller.netns, caller.owner)
+        empty = request.app[CALLERS_NODE].pod_without_nginx(caller.netns, caller.owner)
         return reply(api_pods.describe(empty, Counts()) | {"reason": NO_NGINX})
-    return reply(api_pods.describe(pod, await request.app[NODE].counts(pod)))
+    return reply(api_pods.describe(pod, await request.app[CALLERS_NODE].counts(pod)))
 
 
 async def get_connections(request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def get_connections(request: web.Request) -> web.Response:
     caller.verify()
     if pod is None:
         return reply({"connections": [], "reason": NO_NGINX})
-    snapshot = await request.app[NODE].snapshot_through(pod, caller.pid)
+    snapshot = await request.app[CALLERS_NODE].snapshot_through(pod, caller.pid)
     return reply(
         {
             "connections": [describe_socket(s, snapshot.taken) for s in snapshot.sockets],
@@ -91,7 +91,7 @@ async def post_drain(request: web.Request) -> web.StreamResponse:
 
 async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
     caller = request[CALLER]
-    pod = await request.app[NODE].pod_to_drain(caller.netns, caller.owner, caller.pid)
+    pod = await request.app[CALLERS_NODE].pod_to_drain(caller.netns, caller.owner, caller.pid)
     caller.verify()
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"

@@ -13,11 +13,22 @@ from drainmon.server.api_health import get_health
 from drainmon.server.api_metrics import get_metrics
 from drainmon.server.api_pods import get_pods
 from drainmon.server.api_self import get_connections, get_self, post_drain
-from drainmon.server.keys import CALLER, DRAINS, HOST, LIMITS, METRICS, NODE, SESSION, SESSIONS
+from drainmon.server.keys import (
+    CALLER,
+    CALLERS_NODE,
+    DRAINS,
+    HOST,
+    LIMITS,
+    METRICS,
+    NODE,
+    RECORDS,
+    SESSION,
+    SESSIONS,
+)
 from drainmon.server.limits import ANSWER_SECONDS, Limits
 from drainmon.server.looks import LOOKS, Looks
 from drainmon.server.replies import Handler, errors_as_json
-from drainmon.server.services import Drains, Metrics, Node
+from drainmon.server.services import CallersNode, Drains, Metrics
 
 
 @dataclass(frozen=True)
@@ -46,11 +57,13 @@ ROUTES = (
 MAX_BODY = 4096
 
 
-def make_app(node: Node, drains: Drains, metrics: Metrics, limits: Limits) -> web.Application:
+def make_app(
+    node: CallersNode, drains: Drains, metrics: Metrics, limits: Limits
+) -> web.Application:
     """The application, to be served by a `UnixSite`."""
     app = web.Application(middlewares=[errors_as_json, admit], client_max_size=MAX_BODY)
-    app[NODE] = node
-    app[DRAINS] = drains
+    app[NODE] = app[CALLERS_NODE] = node
+    app[RECORDS] = app[DRAINS] = drains
     app[METRICS] = metrics
     app[HOST] = find_host()
     app[LIMITS] = limits

@@ -15,7 +15,7 @@ from drainmon.server.api_health import describe_health
 from drainmon.server.api_pods import describe
 from drainmon.server.changes import Changes
 from drainmon.server.replies import dumps
-from drainmon.server.services import Drains, Node
+from drainmon.server.services import DrainRecords, Node
 
 INTERVAL = 1.0
 MAX_FOLLOWERS = 32
@@ -28,7 +28,7 @@ READ_SHARE = 20
 class Feed:
     """Made inside a running event loop."""
 
-    def __init__(self, node: Node, drains: Drains, interval: float = INTERVAL) -> None:
+    def __init__(self, node: Node, drains: DrainRecords, interval: float = INTERVAL) -> None:
         self._node = node
         self._drains = drains
         self._interval = interval

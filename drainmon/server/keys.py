@@ -5,13 +5,16 @@ from aiohttp import web
 from drainmon.server.access import Host
 from drainmon.server.limits import Limits
 from drainmon.server.peer import Caller
-from drainmon.server.services import Drains, Metrics, Node
+from drainmon.server.services import CallersNode, DrainRecords, Drains, Metrics, Node
 from drainmon.server.session import Session
 
 NODE: web.AppKey[Node] = web.AppKey("node", Node)
-DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
-
+RECORDS: web.AppKey[DrainRecords] = web.AppKey("records", DrainRecords)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+
+# What follows the application on the unix socket alone has, for its callers.
+CALLERS_NODE: web.AppKey[CallersNode] = web.AppKey("callers_node", CallersNode)
+DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 HOST: web.AppKey[Host] = web.AppKey("host", Host)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 

@@ -1,4 +1,5 @@
-"""What the server needs of the daemon."""
+"""What the server needs of the daemon: to read the node for whoever may, and to serve callers, who
+have a pod of their own there."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from drainmon.pods.pod import Pod
 
 
 class Node(Protocol):
-    """The node's pods and their counts."""
+    """The node's pods, their counts and connections, and the health of the source."""
 
     @property
     def source_name(self) -> str: ...
@@ -27,19 +28,17 @@ class Node(Protocol):
 
     def pods(self) -> list[Pod]: ...
 
-    async def pod_of(self, netns: int, owner: Owner) -> Pod | None: ...
-
-    def pod_without_nginx(self, netns: int, owner: Owner) -> Pod: ...
-
-    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None: ...
-
     async def counts(self, pod: Pod) -> Counts: ...
 
     async def all_counts(self) -> list[tuple[Pod, Counts]]: ...
 
     async def compare(self, pod: Pod) -> Snapshot | None: ...
 
-    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot: ...
+
+class DrainRecords(Protocol):
+    """The node's drains as they went."""
+
+    def records(self) -> Iterable[DrainRecord]: ...
 
 
 class Metrics(Protocol):
@@ -48,10 +47,20 @@ class Metrics(Protocol):
     async def text(self) -> bytes: ...
 
 
-class Drains(Protocol):
-    """The node's drains."""
+class CallersNode(Node, Protocol):
+    """The node, and which of its pods is a caller's."""
 
-    def records(self) -> Iterable[DrainRecord]: ...
+    async def pod_of(self, netns: int, owner: Owner) -> Pod | None: ...
+
+    def pod_without_nginx(self, netns: int, owner: Owner) -> Pod: ...
+
+    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None: ...
+
+    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot: ...
+
+
+class Drains(DrainRecords, Protocol):
+    """The node's drains, and a new one for a caller."""
 
     def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]

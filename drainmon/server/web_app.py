@@ -14,10 +14,10 @@ from drainmon.server.api_metrics import get_metrics
 from drainmon.server.api_pods import get_pods
 from drainmon.server.feed import FEED, Feed
 from drainmon.server.gate import Gate, harden
-from drainmon.server.keys import DRAINS, METRICS, NODE
+from drainmon.server.keys import METRICS, NODE, RECORDS
 from drainmon.server.looks import LOOKS, Looks
 from drainmon.server.replies import errors_as_json
-from drainmon.server.services import Drains, Metrics, Node
+from drainmon.server.services import DrainRecords, Metrics, Node
 from drainmon.server.tcp_site import Connections
 
 ROUTES = {
@@ -32,13 +32,13 @@ ROUTES = {
 
 
 def make_web_app(
-    node: Node, drains: Drains, metrics: Metrics, connections: Connections, gate: Gate
+    node: Node, drains: DrainRecords, metrics: Metrics, connections: Connections, gate: Gate
 ) -> web.Application:
     """The application, made inside a running event loop; `connections` is told of each request,
     `gate` decides about it."""
     app = web.Application(middlewares=[connections.middleware, errors_as_json, gate.middleware])
     app[NODE] = node
-    app[DRAINS] = drains
+    app[RECORDS] = drains
     app[METRICS] = metrics
     app[FEED] = Feed(node, drains)
     app[LOOKS] = Looks(node)

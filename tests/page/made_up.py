@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,18 +46,6 @@ class Node:
         listening = (Listener(ADDRESS, 80, 3, 511),)
         return self.snapshots.get(pod.number, Snapshot(1.0, 1.0, (), listening))
 
-    async def pod_of(self, *_: Any, **__: Any) -> Pod | None:
-        return None
-
-    def pod_without_nginx(self, *_: Any, **__: Any) -> Pod:
-        raise NotImplementedError
-
-    async def pod_to_drain(self, *_: Any, **__: Any) -> Pod | None:
-        return None
-
-    async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
-        return Snapshot(1.0, 1.0)
-
 
 class Drains:
     def __init__(self) -> None:
@@ -65,9 +53,6 @@ class Drains:
 
     def records(self) -> list[DrainRecord]:
         return self.told
-
-    async def drain(self, *_: Any, **__: Any) -> AsyncGenerator[dict[str, Any], None]:
-        yield {}
 
 
 class Metrics:
