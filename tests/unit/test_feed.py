@@ -12,7 +12,7 @@ from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod
 from drainmon.server import feed
 from drainmon.server.feed import Feed
-from tests.unit.test_server import POD, FakeDrains, FakeNode
+from tests.unit.made_up import POD, FakeDrains, FakeNode
 
 INTERVAL = 0.05
 

@@ -18,7 +18,7 @@ from drainmon.server.limits import REQUEST_BYTES, TOLD, Limits
 from drainmon.server.replies import errors_as_json, reply
 from drainmon.server.unix_site import SEND_BUFFER, UnixSite, make_runner
 from drainmon.server.unix_socket import bind
-from tests.unit.test_server import FakeUcred
+from tests.unit.made_up import FakeUcred
 
 PATIENCE = 0.3
 """Seconds that take the place of the real limits."""

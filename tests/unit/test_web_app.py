@@ -20,8 +20,8 @@ from drainmon.server.gate import HEADERS, Gate
 from drainmon.server.listen import Address, bind, bound
 from drainmon.server.looks import SHOWN
 from drainmon.server.web_app import ROUTES, make_web_app
+from tests.unit.made_up import POD, FakeDrains, FakeNode
 from tests.unit.sockets import established, never_used, snapshot
-from tests.unit.test_server import POD, FakeDrains, FakeNode
 
 
 class Clock:
