@@ -8,16 +8,16 @@ import ctypes
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from drainmon.kernel import libbpf
+from drainmon.kernel.events import EventHandler, EventReader
 from drainmon.kernel.exemptions import Exemptions, Prefix
 from drainmon.kernel.wire import (
     PORT_KEY,
     Control,
-    Event,
     LostPlace,
     PortCounters,
     PortKey,
@@ -31,9 +31,6 @@ _READ_SIZE = 1 << 18
 _BATCH = 2048
 """Entries of the map of ports that are read at once."""
 
-EventHandler = Callable[[int, int, int], None]
-"""Called with an event's kind, netns inode and local port."""
-
 
 class Conntrack:
     """The loaded programs. Raises OSError "cannot X: why" when the host cannot run them."""
@@ -46,7 +43,7 @@ class Conntrack:
         self._lib = libbpf.load_library()
         with ExitStack() as stack:
             self._load(path, stack)
-            self._events = _EventReader(self._lib, self._map_fd("events"), on_event)
+            self._events = EventReader(self._lib, self._map_fd("events"), on_event)
             stack.callback(self._events.close)
             self._resources = stack.pop_all()
 
@@ -277,27 +274,3 @@ def _read(fd: int) -> bytes:
             return os.read(fd, _READ_SIZE)
         except BlockingIOError:
             continue
-
-
-class _EventReader:
-    """The ring buffer, its records handed to a Python function."""
-
-    def __init__(self, lib: ctypes.CDLL, map_fd: int, on_event: EventHandler) -> None:
-        self._lib = lib
-
-        def on_sample(_context: int, data: int, _size: int) -> int:
-            event = Event.from_address(data)
-            on_event(event.kind, event.key.netns, event.key.port)
-            return 0
-
-        self._callback = libbpf.SAMPLE_CALLBACK(on_sample)  # libbpf keeps only the address
-        self._ring = libbpf.must_pointer(
-            lib.ring_buffer__new(map_fd, self._callback, None, None), "open the ring buffer"
-        )
-        self.fd: int = lib.ring_buffer__epoll_fd(self._ring)
-
-    def consume(self) -> None:
-        libbpf.must(self._lib.ring_buffer__consume(self._ring), "read the ring buffer")
-
-    def close(self) -> None:
-        self._lib.ring_buffer__free(self._ring)

@@ -1,0 +1,35 @@
+"""The ring buffer `events`: what the programs announce."""
+
+import ctypes
+from collections.abc import Callable
+
+from drainmon.kernel import libbpf
+from drainmon.kernel.wire import Event
+
+EventHandler = Callable[[int, int, int], None]
+"""Called with an event's kind, netns inode and local port."""
+
+
+class EventReader:
+    """Hands its records to `on_event`. Raises OSError "cannot open the ring buffer: why"."""
+
+    def __init__(self, lib: ctypes.CDLL, map_fd: int, on_event: EventHandler) -> None:
+        self._lib = lib
+
+        def on_sample(_context: int, data: int, _size: int) -> int:
+            event = Event.from_address(data)
+            on_event(event.kind, event.key.netns, event.key.port)
+            return 0
+
+        self._callback = libbpf.SAMPLE_CALLBACK(on_sample)  # libbpf keeps only the address
+        self._ring = libbpf.must_pointer(
+            lib.ring_buffer__new(map_fd, self._callback, None, None), "open the ring buffer"
+        )
+        self.fd: int = lib.ring_buffer__epoll_fd(self._ring)
+
+    def consume(self) -> None:
+        """Hand over every event that waits."""
+        libbpf.must(self._lib.ring_buffer__consume(self._ring), "read the ring buffer")
+
+    def close(self) -> None:
+        self._lib.ring_buffer__free(self._ring)
