@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from drainmon.cli import flags
+from drainmon.cli.colour import wants_colour
 
 TIMEOUT = 1.0
 """Seconds that a daemon gets to answer."""
@@ -51,8 +52,3 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
         text = check_view.as_lines(facts, verdict, wants_colour(environment, sys.stdout))
     sys.stdout.write(text + "\n")
     return verdict.exit_code
-
-
-def wants_colour(environment: Mapping[str, str], stream: TextIO) -> bool:
-    """On a terminal, unless NO_COLOR is set (no-color.org)."""
-    return stream.isatty() and not environment.get("NO_COLOR")

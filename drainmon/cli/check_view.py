@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
+from drainmon.cli.colour import CYAN, GREEN, RED, YELLOW, painted
 from drainmon.facts.fact import Fact, Group, Status, Verdict
 
 TITLES = {
@@ -14,7 +15,9 @@ TITLES = {
     Group.PROCFS: "source procfs",
     Group.SERVING: "serving",
 }
-_COLOURS = {Status.OK: 32, Status.DEGRADED: 33, Status.MISSING: 31, Status.UNKNOWN: 36}
+_COLOURS = {
+    Status.OK: GREEN, Status.DEGRADED: YELLOW, Status.MISSING: RED, Status.UNKNOWN: CYAN,
+}  # fmt: skip
 
 
 def as_document(facts: Sequence[Fact], verdict: Verdict) -> str:
@@ -42,6 +45,6 @@ def as_lines(facts: Sequence[Fact], verdict: Verdict, colour: bool) -> str:
 def _line(fact: Fact, width: int, colour: bool) -> str:
     status = fact.status.ljust(max(map(len, Status)))
     if colour:
-        status = f"\033[{_COLOURS[fact.status]}m{status}\033[0m"
+        status = painted(status, _COLOURS[fact.status])
     advice = f"; {fact.advice}" if fact.advice else ""
     return f"  {status}  {fact.name.ljust(width)}  {fact.found}{advice}"

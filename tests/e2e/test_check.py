@@ -136,7 +136,7 @@ def test_colour_on_a_terminal(tmp_path: Path, environment: dict[str, str], colou
     screen, other = pty.openpty()
     argv = [str(DAEMON), "check", "--socket", str(tmp_path / "s")]
     shown = b""
-    with subprocess.Popen(argv, stdout=other, env=os.environ | environment):
+    with subprocess.Popen(argv, stdout=other, env=os.environ | {"TERM": "xterm"} | environment):
         os.close(other)
         with contextlib.suppress(OSError):  # EIO: nobody writes any more
             while chunk := os.read(screen, 4096):

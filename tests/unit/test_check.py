@@ -1,12 +1,11 @@
 """`drainmon check`: its text, its JSON, its flags."""
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 
-from drainmon.cli import check, check_view, main
+from drainmon.cli import check_view, main
 from drainmon.facts.fact import Fact, Group, Status, Verdict
 
 FACTS = (
@@ -16,11 +15,6 @@ FACTS = (
     Fact(Group.BCC, "tracepoint", Status.DEGRADED, "not mounted", "mount it"),
 )
 DEGRADED = Verdict("bcc", True)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_one_line_a_fact_and_the_choice_last() -> None:
@@ -48,19 +42,6 @@ def test_nothing_works() -> None:
 def test_every_group_has_a_title_and_every_status_a_colour() -> None:
     facts = [Fact(group, "x", status, "y") for group in Group for status in Status]
     assert check_view.as_lines(facts, DEGRADED, colour=True).count("\033[0m") == len(facts)
-
-
-@pytest.mark.parametrize(
-    ("environment", "stream", "colour"),
-    [
-        ({}, Terminal(), True),
-        ({"NO_COLOR": ""}, Terminal(), True),
-        ({"NO_COLOR": "1"}, Terminal(), False),
-        ({}, io.StringIO(), False),
-    ],
-)
-def test_colour(environment: dict[str, str], stream: io.StringIO, colour: bool) -> None:
-    assert check.wants_colour(environment, stream) == colour
 
 
 def test_json() -> None:

@@ -10,6 +10,7 @@ from drainmon.cli.connections import chosen
 from drainmon.cli.connections import render as render_connections
 from drainmon.cli.status import exit_code, render
 from drainmon.cli.tables import plain, pods_table
+from tests.unit.terminal import Terminal
 
 POD: dict[str, Any] = {
     "pod": "web",
@@ -29,11 +30,6 @@ CONNECTION = {
     "remote": "192.0.2.1:40000", "local": "192.0.2.2:80", "state": "FIN_WAIT1", "age": None,
     "idle": 0.5, "unsent": 7, "bytes_received": 100, "in_flight": True,
 }  # fmt: skip
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def shown(rendered: Any) -> list[str]:
