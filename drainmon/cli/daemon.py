@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
     if arguments.log_format not in logs.FORMATS:
         raise OSError(f"cannot log as {arguments.log_format!r}: not one of {logs.FORMATS}")
-    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
+    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr, environment)
     names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
     try:
         probes, ignored = uncounted.read(arguments, environment)

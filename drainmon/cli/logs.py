@@ -3,7 +3,10 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, TextIO
+
+from drainmon.cli.colour import DIM, RED, YELLOW, painted, wants_colour
 
 FORMATS = ("json", "text")
 
@@ -13,11 +16,14 @@ _OWN = __package__.partition(".")[0]
 LIBRARY = "library message"
 """The event under which other people's sentences are logged."""
 
+_COLOURS = {"debug": DIM, "warning": YELLOW, "error": RED, "critical": RED}
 
-def set_up(level: str, style: str, stream: TextIO) -> None:
+
+def set_up(level: str, style: str, stream: TextIO, environment: Mapping[str, str]) -> None:
     """Log to `stream` from `level` on. `style` is one of FORMATS."""
+    text = TextFormatter(wants_colour(environment, stream))
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
@@ -57,10 +63,18 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """Local time, level, event, field=value; a traceback on lines of its own."""
 
+    def __init__(self, colour: bool = False) -> None:
+        super().__init__()
+        self._colours = _COLOURS if colour else {}
+
     def format(self, record: logging.LogRecord) -> str:
         fields = fields_of(record)
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        head = f"{clock}.{int(record.msecs):03d} {record.levelname.lower():8}{fields.pop('event')}"
+        level = record.levelname.lower()
+        shown = f"{level:8}"
+        if level in self._colours:
+            shown = painted(shown, self._colours[level])
+        head = f"{clock}.{int(record.msecs):03d} {shown}{fields.pop('event')}"
         traceback = fields.pop("exception", None)
         parts = [head, *(f"{name}={_shown(value)}" for name, value in fields.items())]
         return "  ".join(parts) + (f"\n{traceback}" if traceback else "")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from drainmon.cli import logs, main
+from tests.unit.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 METHODS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
@@ -53,12 +54,57 @@ def test_text_is_one_line_whatever_a_field_says() -> None:
     )
 
 
+def set_up(
+    level: str,
+    style: str,
+    stream: io.StringIO,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> logging.Logger:
+    """A root of its own, set up."""
+    root = logging.Logger("root")
+    monkeypatch.setattr(logging, "root", root)
+    logs.set_up(level, style, stream, environment)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("environment", "stream", "style", "coloured"),
+    [
+        ({}, Terminal, "text", True),
+        ({"NO_COLOR": "", "TERM": "xterm"}, Terminal, "text", True),
+        ({"NO_COLOR": "1"}, Terminal, "text", False),
+        ({"TERM": "dumb"}, Terminal, "text", False),
+        ({}, io.StringIO, "text", False),
+        ({}, Terminal, "json", False),
+    ],
+    ids=["terminal", "NO_COLOR empty", "NO_COLOR", "TERM=dumb", "no terminal", "json"],
+)
+def test_levels_have_colours_on_a_terminal(
+    environment: dict[str, str],
+    stream: type[io.StringIO],
+    style: str,
+    coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = stream()
+    root = set_up("debug", style, shown, environment, monkeypatch)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        root.log(level, "stopping")
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 4
+    if not coloured:
+        assert "\033" not in shown.getvalue()
+        return
+    assert [line.split(" ", 1)[1].partition("library")[0] for line in lines] == [
+        "\033[2mdebug   \033[0m", "info    ", "\033[33mwarning \033[0m", "\033[31merror   \033[0m",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("style", logs.FORMATS)
 def test_a_traceback_is_kept(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    root = logging.Logger("root")
-    monkeypatch.setattr(logging, "root", root)
-    logs.set_up("error", style, stream)
+    root = set_up("error", style, stream, {}, monkeypatch)
     try:
         raise OSError("cannot: why")
     except OSError:
@@ -69,11 +115,6 @@ def test_a_traceback_is_kept(style: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not shown" not in said
     if style == "json":
         assert "Traceback" in json.loads(said)["exception"]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_text_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
