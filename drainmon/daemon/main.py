@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -81,6 +82,7 @@ async def serve(options: Options) -> None:
                     if web_listener and options.listen:
                         host = options.listen.host
                         await enter(web_application(node, drains, metrics, web_listener, host))
+                    gc.freeze()  # what is there now stays: no need to look at it again and again
                     unix_socket.publish(listener, options.socket)
                     # The place is free for the next daemon while we clean up.
                     applications.callback(name.close)

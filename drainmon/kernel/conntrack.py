@@ -16,6 +16,7 @@ from drainmon.kernel import libbpf
 from drainmon.kernel.events import EventHandler, EventReader
 from drainmon.kernel.exemptions import Exemptions, Prefix
 from drainmon.kernel.wire import (
+    PORT_COUNTERS,
     PORT_KEY,
     Control,
     LostPlace,
@@ -169,16 +170,15 @@ class Conntrack:
         libbpf.must(result, "read the map ports")
         return value
 
-    def all_counters(self) -> dict[tuple[int, int], memoryview]:
-        """The `PortCounters` of every port that ever listened, by netns inode and local port: in
-        few system calls, not of one moment."""
-        found: dict[tuple[int, int], memoryview] = {}
-        size = ctypes.sizeof(PortCounters)
+    def all_counters(self) -> dict[tuple[int, ...], tuple[int, ...]]:
+        """The counters of every port that ever listened, as PORT_COUNTERS has them, by netns inode
+        and local port: in few system calls, not of one moment."""
+        found: dict[tuple[int, ...], tuple[int, ...]] = {}
         position = ctypes.c_uint32()
-        keys = ctypes.create_string_buffer(_BATCH * ctypes.sizeof(PortKey))
+        keys = ctypes.create_string_buffer(_BATCH * PORT_KEY.size)
+        values = ctypes.create_string_buffer(_BATCH * PORT_COUNTERS.size)
         first, result = True, 0
         while result != -errno.ENOENT:
-            values = ctypes.create_string_buffer(_BATCH * size)
             count = ctypes.c_uint32(_BATCH)
             result = self._lib.bpf_map_lookup_batch(
                 self._ports,
@@ -192,10 +192,11 @@ class Conntrack:
             if result != -errno.ENOENT:
                 libbpf.must(result, "read the map ports")
             first = False
-            read = memoryview(keys)[: count.value * ctypes.sizeof(PortKey)]
-            view = memoryview(values)
-            for number, (inode, port, _) in enumerate(PORT_KEY.iter_unpack(read)):
-                found[inode, port] = view[number * size : (number + 1) * size]
+            read = (
+                layout.iter_unpack(memoryview(buffer)[: count.value * layout.size])
+                for layout, buffer in ((PORT_KEY, keys), (PORT_COUNTERS, values))
+            )
+            found.update(zip(*read, strict=True))
         return found
 
     def forget_port(self, inode: int, port: int) -> None:

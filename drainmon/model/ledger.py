@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 
-_EMPTY: Mapping[TcpState, int] = {}
+_EMPTY: Mapping[TcpState, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """Accepted connections by state, those accepted ever, and when the last one was (monotonic
     seconds): from a source that saw none, since when it would have. None when nobody knows.
 
@@ -20,7 +20,7 @@ class Counts:
     nor ignored: whose one is shows a moment after it was accepted.
     """
 
-    by_state: Mapping[TcpState, int] = field(default_factory=dict)
+    by_state: Mapping[TcpState, int] = _EMPTY
     accepted: int = 0
     last_accept: float | None = None
     probes: int = 0
@@ -101,7 +101,7 @@ class Ledger:
             state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
             for state in counted.by_state.keys() | correction.keys()
         }
-        return replace(counted, by_state=by_state)
+        return counted._replace(by_state=by_state)
 
     def keep_only(self, pods: set[int]) -> None:
         """Forget every other pod: they are gone."""

@@ -1,6 +1,7 @@
 """A pod: nginx processes that belong together and the ports they listen on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from drainmon.pods.identity import Identity
@@ -44,7 +45,7 @@ class Pod:
     def key(self) -> PodKey:
         return PodKey(self.netns, self.group)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What the pod is called: by its identity, else by its namespace."""
         return self.identity.label or f"netns-{self.netns}"

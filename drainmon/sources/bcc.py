@@ -11,7 +11,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack, EventKind
 from drainmon.model.ignored import Ignored
@@ -122,7 +122,7 @@ class BccSource:
         known = self._readings.get((pod.number, pod.ports))
         if known and known.said is said:
             began = min(began, known.began)
-        counts = replace(said, last_accept=self._accepted_by(pod, said.last_accept))
+        counts = said._replace(last_accept=self._accepted_by(pod, said.last_accept))
         reading = self._readings[pod.number, pod.ports] = _Reading(began, said, counts)
         return reading
 

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import time
-from collections.abc import Iterable
 from itertools import compress
 from operator import add
 
@@ -16,7 +15,6 @@ from drainmon.kernel.wire import (
     CountedAs,
     EventKind,
     LostPlace,
-    PortCounters,
     RecordFlag,
 )
 from drainmon.model.ignored import Ignored
@@ -111,40 +109,41 @@ class CoreSource:
         return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
 
     async def counters(self, pod: Pod) -> Counts:
-        return self._sum(self._conntrack.counters(pod.netns, port) for port in pod.ports)
+        return self._sum([self._values(pod.netns, port) for port in pod.ports])
+
+    def _values(self, inode: int, port: int) -> tuple[int, ...] | None:
+        counters = self._conntrack.counters(inode, port)
+        return PORT_COUNTERS.unpack(counters) if counters else None
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
         by_port = self._conntrack.all_counters()
         counted = {}
         for number, pod in enumerate(pods, 1):
             netns = pod.netns
-            counted[pod.number] = self._sum(by_port.get((netns, port)) for port in pod.ports)
+            counted[pod.number] = self._sum([by_port.get((netns, port)) for port in pod.ports])
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return counted
 
-    def _sum(self, ports: Iterable[PortCounters | memoryview | None]) -> Counts:
-        """The sum of some ports' `PortCounters`, None for those that never listened."""
-        accepted = last_ns = probes_accepted = arrivals = 0
-        any_port = False
-        by_slot: tuple[int, ...] = ()
-        for counters in ports:
-            any_port = True
-            if counters is not None:
-                # ctypes would take a microsecond for each field, and there may be a thousand ports.
-                values = PORT_COUNTERS.unpack_from(counters)
-                accepted += values[1]
+    def _sum(self, ports: list[tuple[int, ...] | None]) -> Counts:
+        """The sum of some ports' counters, as PORT_COUNTERS has them; None for those that never
+        listened."""
+        last_ns = 0
+        summed: tuple[int, ...] = ()
+        for values in ports:
+            if values:
                 last_ns = max(last_ns, values[2])
-                probes_accepted += values[3]
-                arrivals += values[4]
-                by_slot = tuple(map(add, by_slot, values[5:])) if by_slot else values[5:]
+                summed = tuple(map(add, summed, values)) if summed else values
+        last = max(last_ns / 1e9, self._since) if ports else None
+        if not summed:
+            return Counts(last_accept=last)
+        _, accepted, _, probes_accepted, arrivals, *by_slot = summed
         by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
-        probes = max(0, by_slot[CountedAs.PROBE]) if by_slot else 0
-        last = max(last_ns / 1e9, self._since) if any_port else None
+        probes = max(0, by_slot[CountedAs.PROBE])
         return Counts(by_state, accepted, last, probes, probes_accepted, arrivals)
 
     def _connections(self, inode: int, port: int) -> bool:
-        counts = self._sum([self._conntrack.counters(inode, port)])
+        counts = self._sum([self._values(inode, port)])
         return bool(counts.by_state or counts.probes)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
@@ -227,7 +226,6 @@ class Records:
             remote_port,
             state,
             flags,
-            _,
         ) in SOCKET_RECORD.iter_unpack(records):
             if local_port not in ports:
                 continue

@@ -85,6 +85,8 @@ def test_the_fast_record_reads_what_the_struct_reads(
     fields: list[object] = []
     for name, *_ in mirror._fields_:
         field = getattr(record, name)
+        if name == "pad":
+            continue
         if not isinstance(field, ctypes.Array):
             fields.append(field)
         elif field._type_ is ctypes.c_uint8:
