@@ -33,6 +33,9 @@ class Counts(NamedTuple):
         return sum(count for state, count in self.by_state.items() if state in IN_FLIGHT)
 
 
+_NOTHING = Counts()
+
+
 def total(parts: Iterable[Counts]) -> Counts:
     """The sum over a pod's ports."""
     by_state: dict[TcpState, int] = {}
@@ -93,7 +96,7 @@ class Ledger:
 
     def counts(self, pod: int) -> Counts:
         """The corrected counts of a pod; zero for one that is not known."""
-        counted = self._counted.get(pod, Counts())
+        counted = self._counted.get(pod, _NOTHING)
         correction = self._corrections.get(pod, _EMPTY)
         if not correction and min(counted.by_state.values(), default=0) >= 0:
             return counted
