@@ -10,6 +10,7 @@ from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns, fresh_netns
 from tests.client import build
 from tests.client.library import Library
+from tests.client.pod import Pod
 from tests.client.run import Client
 
 BINARIES = nginx_binaries.installed()
@@ -61,6 +62,13 @@ def outside() -> Iterator[Netns]:
     """Where a pod's clients live."""
     with fresh_netns("drainmon-out") as namespace:
         yield namespace
+
+
+@pytest.fixture
+def pod(pod_netns: Netns, outside: Netns, client: Path, socket_path: Path) -> Iterator[Pod]:
+    made = Pod(pod_netns, outside, client, socket_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

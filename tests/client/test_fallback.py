@@ -2,75 +2,17 @@
 
 import os
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from bench.rig.netns import Netns, add_address, link
-from tests.client.fake_daemon import Conversation, FakeDaemon
-from tests.client.run import SLACK, Client, wait_until
+from tests.client.pod import PORT, QUICK, Pod
+from tests.client.run import SLACK, Client
 
 pytestmark = pytest.mark.root
 
-PORT = 8080
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; ticks once a jiffy
-QUICK = ["--no-pod-log", "--min-wait=0.3s", "--quiet=0.2s"]
-
-
-class Pod:
-    """A netns with a listener on [::]:PORT, IPv4 included, and who connects to it from outside."""
-
-    def __init__(self, netns: Netns, outside: Netns, client: Path, socket_path: Path) -> None:
-        self.netns = netns
-        self.outside = outside
-        self.client = client
-        self.socket_path = socket_path
-        self._open = ExitStack()
-        _, inside = link(outside, "10.77.0.2/24", netns, "10.77.0.1/24")
-        add_address(netns, inside, "fd77::1/64")
-        there = next(
-            line.split()[1].split("@")[0]
-            for line in subprocess.run(
-                ["ip", "-n", outside.name, "-o", "link", "show", "type", "veth"],
-                check=True, capture_output=True, text=True,
-            ).stdout.splitlines()
-        )  # fmt: skip
-        add_address(outside, there, "fd77::2/64")
-        self.listener = self.keep(netns.socket(socket.AF_INET6))
-        self.listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        self.listener.bind(("::", PORT))
-        self.listener.listen(512)
-
-    def keep(self, made: socket.socket) -> socket.socket:
-        return self._open.enter_context(made)
-
-    def close(self) -> None:
-        self._open.close()
-
-    def connect(self, address: str = "10.77.0.1") -> tuple[socket.socket, socket.socket]:
-        """An accepted connection: the outside's end and the pod's."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        theirs = self.keep(self.outside.socket(family))
-        theirs.settimeout(5)
-        theirs.connect((address, PORT))
-        ours, _ = self.listener.accept()
-        return theirs, self.keep(ours)
-
-    def start(self, *arguments: str) -> Client:
-        argv = [str(self.client), f"--socket={self.socket_path}", *QUICK, *arguments]
-        return Client(self.netns.command(argv))
-
-
-@pytest.fixture
-def pod(pod_netns: Netns, outside: Netns, client: Path, socket_path: Path) -> Iterator[Pod]:
-    made = Pod(pod_netns, outside, client, socket_path)
-    yield made
-    made.close()
 
 
 def test_with_nothing_in_flight_it_settles_and_ends(pod: Pod) -> None:
@@ -257,122 +199,6 @@ def test_checks_that_never_stop_do_not_disturb_the_quiet(pod: Pod, flag: str, ad
         checking.join()
     assert ended.status == 0
     assert ended.seconds < 5 + SLACK
-
-
-def test_a_hang_at_accept_costs_a_quarter_of_the_timeout(pod: Pod) -> None:
-    pod.connect()
-    with FakeDaemon(pod.socket_path):
-        ended = pod.start("--timeout=0.8s", "--no-roll").end()
-    assert ended.status == 1
-    assert ended.lines[0] == "cannot use the daemon: it does not answer; counting without it"
-    assert ended.lines[1].startswith("settling, 1 in flight (ESTABLISHED 1), 0.2 s")
-    assert ended.seconds < 0.8 + SLACK
-
-
-def test_a_full_backlog_does_not_hold_it(pod: Pod) -> None:
-    pod.connect()
-    with FakeDaemon(pod.socket_path, backlog=0), ExitStack() as waiting_in_line:
-        for _ in range(3):
-            other = waiting_in_line.enter_context(socket.socket(socket.AF_UNIX))
-            other.setblocking(False)
-            other.connect_ex(str(pod.socket_path))
-        ended = pod.start("--timeout=0.8s", "--no-roll").end()
-    assert (ended.status, "it does not answer" in ended.lines[0]) == (1, True)
-    assert ended.seconds < 0.8 + SLACK
-
-
-def test_it_goes_on_alone_when_the_daemon_dies_and_returns_to_it(pod: Pod) -> None:
-    def dies(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("settling", 1)
-
-    def drains(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("waiting", 7)
-        time.sleep(0.3)
-        daemon.line(result="drained", in_flight=0)
-
-    pod.connect()
-    with FakeDaemon(pod.socket_path, dies) as first:
-        waiting = pod.start("--timeout=20s", "--no-roll")
-        lost = waiting.line("cannot use the daemon")
-    assert lost == "cannot use the daemon: it closed the connection; counting without it"
-    waiting.line("waiting, 1 in flight")
-    with FakeDaemon(pod.socket_path, drains) as second:
-        waiting.line("the daemon is back, it counts again")
-        ended = waiting.end()
-    assert ended.status == 0
-    assert ended.last.startswith("drained, 0 in flight")
-    (asked_first,), (asked_again,) = first.requests, second.requests
-    assert asked_first["elapsed"] < 0.4
-    assert 0.9 < asked_again["elapsed"] < 5
-    assert asked_again["timeout"] == asked_first["timeout"] == 19.75
-
-
-def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -> None:
-    def dies(daemon: Conversation) -> None:
-        daemon.head()
-
-    def hangs(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.hang()
-
-    theirs, ours = pod.connect()
-    with FakeDaemon(pod.socket_path, dies, hangs) as daemon:
-        waiting = pod.start("--timeout=20s", "--no-roll")
-        waiting.line("waiting, 1 in flight")
-        wait_until(lambda: len(daemon.requests) == 2, "the second attempt")
-        theirs.close()
-        ours.close()
-        ended = waiting.end()
-    assert ended.status == 0
-    assert "is back" not in ended.output
-
-
-def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
-    def dies_waiting(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("waiting", 1, rolls=1, rolled=0.0)
-
-    with FakeDaemon(pod.socket_path, dies_waiting):
-        ended = pod.start("--min-wait=5s", "--timeout=20s").end()
-    assert ended.status == 0
-    assert ended.seconds < 1 + SLACK
-
-
-def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:
-    def dies_waiting(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("waiting", 1, rolls=3, rolled=0.125)
-        daemon.phase("waiting", 1, rolls="4", rolled=1)
-        daemon.phase("waiting", 1, rolls=5)
-
-    def drains(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.line(result="drained", rolls=3, rolled=0.125)
-
-    pod.connect()
-    with FakeDaemon(pod.socket_path, dies_waiting, drains) as daemon:
-        assert pod.start("--timeout=20s", "--no-roll").end().status == 0
-    first, second = daemon.requests
-    assert "rolls" not in first
-    assert (second["rolls"], second["rolled"]) == (3, 0.125)
-
-
-def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
-    theirs, ours = pod.connect()
-    theirs.sendall(b"GET /")
-    ours.recv(10)
-
-    def dies_waiting(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("waiting", 1)
-
-    with FakeDaemon(pod.socket_path, dies_waiting):
-        waiting = pod.start("--timeout=3s")
-        waiting.line("cannot use the daemon: it closed the connection")
-    waiting.line("cannot roll nginx: no nginx master of this pod")  # so it wanted to
-    assert waiting.end().status == 1
 
 
 def test_it_uses_little_of_a_core(pod: Pod) -> None:

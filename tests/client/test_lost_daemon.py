@@ -1,0 +1,129 @@
+"""A daemon that does not answer, or dies amid the drain: the client counts until one is back."""
+
+import socket
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from tests.client.fake_daemon import Conversation, FakeDaemon
+from tests.client.pod import Pod
+from tests.client.run import SLACK, wait_until
+
+pytestmark = pytest.mark.root
+
+
+def test_a_hang_at_accept_costs_a_quarter_of_the_timeout(pod: Pod) -> None:
+    pod.connect()
+    with FakeDaemon(pod.socket_path):
+        ended = pod.start("--timeout=0.8s", "--no-roll").end()
+    assert ended.status == 1
+    assert ended.lines[0] == "cannot use the daemon: it does not answer; counting without it"
+    assert ended.lines[1].startswith("settling, 1 in flight (ESTABLISHED 1), 0.2 s")
+    assert ended.seconds < 0.8 + SLACK
+
+
+def test_a_full_backlog_does_not_hold_it(pod: Pod) -> None:
+    pod.connect()
+    with FakeDaemon(pod.socket_path, backlog=0), ExitStack() as waiting_in_line:
+        for _ in range(3):
+            other = waiting_in_line.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            other.connect_ex(str(pod.socket_path))
+        ended = pod.start("--timeout=0.8s", "--no-roll").end()
+    assert (ended.status, "it does not answer" in ended.lines[0]) == (1, True)
+    assert ended.seconds < 0.8 + SLACK
+
+
+def test_it_goes_on_alone_when_the_daemon_dies_and_returns_to_it(pod: Pod) -> None:
+    def dies(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("settling", 1)
+
+    def drains(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 7)
+        time.sleep(0.3)
+        daemon.line(result="drained", in_flight=0)
+
+    pod.connect()
+    with FakeDaemon(pod.socket_path, dies) as first:
+        waiting = pod.start("--timeout=20s", "--no-roll")
+        lost = waiting.line("cannot use the daemon")
+    assert lost == "cannot use the daemon: it closed the connection; counting without it"
+    waiting.line("waiting, 1 in flight")
+    with FakeDaemon(pod.socket_path, drains) as second:
+        waiting.line("the daemon is back, it counts again")
+        ended = waiting.end()
+    assert ended.status == 0
+    assert ended.last.startswith("drained, 0 in flight")
+    (asked_first,), (asked_again,) = first.requests, second.requests
+    assert asked_first["elapsed"] < 0.4
+    assert 0.9 < asked_again["elapsed"] < 5
+    assert asked_again["timeout"] == asked_first["timeout"] == 19.75
+
+
+def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -> None:
+    def dies(daemon: Conversation) -> None:
+        daemon.head()
+
+    def hangs(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.hang()
+
+    theirs, ours = pod.connect()
+    with FakeDaemon(pod.socket_path, dies, hangs) as daemon:
+        waiting = pod.start("--timeout=20s", "--no-roll")
+        waiting.line("waiting, 1 in flight")
+        wait_until(lambda: len(daemon.requests) == 2, "the second attempt")
+        theirs.close()
+        ours.close()
+        ended = waiting.end()
+    assert ended.status == 0
+    assert "is back" not in ended.output
+
+
+def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
+    def dies_waiting(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 1, rolls=1, rolled=0.0)
+
+    with FakeDaemon(pod.socket_path, dies_waiting):
+        ended = pod.start("--min-wait=5s", "--timeout=20s").end()
+    assert ended.status == 0
+    assert ended.seconds < 1 + SLACK
+
+
+def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:
+    def dies_waiting(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 1, rolls=3, rolled=0.125)
+        daemon.phase("waiting", 1, rolls="4", rolled=1)
+        daemon.phase("waiting", 1, rolls=5)
+
+    def drains(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.line(result="drained", rolls=3, rolled=0.125)
+
+    pod.connect()
+    with FakeDaemon(pod.socket_path, dies_waiting, drains) as daemon:
+        assert pod.start("--timeout=20s", "--no-roll").end().status == 0
+    first, second = daemon.requests
+    assert "rolls" not in first
+    assert (second["rolls"], second["rolled"]) == (3, 0.125)
+
+
+def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
+    theirs, ours = pod.connect()
+    theirs.sendall(b"GET /")
+    ours.recv(10)
+
+    def dies_waiting(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting", 1)
+
+    with FakeDaemon(pod.socket_path, dies_waiting):
+        waiting = pod.start("--timeout=3s")
+        waiting.line("cannot use the daemon: it closed the connection")
+    waiting.line("cannot roll nginx: no nginx master of this pod")  # so it wanted to
+    assert waiting.end().status == 1
