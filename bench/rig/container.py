@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from bench.rig.closing import Closing
 from bench.rig.errors import RigError
 from bench.rig.netns import Netns
 
@@ -27,7 +27,7 @@ NAMESPACES = ("pid", "ipc", "uts", "mount")
 sees of it."""
 
 
-class Container:
+class Container(Closing):
     """A running container. Close it, or use it as a context manager.
 
     `name` is the container ID, 64 hex digits as from any runtime; `argv` its pid 1, run by `user`;
@@ -59,17 +59,6 @@ class Container:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def exec(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start `argv` (an absolute path) in the container, as a hook is."""

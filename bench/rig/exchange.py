@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
+from bench.rig.closing import Closing
 from bench.rig.errors import RigError
 from bench.rig.outcome import Lost, Outcome
 
@@ -20,7 +21,7 @@ UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
 REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
-class Connection:
+class Connection(Closing):
     """An open connection to `address`; `patience` is how long it waits for progress, in seconds.
 
     Its failures are `Lost`; any other OSError (no ports or files left) is the rig's own.
@@ -58,10 +59,7 @@ class Connection:
             raise
         return cls(sock, patience)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def hung_up(self) -> bool:

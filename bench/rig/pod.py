@@ -18,12 +18,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import psutil
 
 from bench.rig import nginx as nginx_binaries
 from bench.rig.cgroup import Cgroup
+from bench.rig.closing import Closing
 from bench.rig.errors import RigError
 from bench.rig.interrupts import held_back
 from bench.rig.netns import Netns, add_address, delete_netns, ip, link
@@ -58,7 +59,7 @@ class Termination:
         return self.teardown - self.hook_start
 
 
-class FakePod:
+class FakePod(Closing):
     """A running nginx, reachable from `client`. Close it, or use it as a context manager.
 
     `http` and `server` are added to those blocks of its configuration; /file is
@@ -108,12 +109,6 @@ class FakePod:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def nginx_argv(self) -> list[str]:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench.rig.clients import LoadSpec
+from bench.rig.closing import Closing
 from bench.rig.errors import RigError
 from bench.rig.netns import Netns
 from bench.rig.outcome import Totals
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 10.0
 
 
-class Traffic:
+class Traffic(Closing):
     """A running load inside `client`. Close it, or use it as a context manager.
 
     `progress` is called with the totals so far, by a thread, about twice a second.
@@ -63,12 +64,6 @@ class Traffic:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from bench.rig.closing import Closing
 
 Answer = dict[str, Any]
 
@@ -65,7 +66,7 @@ class Conversation:
 Script = Callable[[Conversation], None]
 
 
-class FakeDaemon:
+class FakeDaemon(Closing):
     """Plays `scripts`, one for each connection; the last one for all that follow."""
 
     def __init__(self, path: Path, *scripts: Script, backlog: int = 8) -> None:
@@ -101,15 +102,7 @@ class FakeDaemon:
                 self.head_lines.append(conversation.head_line)
                 script(conversation)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join()

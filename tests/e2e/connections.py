@@ -1,13 +1,12 @@
 """Client connections to a pod, one request at a time, from the client's namespace."""
 
 import socket
-from types import TracebackType
-from typing import Self
 
+from bench.rig.closing import Closing
 from bench.rig.pod import FakePod
 
 
-class Connection:
+class Connection(Closing):
     """A connection from the pod's client namespace. Times out after `timeout` seconds."""
 
     def __init__(
@@ -18,17 +17,6 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(timeout)
         self._socket.connect((pod.address, pod.port))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

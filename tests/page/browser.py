@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from bench.rig.closing import Closing
 
 PROGRAM = shutil.which("chromium-headless-shell")
 
@@ -36,7 +37,7 @@ FLAGS = [
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 
 
-class Browser:
+class Browser(Closing):
     """One page in a browser of its own. What it asks for and what it complains about is kept."""
 
     def __init__(self, profile: Path) -> None:
@@ -65,15 +66,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         # Only its first process is our child: the others end with the group.
         with suppress(AssertionError, OSError):
             self._session = None
