@@ -1,7 +1,6 @@
 """/proc/net as the kernel writes it, torn, and hostile."""
 
 import ipaddress
-import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,20 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.client.library import Library
+from tests.unit.proc_net import HEADER, ZERO4, Address, proc_address
 
-HEADER = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 LISTEN, TIME_WAIT = 10, 6
 IN_FLIGHT = {1, 4, 8, 9, 11}
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 V4 = st.ip_addresses(v=4)
 V6 = st.ip_addresses(v=6)
-ZERO4 = ipaddress.IPv4Address(0)
-
-
-def proc_address(address: Address, port: int) -> str:
-    words = struct.unpack(f"={len(address.packed) // 4}I", address.packed)
-    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
 
 
 @dataclass(frozen=True)
