@@ -51,3 +51,8 @@ def container(spec: Manifest, name: str) -> Manifest:
 def capabilities(container: Manifest) -> list[str]:
     added: list[str] = container["securityContext"]["capabilities"].get("add", [])
     return added
+
+
+def rendered_daemon(folder: str) -> Manifest:
+    """The daemon's container, of one of RENDERED."""
+    return container(pod_spec(one(render(FOLDER / folder), "DaemonSet")), "drainmon")

@@ -17,7 +17,7 @@ from bench.rig.daemon import healthy
 from bench.rig.netns import fresh_netns
 from bench.rig.pod import FakePod
 from drainmon.cli.client import get
-from tests.cluster.manifests import FOLDER, capabilities, container, one, pod_spec, render
+from tests.cluster.manifests import capabilities, rendered_daemon
 from tests.e2e.api import pod_in
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON
@@ -39,8 +39,8 @@ chown -R 101:101 "$2" && chmod 755 "$2" &&
 
 
 def granted(source: str) -> list[str]:
-    daemon = container(pod_spec(one(render(FOLDER / OVERLAYS[source]), "DaemonSet")), "drainmon")
-    return [name for name in capabilities(daemon) if name not in FOR_OLD_KERNELS]
+    names = capabilities(rendered_daemon(OVERLAYS[source]))
+    return [name for name in names if name not in FOR_OLD_KERNELS]
 
 
 GRANTED = {source: granted(source) for source in OVERLAYS}

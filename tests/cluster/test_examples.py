@@ -17,11 +17,9 @@ from tests.cluster.manifests import (
     EXAMPLES,
     FOLDER,
     capabilities,
-    container,
     load,
-    one,
     pod_spec,
-    render,
+    rendered_daemon,
 )
 from tests.e2e.harness import CLIENT, DAEMON, finish
 
@@ -70,7 +68,7 @@ def test_every_hook_drains(tmp_path: Path) -> None:
 
 def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    daemon = container(pod_spec(one(render(FOLDER / "base"), "DaemonSet")), "drainmon")
+    daemon = rendered_daemon("base")
     assert services["drainmon"]["cap_add"] == capabilities(daemon)
     assert services["drainmon"]["image"] == daemon["image"]
     assert services["drainmon"]["command"] == daemon["args"]
@@ -78,7 +76,7 @@ def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
 
 
 def test_the_unit_gives_the_daemon_what_the_daemonset_does() -> None:
-    daemon = container(pod_spec(one(render(FOLDER / "base"), "DaemonSet")), "drainmon")
+    daemon = rendered_daemon("base")
     names = " ".join(f"CAP_{name}" for name in capabilities(daemon))
     assert f"\nCapabilityBoundingSet={names}\n" in UNIT.read_text()
 

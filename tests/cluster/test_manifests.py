@@ -21,6 +21,7 @@ from tests.cluster.manifests import (
     one,
     pod_spec,
     render,
+    rendered_daemon,
 )
 
 KUBERNETES = ("1.30", "1.33", "1.37")
@@ -30,10 +31,6 @@ NOT_KUBERNETES = {"SecurityContextConstraints", "PodMonitor", "Kustomization"}
 SOCKET_FOLDER = "/run/drainmon"
 
 KUBERNETES_EXAMPLES = [path for path in EXAMPLES if "apiVersion:" in path.read_text()]
-
-
-def rendered_daemon(folder: str) -> Manifest:
-    return container(pod_spec(one(render(FOLDER / folder), "DaemonSet")), "drainmon")
 
 
 @pytest.mark.parametrize("folder", RENDERED)
