@@ -10,6 +10,7 @@ import pytest
 
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
+from bench.rig.pod import FakePod
 from drainmon.server.limits import CONNECTIONS, TOLD
 from tests.e2e.api import record_of
 from tests.e2e.connections import Connection
@@ -99,20 +100,25 @@ def files(daemon: Daemon) -> int:
     return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
 
 
+def drain_with_one_idle(daemon: Daemon, pod: FakePod) -> None:
+    """The pod drains as if it were alone: its only connection is idle."""
+    with Connection(pod) as idle:
+        assert idle.get()
+        hook = pod.exec(wait_argv(daemon.socket, **QUICK))
+        assert idle.read() == b""
+        idle.close()
+        status, output = finish(hook)
+    assert status == 0, output
+    assert record_of(daemon.socket, pod)["result"] == "drained"
+
+
 def test_a_thousand_connections_of_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
     greedy, modest = make_pod(), make_pod()
     before = files(daemon)
     most = CONNECTIONS + TOLD
     with running(greedy.netns, HOLD, daemon.socket, 1000, most) as hog:
         assert said(hog) == str(most)
-        with Connection(modest) as idle:
-            assert idle.get()
-            hook = modest.exec(wait_argv(daemon.socket, **QUICK))
-            assert idle.read() == b""
-            idle.close()
-            status, output = finish(hook)
-        assert status == 0, output
-        assert record_of(daemon.socket, modest)["result"] == "drained"
+        drain_with_one_idle(daemon, modest)
     eventually(lambda: files(daemon) <= before)
 
 
@@ -120,16 +126,8 @@ def test_a_flood_from_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
     hostile, pod = make_pod(), make_pod()
     with running(hostile.netns, FLOOD, daemon.socket) as flood:
         assert said(flood) == "flooded"
-        with Connection(pod) as idle:
-            assert idle.get()
-            hook = pod.exec(wait_argv(daemon.socket, **QUICK))
-            assert idle.read() == b""
-            idle.close()
-            status, output = finish(hook)
+        drain_with_one_idle(daemon, pod)
         assert flood.poll() is None
-    assert status == 0, output
-    record = record_of(daemon.socket, pod)
-    assert record["result"] == "drained"
 
 
 def test_a_caller_that_asks_on_and_never_reads_is_dropped(
