@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 from bench.rig import nginx as nginx_binaries
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
-from tests.e2e.harness import DAEMON, Daemon, MakePod
+from tests.e2e.harness import Daemon, MakePod, daemon_in
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    daemon = Daemon(tmp_path_factory.mktemp("daemon"))
-    with running_daemon(DAEMON, daemon.socket, daemon.log) as daemon.pid:
+    with daemon_in(tmp_path_factory.mktemp("daemon")) as daemon:
         yield daemon
 
 

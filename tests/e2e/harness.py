@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from bench.rig.daemon import running_daemon
 from bench.rig.pod import FakePod
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +28,23 @@ class Daemon:
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "drainmon.sock"
         self.log = folder / "daemon.log"
+
+
+@contextmanager
+def daemon_in(folder: Path, *flags: str, program: Path = DAEMON) -> Iterator[Daemon]:
+    """A daemon whose socket and log are in the folder, until the block ends."""
+    daemon = Daemon(folder)
+    with running_daemon(program, daemon.socket, daemon.log, flags) as daemon.pid:
+        yield daemon
+
+
+@contextmanager
+def public_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own is root's alone."""
+    with tempfile.TemporaryDirectory(prefix="drainmon-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def wait_argv(socket: Path, **flags: object) -> list[str]:

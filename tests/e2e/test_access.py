@@ -5,13 +5,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns
 from tests.e2e.api import record_of
 from tests.e2e.callers import (
@@ -23,7 +20,7 @@ from tests.e2e.callers import (
     run,
 )
 from tests.e2e.connections import Connection
-from tests.e2e.harness import CLIENT, DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import CLIENT, Daemon, MakePod, daemon_in, finish, public_folder, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -36,13 +33,9 @@ NODE = ("/v1/pods", "/v1/drains", "/metrics")
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """One whose folder every user may enter, with the client in it."""
-    with tempfile.TemporaryDirectory(prefix="drainmon-access-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with public_folder() as folder, daemon_in(folder) as daemon:
         shutil.copy(CLIENT, folder)
-        daemon = Daemon(folder)
-        with running_daemon(DAEMON, daemon.socket, daemon.log) as daemon.pid:
-            yield daemon
+        yield daemon
 
 
 def public(daemon: Daemon, argv: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,12 +13,11 @@ import pytest
 from bench.rig import nginx as nginx_binaries
 from bench.rig.cgroup import cgroup_root
 from bench.rig.container import Container
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns
 from drainmon.cli.client import get
 from drainmon.pods.discovery import owner_of
 from tests.e2e.api import pod_in
-from tests.e2e.harness import CLIENT, DAEMON, Daemon, finish, wait_argv
+from tests.e2e.harness import CLIENT, Daemon, daemon_in, finish, public_folder, wait_argv
 from tests.waiting import eventually
 
 pytestmark = [
@@ -46,20 +44,15 @@ MakeContainer = Callable[..., Container]
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    # Containers run as others than root, who may not look into pytest's own folder.
-    path = Path(tempfile.mkdtemp(prefix="drainmon-containers-"))
-    path.chmod(0o755)
-    (path / "nginx.conf").write_text(CONFIGURATION)
-    (path / "logs" / f"shop_web-7d4b9_{UID}").mkdir(parents=True)
-    yield path
-    shutil.rmtree(path)
+    with public_folder() as path:
+        (path / "nginx.conf").write_text(CONFIGURATION)
+        (path / "logs" / f"shop_web-7d4b9_{UID}").mkdir(parents=True)
+        yield path
 
 
 @pytest.fixture(scope="module")
 def daemon(folder: Path) -> Iterator[Daemon]:
-    daemon = Daemon(folder)
-    flags = ["--pod-logs", str(folder / "logs")]
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(folder, "--pod-logs", str(folder / "logs")) as daemon:
         yield daemon
 
 

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
 from drainmon.cli.client import get
 from drainmon.kernel.wire import PortCounters
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
 from tests.e2e.maps import DaemonMaps
 from tests.waiting import eventually
 
@@ -30,9 +29,8 @@ QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon whose slow round is a fast one."""
-    daemon = Daemon(tmp_path_factory.mktemp("quick"))
     flags = ["--reconcile-interval", "20ms", "--log-level", "debug"]
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(tmp_path_factory.mktemp("quick"), *flags) as daemon:
         yield daemon
 
 

@@ -1,11 +1,9 @@
 """Several pods and services in one network namespace, the host's: each sees and drains its own."""
 
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,9 +13,8 @@ from typing import Any
 import pytest
 
 from bench.rig.cgroup import Cgroup, cgroup_root
-from bench.rig.daemon import running_daemon
 from drainmon.cli.client import get
-from tests.e2e.harness import DAEMON, Daemon, finish
+from tests.e2e.harness import Daemon, daemon_in, finish, public_folder
 from tests.e2e.host_network import (
     HostPod,
     ask,
@@ -48,27 +45,23 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    # Pods run as others than root, who may not look into pytest's own folder.
-    path = Path(tempfile.mkdtemp(prefix="drainmon-host-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+def logs() -> Iterator[Path]:
+    """The folder of the pods' logs."""
+    with public_folder() as path:
+        (path / "logs").mkdir()
+        yield path / "logs"
 
 
 @pytest.fixture(scope="module")
-def daemon(folder: Path) -> Iterator[Daemon]:
-    daemon = Daemon(folder)
-    flags = ["--pod-logs", str(folder / "logs")]
-    (folder / "logs").mkdir()
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+def daemon(logs: Path) -> Iterator[Daemon]:
+    with daemon_in(logs.parent, "--pod-logs", str(logs)) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def host(daemon: Daemon, folder: Path, tmp_path: Path) -> Iterator[Host]:
+def host(daemon: Daemon, logs: Path, tmp_path: Path) -> Iterator[Host]:
     with cgroup_root() as root:
-        yield Host(daemon, folder / "logs", root, tmp_path)
+        yield Host(daemon, logs, root, tmp_path)
 
 
 def test_two_pods_are_listed_counted_and_drained_apart(host: Host) -> None:

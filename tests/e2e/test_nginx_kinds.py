@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from bench.rig import nginx as nginx_binaries
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns
 from drainmon.cli.client import get
 from tests.e2e.api import pod_in
-from tests.e2e.harness import DAEMON, Daemon, finish, wait_argv
+from tests.e2e.harness import Daemon, daemon_in, finish, wait_argv
 from tests.e2e.plain_nginx import PlainNginx
 from tests.waiting import eventually
 
@@ -29,9 +28,8 @@ KIN = ("openresty", "angie")
 @pytest.fixture(scope="module")
 def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon that knows nginx's kin."""
-    daemon = Daemon(tmp_path_factory.mktemp("knowing"))
     flags = [word for name in ("nginx", *KIN) for word in ("--process", name)]
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(tmp_path_factory.mktemp("knowing"), *flags) as daemon:
         yield daemon
 
 

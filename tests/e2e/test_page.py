@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.rig.daemon import running_daemon
 from bench.rig.pod import FakePod
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
 from tests.page.browser import PROGRAM, Browser
 
 pytestmark = [
@@ -26,9 +25,7 @@ TIMEOUT = 25
 
 @pytest.fixture(scope="module")
 def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    daemon = Daemon(tmp_path_factory.mktemp("daemon"))
-    flags = ["--listen", "127.0.0.1:0"]
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(tmp_path_factory.mktemp("daemon"), "--listen", "127.0.0.1:0") as daemon:
         yield daemon
 
 

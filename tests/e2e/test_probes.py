@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, finish, wait_argv
+from tests.e2e.harness import DAEMON, Daemon, daemon_in, finish, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -59,19 +58,18 @@ def run(host: Netns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         def start(*flags: str) -> Daemon:
             if flags not in running:
                 folder = tmp_path_factory.mktemp("daemon")
-                running[flags] = stack.enter_context(daemon_in(host, folder, *flags))
+                running[flags] = stack.enter_context(daemon_of(host, folder, *flags))
             return running[flags]
 
         yield start
 
 
 @contextmanager
-def daemon_in(host: Netns, folder: Path, *flags: str) -> Iterator[Daemon]:
+def daemon_of(host: Netns, folder: Path, *flags: str) -> Iterator[Daemon]:
     program = folder / "drainmon"
     program.write_text(f'#!/bin/sh\nexec nsenter --net={host.path} -- {DAEMON} "$@"\n')
     program.chmod(0o755)
-    daemon = Daemon(folder)
-    with running_daemon(program, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(folder, *flags, program=program) as daemon:
         yield daemon
 
 
@@ -153,7 +151,7 @@ def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod) ->
 def test_a_scraper_that_is_older_than_the_daemon(host: Netns, pod: FakePod, tmp_path: Path) -> None:
     with (
         asking(pod, "kubelet", header="keep-alive", pause=60),
-        daemon_in(host, tmp_path, "--source", "core") as daemon,
+        daemon_of(host, tmp_path, "--source", "core") as daemon,
     ):
         known = pod_of(daemon, pod)
         assert (known["probes"], known["in_flight"]) == (1, 0)

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from bench.rig.clients import LoadSpec
-from bench.rig.daemon import running_daemon
 from bench.rig.netns import Netns
 from bench.rig.traffic import Traffic
 from drainmon.cli.client import get
 from drainmon.sources.choice import SOURCES
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
 from tests.e2e.maps import DaemonMaps
 from tests.waiting import eventually
 
@@ -28,9 +27,7 @@ def sourced(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:
     """A daemon with each source in turn."""
-    daemon = Daemon(tmp_path_factory.mktemp(request.param))
-    flags = ["--source", request.param]
-    with running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid:
+    with daemon_in(tmp_path_factory.mktemp(request.param), "--source", request.param) as daemon:
         assert get(daemon.socket, "/healthz")["source"] == request.param
         yield daemon
 
@@ -93,9 +90,8 @@ def test_pods_and_connections_are_shown(sourced: Daemon, make_pod: MakePod) -> N
 
 def test_a_source_that_breaks_amid_a_drain_is_replaced(tmp_path: Path, make_pod: MakePod) -> None:
     pod = make_pod()
-    daemon = Daemon(tmp_path)
     with (
-        running_daemon(DAEMON, daemon.socket, daemon.log) as daemon.pid,
+        daemon_in(tmp_path) as daemon,
         Connection(pod, receive_buffer=32768) as slow,
     ):
         assert get(daemon.socket, "/healthz")["source"] == "core"
