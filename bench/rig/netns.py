@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ class Netns:
     def __init__(self, name: str) -> None:
         self.name = name
         self.path = NAMES / name
+        self.began = time.time()
+        """Wall-clock time: the inode alone may have been an earlier namespace's."""
         ip("netns", "add", name)
         self.inode = self.path.stat().st_ino
         ip("-n", name, "link", "set", "lo", "up")

@@ -85,8 +85,6 @@ class FakePod(Closing):
         self.port = port
         self.client = client
         self.upstream_port = upstream_port
-        self.began = time.time()
-        """Wall-clock time: a namespace's inode alone may have been an earlier pod's."""
         self._cleanup = ExitStack()
         self._hooks: list[subprocess.Popen[bytes]] = []
         try:

@@ -13,8 +13,7 @@ import pytest
 
 from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns
-from drainmon.cli.client import get
-from tests.e2e.api import pod_in
+from tests.e2e.api import pod_in, record_in
 from tests.e2e.harness import Daemon, daemon_in, finish, wait_argv
 from tests.e2e.plain_nginx import PlainNginx
 from tests.waiting import eventually
@@ -62,14 +61,8 @@ def draining(
         yield hook
 
 
-def record(daemon: Daemon, namespace: Netns) -> dict[str, Any]:
-    """The latest drain of this test's namespace."""
-    drains: list[dict[str, Any]] = get(daemon.socket, "/v1/drains")["drains"]
-    return next((drain for drain in drains if drain["netns"] == namespace.inode), {})
-
-
 def phase(daemon: Daemon, namespace: Netns) -> str:
-    phases: list[tuple[str, float]] = record(daemon, namespace).get("phases", [])
+    phases: list[tuple[str, float]] = record_in(daemon.socket, namespace).get("phases", [])
     return phases[-1][0] if phases else ""
 
 
@@ -98,7 +91,7 @@ def test_kin_are_rolled(knowing: Daemon, netns: Netns, tmp_path: Path, name: str
             assert idle.recv(1) == b""
             assert finish(hook)[0] == 0
         eventually(lambda: kin.workers() and kin.workers().isdisjoint(before))
-        drain = record(knowing, netns)
+        drain = record_in(knowing.socket, netns)
         phases = dict(drain["phases"])
         # New workers are seen at once: not for want of any is it believed after three seconds.
         assert phases.get("waiting", drain["seconds"]) - phases["rolling"] < 2
@@ -141,7 +134,7 @@ def test_a_hanging_master_is_helped_by_quitting_its_workers(
             assert idle.recv(1) == b""
             assert finish(hook)[0] == 0
         hanging.signal(signal.SIGCONT)
-        assert len(record(knowing, netns)["rolls"]) == 1
+        assert len(record_in(knowing.socket, netns)["rolls"]) == 1
 
 
 def test_without_workers_nothing_is_lost(knowing: Daemon, netns: Netns, tmp_path: Path) -> None:
@@ -176,7 +169,7 @@ def test_every_master_is_rolled_in_its_own_way(
             assert finish(hook)[0] == 0
         assert "gracefully shutting down" in good.log()
         assert "gracefully shutting down" in broken.log()
-        assert len(record(knowing, netns)["rolls"]) == 1
+        assert len(record_in(knowing.socket, netns)["rolls"]) == 1
 
 
 def test_without_a_master_process_nginx_is_left_alone(
@@ -213,7 +206,7 @@ def test_an_nginx_that_quits_already_is_waited_for(
             reader.close()
             assert finish(hook)[0] == 0
         assert received > 200
-        drain = record(knowing, netns)
+        drain = record_in(knowing.socket, netns)
         assert drain["result"] in {"drained", "gone"}
         assert drain["rolls"] == []
         assert drain["seconds"] < 14  # nothing listens: there is nothing to serve
@@ -234,5 +227,5 @@ def test_an_nginx_that_ends_meanwhile_is_gone(
         status, output = finish(hook)
         assert status == 0
         assert "gone, 0 in flight" in output
-    assert record(knowing, netns)["result"] == "gone"
-    assert record(knowing, netns)["seconds"] < 14
+    assert record_in(knowing.socket, netns)["result"] == "gone"
+    assert record_in(knowing.socket, netns)["seconds"] < 14

@@ -13,6 +13,7 @@ import pytest
 
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
+from tests.e2e.api import pod_among, records_among
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, daemon_in, finish, wait_argv
 from tests.waiting import eventually
@@ -96,28 +97,21 @@ def asking(
         process.communicate()
 
 
-def ask(daemon: Daemon, pod: FakePod, resource: str) -> dict[str, Any]:
-    """What root of the daemon's host is told of the pod, the latest first; empty when nothing."""
+def ask(daemon: Daemon, pod: FakePod, resource: str) -> list[dict[str, Any]]:
+    """What root of the daemon's host is told: that is the client's side of the pod."""
     url = f"http://drainmon/v1/{resource}"
     argv = pod.client.command(["curl", "-sS", "--unix-socket", str(daemon.socket), url])
     answer = subprocess.run(argv, check=True, capture_output=True).stdout
     found: list[dict[str, Any]] = json.loads(answer)[resource]
-    return next(
-        (
-            one
-            for one in found
-            if one["netns"] == pod.netns.inode and one.get("started", pod.began) >= pod.began
-        ),
-        {},
-    )
+    return found
 
 
 def record_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
-    return ask(daemon, pod, "drains")
+    return next(iter(records_among(ask(daemon, pod, "drains"), pod.netns)), {})
 
 
 def pod_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
-    return ask(daemon, pod, "pods")
+    return pod_among(ask(daemon, pod, "pods"), pod.netns.inode)
 
 
 def drain(daemon: Daemon, pod: FakePod, **flags: object) -> tuple[int, str]:

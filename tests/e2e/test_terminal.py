@@ -16,6 +16,7 @@ import pytest
 
 from bench.rig.daemon import running_daemon
 from drainmon.cli.client import get
+from tests.e2e.api import pod_in
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, MakePod
 from tests.waiting import eventually
@@ -136,20 +137,12 @@ def test_top_needs_a_terminal(daemon: Daemon) -> None:
     assert done.stderr.startswith("drainmon: cannot show top: this is no terminal")
 
 
-def in_flight(daemon: Daemon, label: str) -> int | None:
-    """None as long as it is another pod, gone by now, that had the namespace's inode."""
-    for pod in get(daemon.socket, "/v1/pods")["pods"]:
-        if pod["pod"] == label and all(Path(f"/proc/{pid}").exists() for pid in pod["masters"]):
-            return int(pod["in_flight"])
-    return None
-
-
 def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     label = f"netns-{pod.netns.inode}"
     with Connection(pod) as connection:
         assert connection.get()
-        eventually(lambda: in_flight(daemon, label) == 1)
+        eventually(lambda: pod_in(daemon.socket, pod.netns.inode).get("in_flight") == 1)
         answer = json.loads(show(daemon, "connections", label, "--json").stdout)[label]
         assert (answer["total"], answer["by_state"]) == (1, {"ESTABLISHED": 1})
         shown = show(daemon, "connections", label).stdout.splitlines()
@@ -163,7 +156,8 @@ def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
 
 def test_status_and_drains_as_json(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
-    eventually(lambda: str(pod.netns.inode) in show(daemon, "status").stdout)
+    eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
+    assert str(pod.netns.inode) in show(daemon, "status").stdout
     done = show(daemon, "status", "--json")
     node = json.loads(done.stdout)
     assert (done.returncode, node["health"]["source"]) == (0, "core")
