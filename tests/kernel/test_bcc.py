@@ -2,31 +2,26 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.rig.netns import Netns, fresh_netns, link
-from drainmon.kernel import bcc_headers, tracefs
-from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Event, EventKind, Place
+from drainmon.kernel import bcc_headers
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.model.tcp import TcpState
-from drainmon.pods.identity import Identity
-from drainmon.pods.pod import NginxProcess, Pod
-from drainmon.procfs import process
+from drainmon.pods.pod import Pod
 from drainmon.sources.bcc import STATE_FOLLOWS, BccSource
 from drainmon.sources.procfs import ProcfsSource
 from tests.kernel import pair as pair_module
+from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import SERVER, SERVER6, Pair, reset, ss_states
-from tests.waiting import WAIT, eventually
+from tests.kernel.sourced import Told, open_files, until
 
 PORT = 10000 + os.getpid() % 20000
 """Nobody else's on this machine: the program knows no namespace."""
@@ -37,45 +32,15 @@ MAP_SIZE = 16384
 pytestmark = pytest.mark.root
 
 
-@dataclass
-class Told:
-    """What a source told."""
-
-    ports: list[int] = field(default_factory=list)
-    changes: list[int] = field(default_factory=list)
-
-    def listening(self, netns: int, port: int) -> None:
-        self.ports.append(port)
-
-    def changed(self, pod: int) -> None:
-        self.changes.append(pod)
-
-
-@contextlib.contextmanager
-def pod_in(namespace: Netns) -> Iterator[Pod]:
-    """A pod that one process of the namespace stands for."""
-    with subprocess.Popen(namespace.command(["sleep", "infinity"])) as sleeper:
-        try:
-            eventually(lambda: process.netns_inode(sleeper.pid) == namespace.inode)
-            nginx = NginxProcess(sleeper.pid, os.getpid(), process.start_time(sleeper.pid))
-            yield Pod(namespace.inode, namespace.inode, Identity(), (nginx,), frozenset({PORT}))
-        finally:
-            sleeper.kill()
+def pod_in(namespace: Netns) -> IdlePod:
+    return IdlePod(namespace, namespace.inode, PORT)
 
 
 async def soon(condition: Callable[[], object]) -> None:
-    """`eventually`, with the loop running."""
-
     async def ask() -> object:
         return condition()
 
     await until(ask)
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(WAIT):
-        while not await condition():  # noqa: ASYNC110 - of the kernel's, not ours
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +50,8 @@ def own_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def pod(pair: Pair) -> Iterator[Pod]:
-    with pod_in(pair.server) as pod:
-        yield pod
+    with pod_in(pair.server) as idle:
+        yield idle.pod
 
 
 @pytest.fixture
@@ -121,11 +86,11 @@ async def test_new_listeners_are_told(source: BccSource, told: Told, netns: Netn
         first.bind(("127.0.0.1", PORT + 1))
         second.bind(("::1", PORT + 2))
         await asyncio.sleep(0.02)
-        assert not {PORT + 1, PORT + 2} & set(told.ports)
+        assert not {PORT + 1, PORT + 2} & set(told.ports())
         first.listen()
         second.listen()
-        await soon(lambda: {PORT + 1, PORT + 2} <= set(told.ports))
-    assert told.ports.count(PORT + 1) == told.ports.count(PORT + 2) == 1
+        await soon(lambda: {PORT + 1, PORT + 2} <= set(told.ports()))
+    assert told.ports().count(PORT + 1) == told.ports().count(PORT + 2) == 1
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -160,7 +125,7 @@ async def test_a_neighbour_on_the_same_port_wakes_nobody(
 ) -> None:
     with fresh_netns() as left, fresh_netns() as right, contextlib.ExitStack() as stack:
         link(left, f"{NEXT_DOOR}/24", right, "10.78.0.2/24")
-        neighbour = stack.enter_context(pod_in(left))
+        neighbour = stack.enter_context(pod_in(left)).pod
         next_door = Pair(left, right)
         listener, its_listener = pair.listen(), next_door.listen()
         for end in (listener, its_listener, pair.dial(), next_door.dial(NEXT_DOOR)):
@@ -257,9 +222,9 @@ async def test_a_pod_whose_processes_are_gone_stays_watched(
     source: BccSource, told: Told, pair: Pair
 ) -> None:
     with pair.listen() as listener, pair.dial() as client, listener.accept()[0]:
-        with pod_in(pair.server) as pod:
-            place = source.open(pod.processes[0].pid)
-        gone = replace(pod, processes=())
+        with pod_in(pair.server) as idle:
+            place = source.open(idle.pid)
+        gone = replace(idle.pod, processes=())
         source.watch(gone)
         assert (await source.snapshot(gone, place)).by_state() == {TcpState.ESTABLISHED: 1}
         client.close()
@@ -302,73 +267,7 @@ async def test_the_next_source_loads_beside_it(told: Told) -> None:
         Conntrack(lambda *_: None).close()
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 def attached() -> int:
     """How many BPF programs this process holds: without a holder there is none."""
     held = Path("/proc/self/fd").iterdir()
     return sum("bpf-prog" in str(fd.readlink()) for fd in held if fd.is_symlink())
-
-
-def test_structs_match(tmp_path: Path) -> None:
-    """As the host's compiler lays them out: they have no padding that is not named."""
-    text = PROGRAM.read_text()
-    structs = text[text.index("/* Shared with") : text.index("struct port {")]
-    source = tmp_path / "sizes.c"
-    source.write_text(
-        "#include <stddef.h>\n#include <stdio.h>\n"
-        "typedef unsigned char u8; typedef unsigned short u16; typedef unsigned u32;\n"
-        f"{structs}\n"
-        'int main(void) { printf("%zu %zu %zu %zu %d %d", sizeof(struct place),'
-        " offsetof(struct place, port), sizeof(struct event), offsetof(struct event, kind),"
-        " EVENT_LISTENER, EVENT_CHANGE); }"
-    )
-    subprocess.run(["gcc", "-o", tmp_path / "sizes", source], check=True)
-    sizes = subprocess.run([tmp_path / "sizes"], check=True, capture_output=True, text=True).stdout
-    assert list(map(int, sizes.split())) == [
-        ctypes.sizeof(Place), Place.port.offset, ctypes.sizeof(Event), Event.kind.offset,
-        EventKind.LISTENER, EventKind.CHANGE,
-    ]  # fmt: skip
-
-
-def test_a_program_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.bcc.c"
-    broken.write_text("TRACEPOINT_PROBE(sock, inet_sock_set_state) { return nothing; }")
-    with pytest.raises(OSError, match=r"cannot load broken.bcc.c with the headers of /.*: Failed"):
-        BccConntrack(lambda *_: None, broken)
-
-
-def test_headers_that_are_missing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(bcc_headers.VARIABLE, "/nowhere")
-    with pytest.raises(OSError, match="cannot use bcc: no kernel headers in /nowhere"):
-        BccConntrack(lambda *_: None)
-
-
-def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"cannot load .*: not built"):
-        BccConntrack(lambda *_: None, tmp_path / "none")
-
-
-def test_tracefs_is_mounted_for_one_thread_only() -> None:
-    before = tracefs_mounts()
-    assert tracefs.call_with(lambda: tracefs.has_event("sock", "inet_sock_set_state"))
-    assert not tracefs.call_with(lambda: tracefs.has_event("sock", "no_such_event"))
-    assert tracefs.call_with(tracefs_mounts)
-    assert tracefs_mounts() == before
-
-
-def tracefs_mounts() -> list[str]:
-    """As the calling thread sees them."""
-    mounts = Path("/proc/thread-self/mounts").read_text().splitlines()
-    return [mount for mount in mounts if mount.split()[2] == "tracefs"]
-
-
-def test_without_privileges_it_says_what_is_needed() -> None:
-    code = "from drainmon.kernel import tracefs; tracefs.call_with(print)"
-    tried = subprocess.run(
-        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "cannot trace the kernel: Operation not permitted (needs CAP_SYS_ADMIN)" in tried.stderr

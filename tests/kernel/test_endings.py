@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.pair import PORT, Pair, reset, ss_states
+from drainmon.model.snapshot import Snapshot
+from tests.kernel.pair import PORT, Pair, reset
 from tests.kernel.probe import Probe
+from tests.kernel.scene import PairScene
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -21,32 +23,16 @@ TCP_USER_TIMEOUT = 18
 MUCH = b"x" * (8 << 20)
 
 
-class Scene:
-    """A pair with a listener; every stop of a test is checked three ways."""
-
+class Scene(PairScene):
     def __init__(self, pair: Pair, probe: Probe, stack: contextlib.ExitStack) -> None:
-        self.pair = pair
+        super().__init__(pair, stack)
         self.probe = probe
-        self.stack = stack
-        self.listener = stack.enter_context(pair.listen())
 
-    def connect(self) -> tuple[socket.socket, socket.socket]:
-        client, accepted = self.pair.connect(self.listener)
-        return self.stack.enter_context(client), self.stack.enter_context(accepted)
+    def snapshot(self) -> Snapshot:
+        return self.probe.snapshot(self.pair.server)
 
-    def check(self, **expected: int) -> None:
-        """Wait until ss lists what is expected, then compare."""
-        eventually(lambda: self._agree(Counter(expected)) or ss_states(self.pair.server))
-
-    def _agree(self, expected: Counter[str]) -> bool:
-        listed = ss_states(self.pair.server)
-        if listed != expected:
-            return False
-        snapshot = self.probe.snapshot(self.pair.server)
-        assert {state.name: n for state, n in snapshot.by_state().items()} == listed
-        connections = Counter(s.state.name for s in snapshot.sockets if not s.minisocket)
-        assert self.probe.counters(self.pair.server) == connections
-        return True
+    def counters(self) -> Counter[str]:
+        return self.probe.counters(self.pair.server)
 
 
 @pytest.fixture
@@ -87,7 +73,7 @@ def test_server_closes_first_and_is_orphaned(scene: Scene) -> None:
     _, accepted = scene.connect()
     accepted.close()
     scene.check(FIN_WAIT2=1)
-    assert scene.probe.counters(scene.pair.server) == Counter()
+    assert scene.counters() == Counter()
 
 
 def test_half_closed_client_still_receives(scene: Scene) -> None:
@@ -104,7 +90,7 @@ def test_orphan_with_a_tail(scene: Scene) -> None:
     sent = _fill(accepted)
     accepted.close()
     scene.check(FIN_WAIT1=1)
-    (tail,) = scene.probe.snapshot(scene.pair.server).sockets
+    (tail,) = scene.snapshot().sockets
     assert 0 < tail.unsent <= sent + 1
     assert tail.in_flight
     received = 0
@@ -179,7 +165,7 @@ def test_killed_by_the_administrator(scene: Scene) -> None:
 def test_dies_in_the_accept_queue(scene: Scene) -> None:
     scene.stack.enter_context(scene.pair.dial())
     scene.check(ESTABLISHED=1)
-    (listener,) = scene.probe.snapshot(scene.pair.server).listeners
+    (listener,) = scene.snapshot().listeners
     assert listener.unaccepted == 1
     scene.listener.close()
     scene.check()
@@ -203,7 +189,7 @@ def test_link_cut_with_unacknowledged_data(scene: Scene) -> None:
 def test_half_open_handshake_is_no_connection(scene: Scene) -> None:
     scene.pair.send_syn()
     scene.check(SYN_RECV=1)
-    assert scene.probe.counters(scene.pair.server) == Counter()
+    assert scene.counters() == Counter()
     assert scene.probe.accepted(scene.pair.server) == 0
 
 

@@ -1,11 +1,9 @@
-"""Source procfs on real sockets: the same as ss, and what the kernel's file says and does not."""
+"""What source procfs alone does on real sockets: what the kernel's file says, and does not."""
 
 import asyncio
 import contextlib
 import socket
-import subprocess
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +11,14 @@ import pytest
 
 from bench.rig.netns import Netns, ip
 from drainmon.model.ledger import Counts
-from drainmon.model.snapshot import Snapshot, Socket, format_address
-from drainmon.pods.identity import Identity
-from drainmon.pods.pod import NginxProcess, Pod
+from drainmon.model.snapshot import Snapshot, Socket
 from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_row
-from drainmon.procfs.process import start_time
 from drainmon.sources.base import Source
 from drainmon.sources.procfs import ProcfsSource
-from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6, Pair, reset, ss_states
+from tests.kernel.idle_pod import IdlePod
+from tests.kernel.pair import PORT, SERVER, Pair
+from tests.kernel.scene import PairScene
+from tests.kernel.sourced import open_files
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -38,13 +36,10 @@ class Eyes:
     """The source as a drain uses it, with a process that makes the namespace a pod."""
 
     def __init__(self, namespace: Netns) -> None:
-        self.process = subprocess.Popen(namespace.command(["sleep", "600"]))
-        eventually(lambda: Path(f"/proc/{self.process.pid}/comm").read_text() == "sleep\n")
-        pid = self.process.pid
-        nginx = NginxProcess(pid, 1, start_time(pid))
-        self.pod = Pod(1, namespace.inode, Identity(), (nginx,), frozenset({PORT}))
+        self.idle = IdlePod(namespace)
+        self.pod, self.pid = self.idle.pod, self.idle.pid
         self.source: Source = ProcfsSource(Nobody())
-        self.place = self.source.open(pid)
+        self.place = self.source.open(self.pid)
 
     def snapshot(self) -> Snapshot:
         return asyncio.run(self.source.snapshot(self.pod, self.place))
@@ -56,12 +51,8 @@ class Eyes:
         (found,) = self.snapshot().sockets
         return found
 
-    def end_process(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
     def close(self) -> None:
-        self.end_process()
+        self.idle.close()
         self.place.close()
         self.source.close()
 
@@ -73,57 +64,22 @@ def eyes(pair: Pair) -> Iterator[Eyes]:
     eyes.close()
 
 
-class Scene:
-    """A pair with a listener; every stop of a test is compared with ss."""
-
+class Scene(PairScene):
     def __init__(self, pair: Pair, eyes: Eyes, stack: contextlib.ExitStack) -> None:
-        self.pair = pair
+        super().__init__(pair, stack)
         self.eyes = eyes
-        self.stack = stack
-        self.listener = stack.enter_context(pair.listen())
 
-    def connect(self) -> tuple[socket.socket, socket.socket]:
-        client, accepted = self.pair.connect(self.listener)
-        return self.stack.enter_context(client), self.stack.enter_context(accepted)
+    def snapshot(self) -> Snapshot:
+        return self.eyes.snapshot()
 
-    def check(self, **expected: int) -> None:
-        eventually(lambda: self._agree(Counter(expected)) or ss_states(self.pair.server))
-
-    def _agree(self, expected: Counter[str]) -> bool:
-        if ss_states(self.pair.server) != expected:
-            return False
-        snapshot = self.eyes.snapshot()
-        assert {state.name: n for state, n in snapshot.by_state().items()} == expected
-        connections = Counter(s.state for s in snapshot.sockets if not s.minisocket)
-        assert self.eyes.counters().by_state == connections
-        assert all(s.minisocket for s in snapshot.sockets if s.state.name == "SYN_RECV")
-        return True
+    def counters(self) -> dict[str, int]:
+        return {state.name: n for state, n in self.eyes.counters().by_state.items()}
 
 
 @pytest.fixture
 def scene(pair: Pair, eyes: Eyes) -> Iterator[Scene]:
     with contextlib.ExitStack() as stack:
         yield Scene(pair, eyes, stack)
-
-
-def test_endings(scene: Scene) -> None:
-    client, accepted = scene.connect()
-    scene.check(ESTABLISHED=1)
-    client.shutdown(socket.SHUT_WR)
-    scene.check(CLOSE_WAIT=1)
-    scene.pair.cut()
-    accepted.close()
-    scene.check(LAST_ACK=1)
-    scene.pair.mend()
-    scene.check()
-
-
-def test_server_closes_first(scene: Scene) -> None:
-    client, accepted = scene.connect()
-    accepted.shutdown(socket.SHUT_WR)
-    scene.check(FIN_WAIT2=1)
-    client.close()
-    scene.check(TIME_WAIT=1)
 
 
 def test_an_orphan_without_a_tail_is_a_minisocket(scene: Scene) -> None:
@@ -133,53 +89,12 @@ def test_an_orphan_without_a_tail_is_a_minisocket(scene: Scene) -> None:
     assert scene.eyes.only().minisocket
 
 
-def test_an_orphan_with_a_tail(scene: Scene) -> None:
-    client, accepted = scene.connect()
-    accepted.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            accepted.send(b"x" * 65536)
-    accepted.close()
-    scene.check(FIN_WAIT1=1)
-    tail = scene.eyes.only()
-    assert tail.unsent > 0
-    assert tail.in_flight
-    reset(client)
-    scene.check()
-
-
-def test_simultaneous_close(scene: Scene) -> None:
-    client, accepted = scene.connect()
-    scene.pair.cut()
-    client.shutdown(socket.SHUT_WR)
-    accepted.shutdown(socket.SHUT_WR)
-    scene.check(FIN_WAIT1=1)
-    scene.pair.mend()
-    scene.check(TIME_WAIT=1)
-
-
 def test_a_half_open_handshake(scene: Scene) -> None:
     scene.pair.send_syn()
     scene.check(SYN_RECV=1)
+    assert scene.eyes.only().minisocket
     counts = scene.eyes.counters()
     assert (counts.by_state, counts.accepted) == ({}, 0)
-
-
-@pytest.mark.parametrize(
-    ("server", "client", "family"),
-    [
-        (SERVER, CLIENT, socket.AF_INET),
-        (SERVER, CLIENT, socket.AF_INET6),  # dual stack: a mapped address
-        (SERVER6, CLIENT6, socket.AF_INET6),
-    ],
-)
-def test_addresses(pair: Pair, eyes: Eyes, server: str, client: str, family: int) -> None:
-    with pair.listen(family), pair.dial(server) as connection:
-        found = eyes.only()
-        name = f"[{client}]" if ":" in client else client
-        remote = f"{name}:{connection.getsockname()[1]}"
-        assert format_address(found.remote, found.remote_port) == remote
-        assert (found.local_port, found.state.name) == (PORT, "ESTABLISHED")
 
 
 def test_the_accept_queue_has_no_limit_in_the_file(pair: Pair, eyes: Eyes) -> None:
@@ -204,7 +119,7 @@ def test_a_connection_that_never_sent(scene: Scene) -> None:
 
 def ack_timeout(eyes: Eyes) -> bytes:
     """The column `ato` of the only connection."""
-    table = Path(f"/proc/{eyes.process.pid}/net/tcp").read_bytes()
+    table = Path(f"/proc/{eyes.pid}/net/tcp").read_bytes()
     rows = (row.split() for row in find_rows(table, eyes.pod.ports))
     (ato,) = (row[12] for row in rows if row[2] == b"01")
     return ato
@@ -227,7 +142,7 @@ def test_a_long_retransmission_timeout_makes_nobody_sure(scene: Scene) -> None:
     ip("-n", scene.pair.server.name, "route", "change", "10.77.0.0/24", "dev", device,
        "src", SERVER, "rto_min", "5s")  # fmt: skip
     scene.connect()
-    table = Path(f"/proc/{scene.eyes.process.pid}/net/tcp").read_bytes()
+    table = Path(f"/proc/{scene.eyes.pid}/net/tcp").read_bytes()
     rows = [parse_row(row) for row in find_rows(table, scene.eyes.pod.ports)]
     assert [row.silent for row in rows if row and row.state == 1] == [False]
     assert scene.eyes.only().bytes_received == 1
@@ -283,7 +198,7 @@ def test_counters_and_snapshot_share_a_look(scene: Scene, monkeypatch: pytest.Mo
 
 def test_a_namespace_outlives_its_last_process(scene: Scene) -> None:
     _, accepted = scene.connect()
-    scene.eyes.end_process()
+    scene.eyes.idle.close()
     scene.check(ESTABLISHED=1)
     accepted.shutdown(socket.SHUT_WR)
     scene.check(FIN_WAIT2=1)
@@ -294,18 +209,18 @@ def test_a_dead_pods_counts_are_the_last_known(
 ) -> None:
     scene.connect()
     known = scene.eyes.counters()
-    scene.eyes.end_process()
+    scene.eyes.idle.close()
     monkeypatch.setattr(ProcfsSource, "look_interval", 0.0)
     assert scene.eyes.counters() == known
     with pytest.raises(FileNotFoundError, match=r"cannot open /proc/\d+/net/snmp: No such file"):
-        scene.eyes.source.open(scene.eyes.process.pid)
+        scene.eyes.source.open(scene.eyes.pid)
 
 
 def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
     scene.connect()
 
     async def give_up() -> None:
-        place = scene.eyes.source.open(scene.eyes.process.pid)
+        place = scene.eyes.source.open(scene.eyes.pid)
         task = asyncio.ensure_future(scene.eyes.source.snapshot(scene.eyes.pod, place))
         await asyncio.sleep(0)
         task.cancel()
@@ -318,10 +233,6 @@ def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
         asyncio.run(give_up())
     eventually(lambda: open_files() <= files)
     scene.check(ESTABLISHED=1)
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_living_pod_is_not_forgotten(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

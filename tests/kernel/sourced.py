@@ -1,0 +1,68 @@
+"""A source of any kind as the tests meet it, beside what ss says."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from drainmon.model.snapshot import Snapshot
+from drainmon.sources.base import Place, Source
+from tests.kernel.idle_pod import IdlePod
+from tests.kernel.pair import Pair, ss_states
+from tests.waiting import WAIT
+
+
+class Told:
+    """What a source has told."""
+
+    def __init__(self) -> None:
+        self.listeners: list[tuple[int, int]] = []
+        self.changes: list[int] = []
+
+    def listening(self, netns: int, port: int) -> None:
+        self.listeners.append((netns, port))
+
+    def changed(self, pod: int) -> None:
+        self.changes.append(pod)
+
+    def ports(self) -> list[int]:
+        return [port for _, port in self.listeners]
+
+
+class SourceScene:
+    """A source and an idle pod."""
+
+    def __init__(self, source: Source, told: Told, pair: Pair, idle: IdlePod) -> None:
+        self.source, self.told, self.pair = source, told, pair
+        self.pid, self.pod = idle.pid, idle.pod
+        self.place: Place = source.open(idle.pid)
+
+    async def snapshot(self) -> Snapshot:
+        return await self.source.snapshot(self.pod, self.place)
+
+    async def counters(self) -> Counter[str]:
+        counts = await self.source.counters(self.pod)
+        return Counter({state.name: n for state, n in counts.by_state.items() if n})
+
+    async def check(self, **expected: int) -> None:
+        """Wait until ss lists what is expected: a snapshot does, too, and soon the counters."""
+        await until(lambda: self._agree(Counter(expected)))
+
+    async def _agree(self, expected: Counter[str]) -> bool:
+        if ss_states(self.pair.server) != expected:
+            return False
+        snapshot = await self.snapshot()
+        assert {state.name: n for state, n in snapshot.by_state().items()} == expected
+        connections = Counter(s.state.name for s in snapshot.sockets if not s.minisocket)
+        return await self.counters() == connections
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    """`eventually`, with the loop running."""
+    async with asyncio.timeout(WAIT):
+        while not await condition():  # noqa: ASYNC110 - the kernel sets no event
+            await asyncio.sleep(0.002)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

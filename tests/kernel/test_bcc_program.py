@@ -1,0 +1,75 @@
+"""The program that bcc compiles: its structs, what it needs, and what is said when that lacks."""
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drainmon.kernel import bcc_headers, tracefs
+from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Event, EventKind, Place
+
+pytestmark = pytest.mark.root
+
+
+def test_structs_match(tmp_path: Path) -> None:
+    """As the host's compiler lays them out: they have no padding that is not named."""
+    text = PROGRAM.read_text()
+    structs = text[text.index("/* Shared with") : text.index("struct port {")]
+    source = tmp_path / "sizes.c"
+    source.write_text(
+        "#include <stddef.h>\n#include <stdio.h>\n"
+        "typedef unsigned char u8; typedef unsigned short u16; typedef unsigned u32;\n"
+        f"{structs}\n"
+        'int main(void) { printf("%zu %zu %zu %zu %d %d", sizeof(struct place),'
+        " offsetof(struct place, port), sizeof(struct event), offsetof(struct event, kind),"
+        " EVENT_LISTENER, EVENT_CHANGE); }"
+    )
+    subprocess.run(["gcc", "-o", tmp_path / "sizes", source], check=True)
+    sizes = subprocess.run([tmp_path / "sizes"], check=True, capture_output=True, text=True).stdout
+    assert list(map(int, sizes.split())) == [
+        ctypes.sizeof(Place), Place.port.offset, ctypes.sizeof(Event), Event.kind.offset,
+        EventKind.LISTENER, EventKind.CHANGE,
+    ]  # fmt: skip
+
+
+def test_a_program_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.bcc.c"
+    broken.write_text("TRACEPOINT_PROBE(sock, inet_sock_set_state) { return nothing; }")
+    with pytest.raises(OSError, match=r"cannot load broken.bcc.c with the headers of /.*: Failed"):
+        BccConntrack(lambda *_: None, broken)
+
+
+def test_headers_that_are_missing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(bcc_headers.VARIABLE, "/nowhere")
+    with pytest.raises(OSError, match="cannot use bcc: no kernel headers in /nowhere"):
+        BccConntrack(lambda *_: None)
+
+
+def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot load .*: not built"):
+        BccConntrack(lambda *_: None, tmp_path / "none")
+
+
+def test_tracefs_is_mounted_for_one_thread_only() -> None:
+    before = tracefs_mounts()
+    assert tracefs.call_with(lambda: tracefs.has_event("sock", "inet_sock_set_state"))
+    assert not tracefs.call_with(lambda: tracefs.has_event("sock", "no_such_event"))
+    assert tracefs.call_with(tracefs_mounts)
+    assert tracefs_mounts() == before
+
+
+def tracefs_mounts() -> list[str]:
+    """As the calling thread sees them."""
+    mounts = Path("/proc/thread-self/mounts").read_text().splitlines()
+    return [mount for mount in mounts if mount.split()[2] == "tracefs"]
+
+
+def test_without_privileges_it_says_what_is_needed() -> None:
+    code = "from drainmon.kernel import tracefs; tracefs.call_with(print)"
+    tried = subprocess.run(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "cannot trace the kernel: Operation not permitted (needs CAP_SYS_ADMIN)" in tried.stderr

@@ -1,0 +1,80 @@
+"""What every source tells by itself: that a pod's connections have changed, that a port listens."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.kernel.pair import PORT, SERVER
+from tests.kernel.sourced import SourceScene, until
+
+pytestmark = pytest.mark.root
+
+
+async def test_a_change_is_told_or_looked_for(scene: SourceScene) -> None:
+    with scene.pair.listen() as listener:
+        scene.source.watch(scene.pod)
+        for end in scene.pair.connect(listener):
+            end.close()
+
+        async def noticed() -> bool:
+            return bool(scene.told.changes) or scene.source.look_interval < 0.2
+
+        await until(noticed)
+        scene.source.unwatch(scene.pod)
+
+
+async def test_two_pods_of_one_namespace_are_apart(scene: SourceScene) -> None:
+    listeners = [scene.pair.server.socket() for _ in range(2)]
+    pods = []
+    for number, listener in enumerate(listeners):
+        listener.bind((SERVER, 8001 + number))
+        listener.listen()
+        ports = frozenset({8001 + number})
+        pods.append(replace(scene.pod, number=number + 10, ports=ports, group=f"/pod{number}"))
+        await scene.source.snapshot(pods[-1], scene.place)
+        scene.source.watch(pods[-1])
+    with listeners[0], listeners[1], scene.pair.client.socket() as client:
+        client.connect((SERVER, 8002))
+        taken = [await scene.source.snapshot(pod, scene.place) for pod in pods]
+        assert [len(snapshot.sockets) for snapshot in taken] == [0, 1]
+        counted = [await scene.source.counters(pod) for pod in pods]
+        assert [sum(counts.by_state.values()) for counts in counted] == [0, 1]
+        scene.source.unwatch(pods[0])
+
+        async def told() -> bool:
+            return bool(scene.told.changes) or not scene.source.announces
+
+        await until(told)
+        assert set(scene.told.changes) <= {pods[1].number}
+    scene.source.unwatch(pods[1])
+
+
+async def test_two_pods_that_share_a_port_are_both_told(scene: SourceScene) -> None:
+    sharer = replace(scene.pod, number=2, group="/pod2")
+    with scene.pair.listen() as listener:
+        for pod in (scene.pod, sharer):
+            await scene.source.snapshot(pod, scene.place)
+            scene.source.watch(pod)
+        ends = scene.pair.connect(listener)
+
+        async def told(*numbers: int) -> bool:
+            return set(numbers) <= set(scene.told.changes) or not scene.source.announces
+
+        await until(lambda: told(scene.pod.number, sharer.number))
+        scene.source.unwatch(sharer)
+        scene.told.changes.clear()
+        scene.source.watch(scene.pod)
+        for end in ends:
+            end.close()
+        await until(lambda: told(scene.pod.number))
+        assert sharer.number not in scene.told.changes
+        scene.source.unwatch(scene.pod)
+
+
+async def test_new_listeners_are_announced_or_not(scene: SourceScene) -> None:
+    with scene.pair.listen():
+
+        async def told() -> bool:
+            return PORT in scene.told.ports() or not scene.source.announces
+
+        await until(told)
