@@ -8,7 +8,6 @@
   the first connection to an address that had none before is found by looking.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Listeners, Place, one_by_one
+from drainmon.sources.events import Events
 from drainmon.sources.procfs import ProcfsSource
 
 STATE_FOLLOWS = 0.02
@@ -55,14 +55,10 @@ class BccSource:
         self._readings: dict[tuple[int, frozenset[int]], _Reading] = {}
         self._conntrack = BccConntrack(self._on_event)
         self._procfs = ProcfsSource(listeners)
-        self._loop = asyncio.get_running_loop()
-        self._fds = self._conntrack.event_fds()
-        for fd in self._fds:
-            self._loop.add_reader(fd, self._conntrack.consume_events)
+        self._events = Events(self._conntrack.event_fds(), self._conntrack.consume_events)
 
     def close(self) -> None:
-        for fd in self._fds:
-            self._loop.remove_reader(fd)
+        self._events.close()
         self._conntrack.close()
         self._procfs.close()
 
@@ -93,11 +89,13 @@ class BccSource:
         return self._procfs.missed() | own
 
     async def prune(self, pods: list[Pod]) -> None:
+        self._events.check()
         kept = {(pod.number, pod.ports) for pod in pods}
         self._readings = {key: known for key, known in self._readings.items() if key in kept}
         await self._procfs.prune(pods)
 
     async def counters(self, pod: Pod) -> Counts:
+        self._events.check()
         reading = self._readings.get((pod.number, pod.ports))
         changed = max(map(self._conntrack.changed, pod.ports), default=0.0)
         if reading is None or reading.began < changed + STATE_FOLLOWS:

@@ -26,6 +26,7 @@ from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
 from drainmon.sources.base import AT_ONCE, Listeners, Place
+from drainmon.sources.events import Events
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,10 @@ class CoreSource:
         self._since = time.monotonic()
         self._watching: dict[tuple[int, int], set[int]] = {}
         """The numbers of the pods that watch a port: two of the host's namespace may share one."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._conntrack.events_fd(), self._conntrack.consume_events)
+        self._events = Events([self._conntrack.events_fd()], self._conntrack.consume_events)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._conntrack.events_fd())
+        self._events.close()
         self._conntrack.close()
 
     def _on_event(self, kind: int, netns: int, port: int) -> None:
@@ -87,6 +87,7 @@ class CoreSource:
         return lost | {"recursion": self._conntrack.missed()}
 
     async def prune(self, pods: list[Pod]) -> None:
+        self._events.check()
         kept = {(pod.netns, port) for pod in pods for port in pod.ports}
 
         def body() -> None:
@@ -109,6 +110,7 @@ class CoreSource:
         return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
 
     async def counters(self, pod: Pod) -> Counts:
+        self._events.check()
         return self._sum([self._values(pod.netns, port) for port in pod.ports])
 
     def _values(self, inode: int, port: int) -> tuple[int, ...] | None:

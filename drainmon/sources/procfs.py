@@ -50,7 +50,7 @@ class ProcfsSource:
         """Nothing: what exists already is seen when it is looked at."""
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)  # who waits for a look still gets it
 
     def open(self, pid: int) -> Place:
         return Place(net_files.open_net(pid))
@@ -81,7 +81,11 @@ class ProcfsSource:
         watcher = self._watcher(pod)
         # A caller who gives up closes its place while the thread still reads.
         own = Place(tuple(map(os.dup, place.files)))
-        future = self._threads.submit(watcher.snapshot, pod, own)
+        try:
+            future = self._threads.submit(watcher.snapshot, pod, own)
+        except RuntimeError:  # this source is closed
+            own.close()
+            raise
         future.add_done_callback(lambda _: own.close())
         return await asyncio.wrap_future(future)
 

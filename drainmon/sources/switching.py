@@ -171,6 +171,10 @@ class SwitchingSource:
                 raise  # the pod is gone, the source is well
             except OSError as error:
                 await self._give_up(source, error)
+            except Exception as error:
+                if source is self._current:
+                    log.exception("source failed", extra={"source": source.name})
+                await self._give_up(source, OSError(f"cannot count: {error!r}"))
 
     async def _give_up(self, broken: Source, error: OSError) -> None:
         async with self._switching:

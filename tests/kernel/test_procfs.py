@@ -12,9 +12,10 @@ import pytest
 from bench.rig.netns import Netns, ip
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot, Socket
+from drainmon.pods.pod import Pod
 from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_row
-from drainmon.sources.base import Source
-from drainmon.sources.procfs import ProcfsSource
+from drainmon.sources.base import Place, Source
+from drainmon.sources.procfs import ProcfsSource, _Watcher
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import PORT, SERVER, Pair
 from tests.kernel.scene import PairScene
@@ -233,6 +234,38 @@ def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
         asyncio.run(give_up())
     eventually(lambda: open_files() <= files)
     scene.check(ESTABLISHED=1)
+
+
+def test_who_waits_while_it_is_closed_is_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another source takes over, and drains wait for more looks than there are threads."""
+    scene.connect()
+    may_look = threading.Event()
+    look = _Watcher.look
+
+    def slow_look(watcher: _Watcher, pod: Pod, place: Place) -> Snapshot:
+        may_look.wait(10)
+        return look(watcher, pod, place)
+
+    monkeypatch.setattr(_Watcher, "look", slow_look)
+    source = scene.eyes.source
+
+    async def close_meanwhile() -> list[Snapshot]:
+        waiting = [
+            asyncio.ensure_future(source.snapshot(scene.eyes.pod, scene.eyes.place))
+            for _ in range(5)
+        ]
+        await asyncio.sleep(0)
+        source.close()
+        may_look.set()
+        return await asyncio.gather(*waiting)
+
+    assert [len(snapshot.in_flight()) for snapshot in asyncio.run(close_meanwhile())] == [1] * 5
+    files = open_files()
+    with pytest.raises(RuntimeError):
+        scene.eyes.snapshot()
+    assert open_files() == files
 
 
 def test_a_living_pod_is_not_forgotten(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,8 @@ class FakeSource:
         self._check("load")
 
     def _check(self, what: str) -> None:
+        if self.name in self._world.faulty:
+            raise RuntimeError("the dog ate it")
         if self.closed or self.name in self._world.broken:
             raise OSError(5, f"cannot {what} {self.name}: broken")
 
@@ -102,6 +104,7 @@ class World:
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
+        self.faulty: set[str] = set()
         self.gone: set[int] = set()
         self.closed: list[str] = []
         self.ignored: dict[tuple[str, int], Ignored] = {}
@@ -161,6 +164,16 @@ async def test_a_broken_source_is_replaced_and_the_call_answered(world: World) -
     }
     assert source.generation == 1
     assert world.closed == ["core"]
+
+
+async def test_a_source_that_fails_as_nobody_foresaw_is_replaced(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = await world.start()
+    world.faulty = {"core"}
+    assert (await source.counters(POD)).accepted == len("bcc")
+    assert source.refused == {"core": "cannot count: RuntimeError('the dog ate it')"}
+    assert "the dog ate it" in caplog.text
 
 
 async def test_a_place_goes_along(world: World) -> None:
