@@ -8,7 +8,8 @@
  * Inserted by: a port that begins to listen (tracepoint), or is found
  * listening (iterator); again, from zero, when the namespace is another one
  * with the same inode. Deleted by: user space, when no process is in the
- * namespace any more; sockets that outlive it then find nothing to change.
+ * namespace any more (sockets that outlive it then find nothing to change), or
+ * the port is no pod's, does not listen and has no connections.
  * Read by: user space.
  */
 struct {
@@ -20,7 +21,7 @@ struct {
 
 /*
  * Ports for whose changes user space wants to be woken.
- * Inserted, deleted and set back by: user space. Read by: the tracepoint.
+ * Inserted, deleted and set back by: user space. Set by: the tracepoint.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

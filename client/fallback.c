@@ -56,7 +56,7 @@ static void begin_roll(struct fallback *fallback, struct report *report, millis 
 	if (!fallback->rolling) {
 		report_note(report, "cannot roll nginx: ", bytes, "; only waiting");
 		fallback->policy.roll = false;
-		settle_rolled(&fallback->settle);
+		settle_cannot_roll(&fallback->settle);
 		return;
 	}
 	text_number(&why, (uint64_t)fallback->roll.master);

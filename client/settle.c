@@ -5,7 +5,7 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 {
 	bool rolled = policy->rolls > 0;
 	*settle = (struct settle){
-		.phase = rolled ? WAITING : SETTLING,
+		.phase = rolled && now >= policy->min_wait ? WAITING : SETTLING,
 		.last_arrival = now, /* what arrived before was not seen: quiet begins here */
 		.arrived_since_roll = rolled,
 		.last_roll = policy->rolled,
@@ -88,6 +88,12 @@ void settle_rolled(struct settle *settle)
 {
 	if (settle->phase == ROLLING)
 		settle->phase = WAITING;
+}
+
+void settle_cannot_roll(struct settle *settle)
+{
+	settle->rolls--;
+	settle_rolled(settle);
 }
 
 const char *settle_phase(const struct settle *settle)

@@ -28,18 +28,20 @@ struct settle {
 
 enum settle_action {
 	SETTLE_LOOK_AGAIN,
-	SETTLE_ROLL, /* roll nginx's workers, and say settle_rolled when that is over */
+	SETTLE_ROLL, /* roll nginx's workers, and say settle_rolled when that is over, or
+			settle_cannot_roll */
 	SETTLE_DRAINED,
 	SETTLE_DEADLINE,
 };
 
-/* What has been rolled has settled, too, and only the waiting is left. */
+/* What was rolled for somebody else, who began earlier, has not settled for us before min_wait. */
 void settle_init(struct settle *settle, const struct policy *policy, millis now);
 
 /* One look at the sockets: how many are in flight, and the passive opens counted so far. */
 enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
 			       uint64_t in_flight, uint64_t arrivals);
 void settle_rolled(struct settle *settle);
+void settle_cannot_roll(struct settle *settle);
 
 /* From one look, which used so many nanoseconds of a core, to the next. */
 millis settle_look_pause(int64_t used);

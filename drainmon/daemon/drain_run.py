@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from drainmon.daemon.node import Node, Spawn
+from drainmon.daemon.node import Node
 from drainmon.daemon.roll import roll
+from drainmon.daemon.scans import Spawn
 from drainmon.drain.demand import ENDED, Demand, Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
@@ -201,6 +202,8 @@ class DrainRun:
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 await self._awake.wait()
         self._awake.clear()
+        if self.drain.look_is_due(time.monotonic()):
+            return  # which counts, too
         counts = await self._count_arrivals()
         if self._woken:
             self._woken = False

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from drainmon.daemon.drain_run import DrainRun, Verify
-from drainmon.daemon.node import Node, Spawn
+from drainmon.daemon.node import Node
+from drainmon.daemon.scans import Spawn
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
@@ -58,7 +59,7 @@ class Drains:
         policy = replace(policy, ignored=policy.ignored | self._ignored)
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
-        if run is None or not run.drain.demands:
+        if run is None or run.ended or not run.drain.demands:
             run = self._begin(pod, pid, Drain(policy, started))
             (demand,) = run.drain.demands
         else:

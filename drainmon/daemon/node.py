@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 
+from drainmon.daemon.scans import Scans, Spawn
 from drainmon.drain.machine import Drain
 from drainmon.model.departures import Departures
 from drainmon.model.ignored import Ignored
@@ -23,29 +24,12 @@ from drainmon.sources.switching import SwitchingSource
 
 log = logging.getLogger(__name__)
 
-SCAN_PAUSE = 0.2
-"""Seconds from a new listener to the scan for its process: many come at once."""
-
-SCAN_EVERY = 2.0
-"""Seconds between two scans where nothing announces new listeners."""
-
-SCAN_REST = 0.1
-"""Seconds between two scans at the least, so that callers without nginx cannot keep the daemon
-busy."""
-
 LOOK_TWICE = 0.02
 """Seconds until counters that seem wrong are compared again."""
-
-SCAN_SHARE = 50
-"""A new listener's scan comes no sooner than this many times what the last one took: a node where
-servers come and go all the time must not spend its time on looking for nginx."""
 
 POLL_SHARE = 20
 """The counts of all pods are read again no sooner than this many times what the last time took:
 however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
-
-Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
-"""Starts a task that the daemon owns."""
 
 
 class Node:
@@ -59,17 +43,12 @@ class Node:
         make: Mapping[str, MakeSource] = SOURCES,
     ) -> None:
         self.registry = registry
-        self._spawn = spawn
+        self._scans = Scans(registry, spawn, self._forget)
         self._ledger = Ledger()
         self._departures = Departures()
         self._polling = asyncio.Lock()
         self._next_poll = 0.0
         self._polled: list[tuple[Pod, Counts]] = []
-        self._scan_planned = False
-        self._scan_seconds = 0.0
-        self._scans = 0
-        self._next_scan = 0.0
-        self._scanning = asyncio.Lock()
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
         self._source = SwitchingSource(sources, self, make)
@@ -104,22 +83,13 @@ class Node:
         self._source.close()
 
     async def scan(self) -> None:
-        """Look for nginx on the whole node. Whoever asks gets a scan that begins afterwards: nginx
-        may have begun to listen a moment ago. Those who ask meanwhile share it."""
-        wanted = self._scans + 1
-        async with self._scanning:
-            if self._scans >= wanted:
-                return
-            await asyncio.sleep(max(0.0, self._next_scan - time.monotonic()))
-            self._scans += 1
-            before = self.pods()
-            self._scan_seconds = await asyncio.to_thread(self._timed_scan)
-            self._next_scan = time.monotonic() + max(SCAN_REST, self._scan_seconds)
-        numbers = {pod.number for pod in self.pods()}
-        for pod in before:
-            if pod.number not in numbers:
-                self._departures.note(pod, await self._last_counts(pod), time.monotonic())
-        self._ledger.keep_only(numbers)
+        """Look for nginx on the whole node, beginning now or later."""
+        await self._scans.scan()
+
+    async def _forget(self, gone: list[Pod]) -> None:
+        for pod in gone:
+            self._departures.note(pod, await self._last_counts(pod), time.monotonic())
+        self._ledger.keep_only({pod.number for pod in self.pods()})
 
     async def _last_counts(self, pod: Pod) -> Counts:
         """The last that was counted of a pod that is gone. The source may know of connections that
@@ -130,17 +100,10 @@ class Node:
                 return max(last, await self.counts(pod), key=lambda counts: counts.accepted)
         return last
 
-    def _timed_scan(self) -> float:
-        """The processor time that it took, in seconds: on a busy node time goes by without."""
-        began = time.thread_time()
-        self.registry.scan()
-        return time.thread_time() - began
-
     async def find_new_pods(self) -> None:
         """Scan where the source does not announce listeners, as often as it may cost."""
-        rest = max(SCAN_EVERY, SCAN_SHARE * self._scan_seconds)
-        if not self._source.announces and time.monotonic() > self._next_scan + rest:
-            await self.scan()
+        if not self._source.announces:
+            await self._scans.scan_now_and_then()
 
     async def retry_sources(self) -> None:
         """Come back to a better source when it works again, until cancelled."""
@@ -161,14 +124,7 @@ class Node:
 
     def listening(self, netns: int, port: int) -> None:
         """From the source: somebody began to listen; it may be nginx."""
-        if not self._scan_planned:
-            self._scan_planned = True
-            self._spawn(self._scan_soon())
-
-    async def _scan_soon(self) -> None:
-        await asyncio.sleep(max(SCAN_PAUSE, SCAN_SHARE * self._scan_seconds))
-        self._scan_planned = False
-        await self.scan()
+        self._scans.plan()
 
     def changed(self, pod: int) -> None:
         """From the source: something changed on a watched port of the pod with this number."""
@@ -243,10 +199,12 @@ class Node:
     def open(self, pod: Pod, pid: int) -> Place:
         """The pod's namespace, held open through one of its processes. Raises ProcessLookupError
         when the process is gone, or another one has its pid."""
-        place = self._source.open(pid)
-        if process.netns_inode(pid) != pod.netns:
-            place.close()
-            raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
+        with contextlib.ExitStack() as on_error:
+            place = self._source.open(pid)
+            on_error.callback(place.close)
+            if process.netns_inode(pid) != pod.netns:
+                raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
+            on_error.pop_all()
         return place
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:

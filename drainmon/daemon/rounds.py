@@ -56,6 +56,7 @@ class Rounds:
             return
         pods = {pod.number: pod for pod in self._node.pods()}
         missed = sum(self._node.missed().values())
+        self._missed = min(self._missed, missed)  # another source begins anew
         if missed > self._missed:
             log.warning("events missed", extra={"missed": missed})
             self._missed, self._due = missed, set(pods)

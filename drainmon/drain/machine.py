@@ -138,6 +138,8 @@ class Drain:
         """The time of the last passive open that the counters know of."""
         if when is not None and (self.last_arrival is None or when > self.last_arrival):
             self.last_arrival = when
+            if self._closed is not None:  # something has listened meanwhile
+                self._closed = max(self._closed, when)
 
     def saw(self, snapshot: Snapshot, nginx_ended: bool = False) -> None:
         """A snapshot that `step` asked for, and whether nginx has ended meanwhile."""
@@ -191,8 +193,9 @@ class Drain:
             self._end_at_deadline(demand)
         if not self.demands:
             return Step(Action.DONE)
-        if self.snapshot is None or now >= (look_at := self._look_at(now, self.snapshot)):
+        if self.snapshot is None or self.look_is_due(now):
             return self._look()
+        look_at = self._look_at(now, self.snapshot)
         settled = self._settled_at()
         if self.phase is Phase.SETTLING and now >= settled:
             self.phase = Phase.WAITING
@@ -245,6 +248,10 @@ class Drain:
         # A wake-up from here on is about something that the snapshot may have missed.
         self._looks_after_wake, self._woken = self._woken, False
         return Step(Action.LOOK)
+
+    def look_is_due(self, now: float) -> bool:
+        """Whether `step` asks for a look, whatever counters say."""
+        return self.snapshot is None or now >= self._look_at(now, self.snapshot)
 
     def _look_at(self, now: float, last: Snapshot) -> float:
         """When the next snapshot is due."""

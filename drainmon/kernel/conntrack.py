@@ -200,7 +200,7 @@ class Conntrack:
         return found
 
     def forget_port(self, inode: int, port: int) -> None:
-        """Free the counters of a port whose namespace is gone."""
+        """Free the counters of a port that nobody uses any more."""
         self._delete(self._ports, PortKey(inode, port), "ports")
 
     def watch(self, inode: int, port: int) -> None:

@@ -52,7 +52,9 @@ class Exemptions:
             for port in ports
             for address, bits, ignored in rules
         }
-        for entry in self._ignored.pop(pod, set()) - wanted.keys():
+        mine = self._ignored.pop(pod, set())
+        # In the host's namespace pods may share a port.
+        for entry in mine.difference(wanted, *self._ignored.values()):
             self._delete(_peer_key(*entry))
         for entry, ignored in wanted.items():
             self._ignored.setdefault(pod, set()).add(entry)

@@ -29,12 +29,17 @@ def listening_ports(processes: Iterable[NginxProcess]) -> frozenset[int]:
     """The local ports of the listeners that the processes, all of one netns, hold open."""
     held: set[int] = set()
     listeners: dict[int, int] = {}
-    for nginx in processes:
+    processes = list(processes)
+    pids = {nginx.pid for nginx in processes}
+    # Masters first: workers have their connections besides.
+    for nginx in sorted(processes, key=lambda nginx: nginx.parent in pids):
         try:
             held |= process.socket_inodes(nginx.pid)
             listeners = listeners or listeners_of(nginx.pid)
         except OSError:
             continue
+        if listeners.keys() <= held:
+            break
     return frozenset(port for inode, port in listeners.items() if inode in held)
 
 

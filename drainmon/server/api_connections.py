@@ -1,15 +1,25 @@
 """GET /v1/pods/{number}/connections: a pod's connections, the first of them."""
 
+import time
+
 from aiohttp import web
 
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.pod import Pod
 from drainmon.server.keys import NODE
 from drainmon.server.looks import LOOKS
 from drainmon.server.replies import reply
+from drainmon.server.services import Node
 
 
 async def get_pod_connections(request: web.Request) -> web.Response:
-    wanted = request.match_info["number"]
-    for pod in request.app[NODE].pods():
-        if str(pod.number) == wanted:
-            return reply(await request.app[LOOKS].at(pod))
-    raise web.HTTPNotFound(reason="no such pod")
+    node, wanted = request.app[NODE], request.match_info["number"]
+    pod = next((pod for pod in node.pods() if str(pod.number) == wanted), None)
+    if pod is None:
+        raise web.HTTPNotFound(reason="no such pod")
+    return reply(await request.app[LOOKS].at(pod, lambda: _snapshot(node, pod)))
+
+
+async def _snapshot(node: Node, pod: Pod) -> Snapshot:
+    now = time.monotonic()
+    return await node.compare(pod) or Snapshot(now, now)  # its processes have ended

@@ -10,12 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from drainmon.drain.policy import Policy
-from drainmon.drain.report import describe_socket
 from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
 from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, LIMITS, SESSION
+from drainmon.server.looks import OWN_LOOKS
 from drainmon.server.replies import dumps, reply
 
 NO_NGINX = "no nginx in this pod"
@@ -42,20 +42,10 @@ async def get_connections(request: web.Request) -> web.Response:
     caller.verify()
     if pod is None:
         return reply({"connections": [], "reason": NO_NGINX})
-    snapshot = await request.app[CALLERS_NODE].snapshot_through(pod, caller.pid)
-    return reply(
-        {
-            "connections": [describe_socket(s, snapshot.taken) for s in snapshot.sockets],
-            "listeners": [
-                {
-                    "port": listener.local_port,
-                    "unaccepted": listener.unaccepted,
-                    "limit": listener.limit,
-                }
-                for listener in snapshot.listeners
-            ],
-        }
-    )
+    node = request.app[CALLERS_NODE]
+    answer = await request.app[OWN_LOOKS].at(pod, lambda: node.snapshot_through(pod, caller.pid))
+    caller.verify()
+    return reply(answer)
 
 
 def parse_policy(body: bytes) -> Policy:
@@ -101,7 +91,11 @@ async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
         return response
     lines = request.app[DRAINS].drain(pod, caller.pid, policy, caller.verify)
     try:
+        first = await anext(lines, None)  # what cannot begin is an error yet
         await response.prepare(request)
+        if first:
+            caller.verify()
+            await _write(response, first)
         async for line in lines:
             caller.verify()
             await _write(response, line)

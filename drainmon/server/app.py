@@ -26,7 +26,7 @@ from drainmon.server.keys import (
     SESSIONS,
 )
 from drainmon.server.limits import ANSWER_SECONDS, Limits
-from drainmon.server.looks import LOOKS, Looks
+from drainmon.server.looks import LOOKS, OWN_LOOKS, Looks
 from drainmon.server.replies import Handler, errors_as_json
 from drainmon.server.services import CallersNode, Drains, Metrics
 
@@ -68,7 +68,7 @@ def make_app(
     app[HOST] = find_host()
     app[LIMITS] = limits
     app[SESSIONS] = {}
-    app[LOOKS] = Looks(node)
+    app[LOOKS], app[OWN_LOOKS] = Looks(), Looks()
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _guarded(route))
     return app

@@ -104,6 +104,9 @@ class Limits:
     def drain(self, key: Hashable, now: float) -> Iterator[float]:
         """For as long as one caller follows a drain. Gives the seconds until it may begin. Raises
         TooMany."""
+        if key is None:
+            yield 0.0
+            return
         if self._drains.get(key, 0) >= DRAINS:
             raise TooMany(f"cannot drain: this pod follows {DRAINS} drains already")
         wait = self._beginnings.turn(key, now, LONGEST_WAIT)

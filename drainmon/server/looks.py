@@ -4,6 +4,7 @@ busy."""
 import asyncio
 import heapq
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from drainmon.drain.report import describe_socket
 from drainmon.model.snapshot import Snapshot, Socket, format_states
 from drainmon.pods.pod import Pod
-from drainmon.server.services import Node
+from drainmon.uninterrupted import uninterrupted
 
 SHOWN = 200
 
@@ -22,32 +23,42 @@ LOOK_SHARE = 10
 """A look comes no sooner after the last one than this many times what that took."""
 
 
+Take = Callable[[], Awaitable[Snapshot]]
+
+
 class Looks:
     """Made inside a running event loop."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self) -> None:
         self._looking = asyncio.Lock()
         self._next = 0.0
         self._last: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
 
-    async def at(self, pod: Pod) -> dict[str, Any]:
-        """The pod's connections; none when its processes have ended. Raises OSError."""
+    async def at(self, pod: Pod, take: Take) -> dict[str, Any]:
+        """The pod's connections, of the snapshot that `take` gives. Raises what it raises."""
         async with self._looking:
             number, when, answer = self._last
             if number == pod.number and time.monotonic() < when + FRESH_FOR:
                 return answer
             await asyncio.sleep(self._next - time.monotonic())
-            began = time.monotonic()
-            snapshot = await self._node.compare(pod) or Snapshot(began, began)
-            answer = await asyncio.to_thread(_describe, snapshot)
+            return await uninterrupted(self._look(pod, take))
+
+    async def _look(self, pod: Pod, take: Take) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            answer = await asyncio.to_thread(_describe, await take())
+            self._last = (pod.number, time.monotonic(), answer)
+            return answer
+        finally:
             ended = time.monotonic()
             self._next = ended + LOOK_SHARE * (ended - began)
-            self._last = (pod.number, ended, answer)
-            return answer
 
 
 LOOKS: web.AppKey[Looks] = web.AppKey("looks", Looks)
+"""For whoever may look at every pod."""
+
+OWN_LOOKS: web.AppKey[Looks] = web.AppKey("own_looks", Looks)
+"""For pods, each at itself: they wait for one another, and for nobody else."""
 
 
 def _describe(snapshot: Snapshot) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def make_web_app(
     app[RECORDS] = drains
     app[METRICS] = metrics
     app[FEED] = Feed(node, drains)
-    app[LOOKS] = Looks(node)
+    app[LOOKS] = Looks()
     app.on_response_prepare.append(harden)
     for path, handler in (ROUTES | assets.routes()).items():
         app.router.add_get(path, handler)

@@ -8,6 +8,8 @@
   the first connection to an address that had none before is found by looking.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ class _Reading:
 
 
 class BccSource:
-    """Must be made inside a running event loop. Raises OSError when the host cannot run it."""
+    """`start` raises OSError when the host cannot run it."""
 
     name = "bcc"
     look_interval = 1.0
@@ -53,14 +55,12 @@ class BccSource:
         self._watched: dict[int, Endpoints] = {}
         self._unwatched = 0
         self._readings: dict[tuple[int, frozenset[int]], _Reading] = {}
-        self._conntrack = BccConntrack(self._on_event)
         self._procfs = ProcfsSource(listeners)
-        self._events = Events(self._conntrack.event_fds(), self._conntrack.consume_events)
+        self._held = contextlib.ExitStack()
+        self._held.callback(self._procfs.close)
 
     def close(self) -> None:
-        self._events.close()
-        self._conntrack.close()
-        self._procfs.close()
+        self._held.close()
 
     def _on_event(self, kind: int, address: bytes, port: int) -> None:
         if kind == EventKind.LISTENER:
@@ -71,6 +71,11 @@ class BccSource:
                     self._listeners.changed(pod)
 
     async def start(self) -> None:
+        # Others are served while it is compiled.
+        self._conntrack = await asyncio.to_thread(BccConntrack, self._on_event)
+        self._held.callback(self._conntrack.close)
+        self._events = Events(self._conntrack.event_fds(), self._conntrack.consume_events)
+        self._held.callback(self._events.close)
         self._conntrack.consume_events()  # what came before the loop waited does not wake it
         await self._procfs.start()
 

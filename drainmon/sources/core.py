@@ -1,6 +1,7 @@
 """Source `core`: the CO-RE programs of bpf/, for kernels with BTF."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import time
@@ -36,7 +37,7 @@ _SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
 
 
 class CoreSource:
-    """Must be made inside a running event loop. Raises OSError when the host cannot run it."""
+    """`start` raises OSError when the host cannot run it."""
 
     name = "core"
     look_interval = 1.0
@@ -52,15 +53,12 @@ class CoreSource:
         self._listeners = listeners
         self._probe_processes = probe_processes
         self._host = host
-        self._conntrack = Conntrack(self._on_event)
-        self._since = time.monotonic()
+        self._held = contextlib.ExitStack()
         self._watching: dict[tuple[int, int], set[int]] = {}
         """The numbers of the pods that watch a port: two of the host's namespace may share one."""
-        self._events = Events([self._conntrack.events_fd()], self._conntrack.consume_events)
 
     def close(self) -> None:
-        self._events.close()
-        self._conntrack.close()
+        self._held.close()
 
     def _on_event(self, kind: int, netns: int, port: int) -> None:
         if kind == EventKind.LISTENER:
@@ -70,6 +68,13 @@ class CoreSource:
                 self._listeners.changed(pod)
 
     async def start(self) -> None:
+        # Others are served while the kernel verifies the programs.
+        self._conntrack = await asyncio.to_thread(Conntrack, self._on_event)
+        self._held.callback(self._conntrack.close)
+        self._since = time.monotonic()
+        self._events = Events([self._conntrack.events_fd()], self._conntrack.consume_events)
+        self._held.callback(self._events.close)
+
         def body() -> None:
             if self._probe_processes and self._host:
                 self._conntrack.find_probes(self._host, self._probe_processes)
@@ -189,12 +194,11 @@ class CoreSource:
             log.warning("cannot ignore all peers", extra={"pod": pod.label, "error": str(error)})
 
     def unwatch(self, pod: Pod) -> None:
-        for port in pod.ports:
-            watching = self._watching.get((pod.netns, port), set())
-            watching.discard(pod.number)
-            if not watching:
-                self._watching.pop((pod.netns, port), None)
-                self._conntrack.unwatch(pod.netns, port)
+        for key in [key for key, pods in self._watching.items() if pod.number in pods]:
+            self._watching[key].discard(pod.number)
+            if not self._watching[key]:
+                del self._watching[key]
+                self._conntrack.unwatch(*key)
 
 
 def _listening(pid: int) -> set[int]:

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
-from drainmon.pods.discovery import live_namespaces
 from drainmon.pods.pod import Pod
 from drainmon.procfs import net_files, process
 from drainmon.procfs.net_snmp import parse_passive_opens
@@ -26,7 +25,7 @@ LOOK_SHARE = 20
 """Counters are read again no sooner than this many times what the last look took."""
 
 KEPT = 60.0
-"""Seconds after the last look for which a pod without processes is remembered."""
+"""Seconds after the last look for which a pod that is no more is remembered."""
 
 _NEVER = float("-inf")
 
@@ -113,10 +112,10 @@ class ProcfsSource:
         return frozenset()
 
     async def prune(self, pods: list[Pod]) -> None:
-        living = await asyncio.to_thread(live_namespaces)
+        known = {pod.number for pod in pods}
         latest = time.monotonic() - KEPT
         for number, watcher in list(self._watchers.items()):
-            if watcher.netns not in living and watcher.ended < latest:
+            if number not in known and watcher.ended < latest:
                 del self._watchers[number]
 
 

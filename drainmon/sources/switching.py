@@ -36,15 +36,16 @@ class SwitchingPlace(Place):
     def through(self, source: Source, pod: Pod) -> Place:
         """The same namespace for another source, by any process that is left in it."""
         if source is not self.source:
+            place = _open(source, [self.pid, *(nginx.pid for nginx in pod.processes)])
             self.place.close()
-            self.place, self.source = _open(source, [self.pid, *(p.pid for p in pod.processes)])
+            self.place, self.source = place, source
         return self.place
 
 
-def _open(source: Source, pids: list[int]) -> tuple[Place, Source]:
+def _open(source: Source, pids: list[int]) -> Place:
     for pid in pids:
         try:
-            return source.open(pid), source
+            return source.open(pid)
         except (FileNotFoundError, ProcessLookupError):
             continue
     raise ProcessLookupError("cannot reach the pod: its processes are gone")

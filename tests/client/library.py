@@ -183,6 +183,13 @@ class Library:
     def rolled(self) -> None:
         self._shim.shim_rolled()
 
+    def cannot_roll(self) -> None:
+        self._shim.shim_cannot_roll()
+
+    @property
+    def rolls(self) -> int:
+        return int(self._shim.shim_rolls())
+
     @property
     def phase(self) -> str:
         return bytes(self._shim.shim_phase()).decode()

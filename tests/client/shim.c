@@ -220,6 +220,16 @@ void shim_rolled(void)
 	settle_rolled(&settle);
 }
 
+void shim_cannot_roll(void)
+{
+	settle_cannot_roll(&settle);
+}
+
+uint64_t shim_rolls(void)
+{
+	return settle.rolls;
+}
+
 const char *shim_phase(void)
 {
 	return settle_phase(&settle);

@@ -47,6 +47,21 @@ def test_min_wait_is_asked_for_whatever_the_timeout(library: Library) -> None:
     assert library.step(15_000) == "drained"
 
 
+def test_what_was_rolled_for_others_still_has_to_settle(library: Library) -> None:
+    library.settle(now=1_000, rolls=1, rolled=500)
+    assert library.step(1_000) == "look"
+    assert library.phase == "settling"
+    assert library.step(4_999) == "look"
+    assert library.step(5_000) == "drained"
+
+
+def test_a_roll_that_cannot_be_is_none(library: Library) -> None:
+    library.settle()
+    assert library.step(5_000, in_flight=3) == "roll"
+    library.cannot_roll()
+    assert (library.phase, library.rolls) == ("waiting", 0)
+
+
 def test_it_rolls_once_and_waits(library: Library) -> None:
     library.settle()
     assert library.step(5_000, in_flight=3) == "roll"
@@ -139,7 +154,7 @@ def test_what_has_come_since_the_daemon_rolled_is_rolled_in_time(library: Librar
 
 
 def test_any_number_of_rolls_may_be_told(library: Library) -> None:
-    library.settle(rolls=2**64 - 1, rolled=2**62)
+    library.settle(now=6_000, rolls=2**64 - 1, rolled=2**62)
     assert library.step(6_000, in_flight=1) == "look"
     assert library.step(25_000, in_flight=1) == "deadline"
 

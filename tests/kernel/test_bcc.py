@@ -61,10 +61,15 @@ def told() -> Told:
 
 @pytest.fixture
 async def source(told: Told) -> AsyncIterator[BccSource]:
-    source = BccSource(told)
-    await source.start()
+    source = await started(told)
     yield source
     source.close()
+
+
+async def started(told: Told) -> BccSource:
+    source = BccSource(told)
+    await source.start()
+    return source
 
 
 async def states(source: BccSource, pod: Pod) -> dict[str, int]:
@@ -210,8 +215,7 @@ async def test_connections_older_than_the_source_are_counted(
     told: Told, pair: Pair, pod: Pod
 ) -> None:
     with pair.listen() as listener, pair.dial(), listener.accept()[0]:
-        source = BccSource(told)
-        await source.start()
+        source = await started(told)
         try:
             assert await states(source, pod) == {"ESTABLISHED": 1}
         finally:
@@ -249,10 +253,10 @@ async def test_what_is_missed_is_counted(source: BccSource, netns: Netns, pod: P
 
 
 async def test_nothing_is_left_behind(told: Told, pod: Pod) -> None:
-    BccSource(told).close()  # what the first one leaves, it leaves once
+    (await started(told)).close()  # what the first one leaves, it leaves once
     before, programs, home = open_files(), attached(), Path.cwd()
     for _ in range(3):
-        source = BccSource(told)
+        source = await started(told)
         assert attached() == programs + 1
         source.watch(pod)
         source.close()
@@ -263,7 +267,7 @@ async def test_nothing_is_left_behind(told: Told, pod: Pod) -> None:
 async def test_the_next_source_loads_beside_it(told: Told) -> None:
     """The compiler and the daemon use the same libbpf."""
     for _ in range(2):
-        BccSource(told).close()
+        (await started(told)).close()
         Conntrack(lambda *_: None).close()
 
 

@@ -268,13 +268,18 @@ def test_who_waits_while_it_is_closed_is_answered(
     assert open_files() == files
 
 
-def test_a_living_pod_is_not_forgotten(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_is_remembered_while_it_is_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its namespace does: one whose nginx was started anew has another number."""
     scene.eyes.snapshot()
     scene.connect()
     scene.eyes.snapshot()
-    monkeypatch.setattr("drainmon.sources.procfs.KEPT", -1.0)
     asyncio.run(scene.eyes.source.prune([]))
     assert scene.eyes.counters().accepted == 1
+    monkeypatch.setattr("drainmon.sources.procfs.KEPT", -1.0)
+    asyncio.run(scene.eyes.source.prune([scene.eyes.pod]))
+    assert scene.eyes.counters().accepted == 1
+    asyncio.run(scene.eyes.source.prune([]))
+    assert scene.eyes.counters().accepted == 0
 
 
 def test_tables_of_many_pages(scene: Scene) -> None:

@@ -5,10 +5,11 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
-from drainmon.model.ignored import Ignored
+from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.snapshot import NEVER_USED_AFTER, format_address
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
@@ -174,6 +175,28 @@ async def test_ignored_peers_do_not_arrive(scene: SourceScene) -> None:
         ):
             scene.source.ignore(scene.pod, Ignored.parse(peers))
             assert (await arrives(SERVER), await arrives(SERVER6)) == (four, six)
+
+
+async def test_what_two_pods_ignore_on_one_port_is_ignored_until_both_are_done(
+    scene: SourceScene,
+) -> None:
+    """In the host's namespace, behind SO_REUSEPORT."""
+    peers = Ignored.parse([CLIENT])
+    sharer = replace(scene.pod, number=2, group="/pod2")
+    with scene.pair.listen() as listener, contextlib.ExitStack() as stack:
+
+        async def arrivals() -> int:
+            await scene.snapshot()
+            return (await scene.source.counters(scene.pod)).arrivals
+
+        await arrivals()
+        for pod in (scene.pod, sharer):
+            scene.source.ignore(pod, peers)
+        scene.source.ignore(sharer, NOTHING)
+        before = await arrivals()
+        for end in scene.pair.connect(listener):
+            stack.enter_context(end)
+        assert await arrivals() == before
 
 
 async def test_a_connection_that_is_never_used_is_not_in_flight(scene: SourceScene) -> None:

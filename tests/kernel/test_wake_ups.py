@@ -1,5 +1,6 @@
 """What every source tells by itself: that a pod's connections have changed, that a port listens."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -78,3 +79,17 @@ async def test_new_listeners_are_announced_or_not(scene: SourceScene) -> None:
             return PORT in scene.told.ports() or not scene.source.announces
 
         await until(told)
+
+
+async def test_a_port_that_a_pod_has_no_more_is_unwatched_too(scene: SourceScene) -> None:
+    both = replace(scene.pod, ports=frozenset({PORT, PORT + 1}))
+    with scene.pair.listen() as listener:
+        await scene.source.snapshot(both, scene.place)
+        scene.source.watch(both)
+        scene.source.unwatch(replace(both, ports=frozenset({PORT + 1})))
+        for end in scene.pair.connect(listener):
+            end.close()
+        for _ in range(10):
+            await scene.snapshot()
+            await asyncio.sleep(0)
+        assert scene.told.changes == []

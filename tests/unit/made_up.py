@@ -79,6 +79,7 @@ class FakeDrains:
         self.statistics = DrainStatistics()
         self.asked: list[tuple[str, int, Policy]] = []
         self.closed = 0
+        self.gone = False
         self.known = [DrainRecord("web", OWN, 1e9, result="drained")]
 
     def records(self) -> Iterator[DrainRecord]:
@@ -88,6 +89,8 @@ class FakeDrains:
         self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]
     ) -> AsyncGenerator[dict[str, Any], None]:
         self.asked.append((pod.label, pid, policy))
+        if self.gone:
+            raise ProcessLookupError("cannot reach the pod: pid 1 is another process now")
         try:
             yield {"phase": "settling"}
             yield {"phase": "drained", "result": "drained"}

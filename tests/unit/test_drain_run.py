@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import cast
 
 from drainmon.daemon.drain_run import DrainRun
+from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod, PodKey
 from drainmon.sources.base import Place
+from tests.unit.sockets import established, snapshot
 
 POD = Pod(1, 7, Identity(), (), frozenset({80}))
 
@@ -91,3 +94,72 @@ async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> N
     while not ended:  # it looks, and cannot watch
         await run.changed(10)
     assert node.unwatched == [1, 2]
+
+
+class FailsLater(Held):
+    """Answers one look, and fails at the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = 0
+
+    def open(self, pod: Pod, pid: int) -> Place:
+        return FakePlace(())
+
+    def set_pace(self, drain: Drain) -> None:
+        drain.look_interval = 0.001
+
+    async def counts(self, pod: Pod) -> Counts:
+        return Counts()
+
+    def get(self, key: PodKey) -> Pod:
+        return POD
+
+    def watch(self, pod: Pod, callback: object) -> None:
+        pass
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        self.looked += 1
+        if self.looked == 2:
+            raise RuntimeError("nobody foresaw it")
+        return snapshot(time.monotonic())
+
+
+class Looked(FailsLater):
+    """By looking alone: asking for counts costs as much as a snapshot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = 0
+
+    async def counts(self, pod: Pod) -> Counts:
+        self.counted += 1
+        return Counts()
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        self.looked += 1
+        return snapshot(time.monotonic(), established())
+
+
+async def test_where_a_look_follows_nothing_else_is_counted() -> None:
+    node = Looked()
+    drains = Drains(cast(Node, node), asyncio.create_task)
+    async for _ in drains.drain(
+        POD, 1, Policy(min_wait=0.1, timeout=0.3, roll=False), lambda: None
+    ):
+        pass
+    assert node.looked > 5
+    assert node.counted <= node.looked + 3  # at the beginning, when it has settled, at the end
+
+
+async def test_a_failed_drain_is_not_joined() -> None:
+    drains = Drains(cast(Node, FailsLater()), asyncio.create_task)
+    stuck, late = (drains.drain(POD, 1, Policy(), lambda: None) for _ in range(2))
+    assert (await anext(stuck))["phase"] == "settling"
+    async with asyncio.timeout(10):
+        while drains.running:  # noqa: ASYNC110 - it is another task's
+            await asyncio.sleep(0.001)
+    assert (await anext(late))["phase"] == "settling"
+    assert len(list(drains.records())) == 2
+    await stuck.aclose()
+    await late.aclose()

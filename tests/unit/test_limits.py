@@ -1,5 +1,6 @@
 """How much one pod gets, while others get theirs."""
 
+import contextlib
 from contextlib import ExitStack
 
 import pytest
@@ -61,6 +62,9 @@ def test_root_of_the_host_has_no_limit() -> None:
     for _ in range(10_000):
         assert limits.enter(None, 0.0) is Admission.SERVED
         assert limits.request(None, 0.0) == 0.0
+    with contextlib.ExitStack() as following:
+        for _ in range(1000):
+            assert following.enter_context(limits.drain(None, 0.0)) == 0.0
     for _ in range(10_000):
         limits.leave(None)
     assert limits.enter("pod", 0.0) is Admission.SERVED

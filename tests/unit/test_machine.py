@@ -149,6 +149,13 @@ def test_a_release_needs_a_snapshot_after_the_quiet_period() -> None:
     assert round(world.looks[-1], 3) == 3.4
 
 
+def test_an_arrival_after_the_listeners_were_closed_has_quiet_begin_anew() -> None:
+    world = World(min_wait=5, quiet=1.5, timeout=30)
+    world.listens = False
+    arrivals(world, 0.7)
+    assert world.run() == (Phase.DRAINED, 2.2)
+
+
 def test_stragglers_are_rolled_once_a_wave() -> None:
     def sockets(elapsed: float) -> tuple[Socket, ...]:
         return (established(106.0),) if 6 <= elapsed < 20 else (established(50.0),)

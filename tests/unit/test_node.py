@@ -3,7 +3,9 @@ told of all pods."""
 
 import asyncio
 import logging
+import os
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +17,7 @@ from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
+from drainmon.procfs.process import netns_inode
 from drainmon.sources.base import Place
 from drainmon.sources.switching import SwitchingSource
 
@@ -34,7 +37,7 @@ class SlowRegistry(Registry):
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> SlowRegistry:
-    monkeypatch.setattr(node_module, "SCAN_REST", 0.0)
+    monkeypatch.setattr("drainmon.daemon.scans.SCAN_REST", 0.0)
     return SlowRegistry()
 
 
@@ -64,6 +67,51 @@ async def test_a_scan_that_has_just_ended_is_not_good_enough(registry: SlowRegis
         registry.go.release()
         await node.scan()
         assert registry.begun == number
+
+
+async def test_a_scan_whose_asker_hangs_up_is_not_joined_by_another(registry: SlowRegistry) -> None:
+    node = Node(registry, ["procfs"], asyncio.create_task)
+    first = asyncio.create_task(node.scan())
+    await until_begun(registry, 1)
+    second = asyncio.create_task(node.scan())
+    first.cancel()
+    await asyncio.wait([first, second], timeout=0.05)
+    assert (first.done(), registry.begun) == (False, 1)
+    registry.go.release(2)
+    await second
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert registry.begun == 2
+
+
+class OpeningSource(SwitchingSource):
+    """Opens places, also of processes that end at that moment."""
+
+    def __init__(self) -> None:
+        super().__init__(["procfs"], None)  # type: ignore[arg-type]
+        self.place = OpenPlace(())
+
+    def open(self, pid: int) -> Place:
+        return self.place
+
+
+class OpenPlace(Place):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_the_place_of_a_process_that_has_just_ended_is_closed() -> None:
+    node = Node(Registry(["nginx"]), ["procfs"], asyncio.create_task)
+    source = node._source = OpeningSource()
+    with pytest.raises(FileNotFoundError):
+        node.open(WEB, 2**22 + 1)
+    with pytest.raises(ProcessLookupError, match="another process now"):
+        node.open(WEB, os.getpid())
+    assert source.place.closed == 2
+    assert node.open(replace(WEB, netns=netns_inode()), os.getpid()).close is not None
+    assert source.place.closed == 2
 
 
 class DriftedSource(SwitchingSource):
@@ -148,7 +196,7 @@ API = Pod(2, 2, Identity(name="api"), (), frozenset({80}))
 def known(monkeypatch: pytest.MonkeyPatch, *pods: Pod) -> tuple[Node, CountingSource, KnownPods]:
     clock, registry = Clock(), KnownPods(*pods)
     monkeypatch.setattr(node_module, "time", clock)
-    monkeypatch.setattr(node_module, "SCAN_REST", 0.0)
+    monkeypatch.setattr("drainmon.daemon.scans.SCAN_REST", 0.0)
     node = Node(registry, ["procfs"], asyncio.create_task)
     source = node._source = CountingSource(clock)
     return node, source, registry

@@ -96,6 +96,15 @@ async def test_missed_events_have_every_pod_compared() -> None:
     assert node.compared == [1, 2, 3]
 
 
+async def test_another_source_misses_anew() -> None:
+    node = FakeNode(p1=IDLE)
+    going = rounds(node)
+    for missed in (5, 0, 1):
+        node.lost = missed
+        await going.turn()
+    assert node.compared == [1, 1]
+
+
 async def test_a_pod_that_goes_is_due_no_more() -> None:
     node = FakeNode(p1=IDLE, p2=IDLE)
     going = rounds(node)

@@ -100,6 +100,7 @@ async def test_own_connections(daemon: Daemon) -> None:
     status, answer = await daemon.get("/v1/self/connections")
     assert status == 200
     assert answer["listeners"] == [{"port": 80, "unaccepted": 1, "limit": 511}]
+    assert (answer["total"], answer["by_state"]) == (1, {"ESTABLISHED": 1})
     (connection,) = answer["connections"]
     assert connection["remote"] == "192.0.2.1:40000"
     assert connection["age"] == 2.0
@@ -111,6 +112,18 @@ async def test_drain_streams_lines(daemon: Daemon) -> None:
     assert [line["phase"] for line in lines] == ["settling", "drained"]
     assert daemon.drains.asked == [("shop/web-7d4b9", os.getpid(), Policy(min_wait=1))]
     assert daemon.drains.closed == 1
+
+
+async def test_a_drain_that_cannot_begin_is_one_answer(daemon: Daemon) -> None:
+    daemon.drains.gone = True
+    reader, writer = await asyncio.open_unix_connection(str(daemon.path))
+    writer.write(b"POST /v1/self/drain HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")
+    answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 503 " in head.splitlines()[0]
+    why = "cannot POST /v1/self/drain: cannot reach the pod: pid 1 is another process now"
+    assert json.loads(body) == {"error": why}
 
 
 async def test_drain_over_http_1_0_ends_with_the_connection(daemon: Daemon) -> None:

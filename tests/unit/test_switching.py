@@ -31,6 +31,7 @@ class FakePlace(Place):
         self.owner, self.pid, self.closed = owner, pid, False
 
     def close(self) -> None:
+        assert not self.closed
         self.closed = True
 
 
@@ -209,6 +210,7 @@ async def test_a_pod_that_is_gone_breaks_no_source(world: World) -> None:
     with pytest.raises(ProcessLookupError):
         await source.snapshot(POD, place)
     assert source.name == "bcc"
+    place.close()
 
 
 async def test_many_that_notice_at_once_switch_once(world: World) -> None:

@@ -1,0 +1,51 @@
+"""Looks for people: one at a time, with a rest, whoever hangs up."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from drainmon.model.snapshot import Snapshot
+from drainmon.server.looks import Looks
+from tests.unit.made_up import POD
+from tests.unit.sockets import established, snapshot
+
+
+class Taking:
+    """A snapshot that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = asyncio.Event()
+
+    async def take(self) -> Snapshot:
+        self.begun += 1
+        await self.go.wait()
+        return snapshot(100.0, established(98.0))
+
+
+async def turns_of_the_loop() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_those_who_ask_for_the_same_pod_share_a_look() -> None:
+    looks, taking = Looks(), Taking()
+    taking.go.set()
+    first, second = await asyncio.gather(looks.at(POD, taking.take), looks.at(POD, taking.take))
+    assert first is second
+    assert (first["total"], taking.begun) == (1, 1)
+
+
+async def test_who_hangs_up_leaves_a_look_that_others_wait_for() -> None:
+    looks, taking = Looks(), Taking()
+    first = asyncio.create_task(looks.at(POD, taking.take))
+    await turns_of_the_loop()
+    first.cancel()
+    second = asyncio.create_task(looks.at(replace(POD, number=2), taking.take))
+    await turns_of_the_loop()
+    assert taking.begun == 1
+    taking.go.set()
+    assert (await second)["total"] == 1
+    with pytest.raises(asyncio.CancelledError):
+        await first
