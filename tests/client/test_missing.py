@@ -1,0 +1,106 @@
+"""Every way in which a daemon can fail its client, and each answer to it that a hook may choose."""
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
+
+from tests.client.fake_daemon import Conversation, FakeDaemon, Script
+from tests.client.pod import Pod
+from tests.client.run import Run, in_time
+
+pytestmark = pytest.mark.root
+
+TIMEOUT = 1.5
+"""Seconds: a daemon that is back is asked a second after it was lost."""
+
+RELEASED = threading.Event()
+"""Tells a daemon that is back that the connection has gone."""
+
+
+def dies(daemon: Conversation) -> None:
+    daemon.head()
+    daemon.phase("settling", 1)
+
+
+def stays_away(daemon: Conversation) -> None:
+    """Whoever connects is hung up on."""
+
+
+def returns(daemon: Conversation) -> None:
+    """It counts what is in flight until the connection has gone."""
+    daemon.head()
+    while not RELEASED.wait(0.05) and not daemon.over.is_set():
+        daemon.phase("waiting", 1)
+    daemon.line(result="drained", in_flight=0)
+
+
+def hangs(daemon: Conversation) -> None:
+    daemon.hang()
+
+
+def answers_garbage(daemon: Conversation) -> None:
+    daemon.raw(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+FAILURES: dict[str, tuple[list[Script], str]] = {
+    "missing": ([], "No such file or directory"),
+    "dying": ([dies, stays_away], "it closed the connection"),
+    "returning": ([dies, returns], "it closed the connection"),
+    "hanging": ([hangs], "it does not answer"),
+    "garbage": ([answers_garbage], "it answers with garbage"),
+}
+
+
+def failing(how: str, pod: Pod) -> AbstractContextManager[object]:
+    RELEASED.clear()
+    scripts, _ = FAILURES[how]
+    return FakeDaemon(pod.socket_path, *scripts) if scripts else nullcontext()
+
+
+def whole_run(how: str, pod: Pod, *arguments: str) -> Run:
+    with failing(how, pod):
+        return pod.start(f"--timeout={TIMEOUT}", "--no-roll", *arguments).end()
+
+
+@pytest.mark.parametrize(("choice", "status"), [("pass", 0), ("fail", 3)])
+@pytest.mark.parametrize("how", FAILURES)
+def test_who_does_not_want_to_count_ends_at_the_first_failure(
+    pod: Pod, how: str, choice: str, status: int
+) -> None:
+    pod.connect()
+    arguments = (how, pod, f"--on-missing={choice}")
+    ended = in_time(TIMEOUT / 4, lambda: whole_run(*arguments))
+    assert ended.status == status
+    assert ended.last.startswith("cannot use the daemon: ")
+    assert FAILURES[how][1] in ended.last
+    assert ended.last.endswith("as --on-missing=pass wants") == (choice == "pass")
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_a_connection_in_flight_holds_it_to_the_timeout_and_no_longer(pod: Pod, how: str) -> None:
+    pod.connect()
+    ended = in_time(TIMEOUT, lambda: whole_run(how, pod, "--on-missing=fallback"))
+    assert ended.status == 1
+    assert ended.seconds >= TIMEOUT
+    assert f"{FAILURES[how][1]}; counting without it" in ended.output
+    assert ("the daemon is back" in ended.output) == (how == "returning")
+    assert "deadline, 1 in flight" in ended.output
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_its_end_releases_the_drain(pod: Pod, how: str) -> None:
+    theirs, ours = pod.connect()
+    with failing(how, pod):
+        waiting = pod.start("--timeout=6s", "--no-roll", "--on-missing=fallback")
+        waiting.line("cannot use the daemon: ")
+        waiting.line("waiting, 1 in flight (ESTABLISHED 1)")
+        if how == "returning":
+            waiting.line("the daemon is back, it counts again")
+        assert waiting.process.poll() is None
+        theirs.close()
+        ours.close()
+        RELEASED.set()
+        ended = waiting.end()
+    assert ended.status == 0  # before the timeout
+    assert ended.last.startswith("drained, 0 in flight")
