@@ -1,6 +1,5 @@
 """Conversations with a daemon that behaves, and what a reader of the log sees of them."""
 
-import os
 import signal
 import threading
 import time
@@ -210,50 +209,6 @@ def test_a_signal_ends_it_at_once(client: Path, socket_path: Path, number: signa
         waiting.process.send_signal(number)
         assert waiting.end().status == -number
         assert time.monotonic() - sent < SLACK
-
-
-def test_output_that_nobody_reads_does_not_hold_it(client: Path, socket_path: Path) -> None:
-    def script(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("settling")
-        daemon.line(result="deadline", remaining=[{"remote": "x" * 300}] * 20, in_flight=20)
-
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with pytest.raises(BlockingIOError):
-        while True:
-            os.write(writing, b"x" * 65536)
-    os.set_blocking(writing, True)
-    with FakeDaemon(socket_path, script):
-        started = time.monotonic()
-        argv = [str(client), "--no-pod-log", f"--socket={socket_path}"]
-        pid = os.posix_spawn(argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
-        assert time.monotonic() - started < SLACK
-    os.close(reading)
-    os.close(writing)
-
-
-def test_closed_standard_descriptors(client: Path, socket_path: Path) -> None:
-    """Its socket must not become what it takes for stdout."""
-
-    def script(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("settling")
-        daemon.connection.settimeout(0.3)
-        try:
-            said.append(daemon.connection.recv(4096))
-        except TimeoutError:
-            said.append(b"")
-        daemon.line(result="drained")
-
-    said: list[bytes] = []
-    with FakeDaemon(socket_path, script):
-        argv = [str(client), "--no-pod-log", f"--socket={socket_path}"]
-        closed = [(os.POSIX_SPAWN_CLOSE, number) for number in range(3)]
-        pid = os.posix_spawn(argv[0], argv, {}, file_actions=closed)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert said == [b""]
 
 
 def test_verbose_tells_of_every_attempt(client: Path, socket_path: Path) -> None:
