@@ -28,6 +28,8 @@ KUBERNETES = ("1.30", "1.33", "1.37")
 """appArmorProfile came with 1.30."""
 
 NOT_KUBERNETES = {"SecurityContextConstraints", "PodMonitor", "Kustomization"}
+"""test_custom_kinds.py is about the first two, kubectl itself takes the third."""
+
 SOCKET_FOLDER = "/run/drainmon"
 
 KUBERNETES_EXAMPLES = [path for path in EXAMPLES if "apiVersion:" in path.read_text()]
