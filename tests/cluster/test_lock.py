@@ -1,5 +1,6 @@
-"""The image's Python packages are those of pyproject.toml, each pinned by hash."""
+"""What the image takes from PyPI and npm is what the project names, each pinned by hash."""
 
+import json
 import re
 import tomllib
 
@@ -24,3 +25,13 @@ def test_every_dependency_is_pinned() -> None:
 def test_each_has_hashes_and_nothing_else(name: str) -> None:
     hashes = r"(?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+"
     assert re.fullmatch(rf"(?:[a-z0-9-]+==\S+ \\\n{hashes})+", (ROOT / name).read_text())
+
+
+def test_the_page_s_library_is_pinned_by_hash_wherever_it_comes_from() -> None:
+    """With an address npm would go there, whatever registry or mirror it is told to use."""
+    lock = ROOT / "drainmon" / "server" / "page" / "package-lock.json"
+    own, *libraries = json.loads(lock.read_text())["packages"].values()
+    assert [library["version"] for library in libraries] == [*own["dependencies"].values()]
+    for library in libraries:
+        assert library["integrity"].startswith("sha512-")
+        assert "resolved" not in library
