@@ -9,6 +9,7 @@ import pytest
 from drainmon.cli import main, uncounted
 from drainmon.cli.duration import parse_duration
 from drainmon.model.ignored import NOTHING, Ignored
+from drainmon.server.listen import Address
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,15 @@ def test_flags_are_environment_variables_too() -> None:
     arguments = parser.parse_args(["daemon"])
     assert (arguments.socket, arguments.log_level) == (Path("/x"), "debug")
     assert parser.parse_args(["daemon", "--socket", "/y"]).socket == Path("/y")
+
+
+def test_by_default_the_daemon_is_for_this_node_alone_and_compares_every_second() -> None:
+    arguments = main.make_parser({}).parse_args(["daemon"])
+    assert arguments.listen == Address("127.0.0.1", 9935)
+    assert arguments.reconcile_interval == 1.0
+    assert arguments.socket == Path("/run/drainmon/drainmon.sock")
+    assert (arguments.source, arguments.log_level) == ("auto", "info")
+    assert arguments.take_over is False
 
 
 @pytest.mark.parametrize(

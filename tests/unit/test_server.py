@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from drainmon.cli import main
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
 from drainmon.metrics.exposition import Exposition
@@ -163,6 +164,17 @@ async def test_records_and_health(daemon: Daemon) -> None:
         "drift": 3,
         "missed": {"event": 1},
     }
+
+
+@pytest.mark.root
+async def test_the_status_command_tells_a_lesser_source_by_its_exit_code(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["status", "--socket", str(daemon.path)]
+    assert await asyncio.to_thread(main.main, argv) == 3
+    assert "not better: cannot: why" in capsys.readouterr().out
+    monkeypatch.setattr(FakeNode, "refused_sources", {})
+    assert await asyncio.to_thread(main.main, argv) == 0
 
 
 async def test_metrics(daemon: Daemon) -> None:
