@@ -29,11 +29,29 @@ def totals(lost: Outcome | None = None, kind: Kind = Kind.SHORT, *, race: bool =
     return made
 
 
+def rendered(trials: list[Trial], *, can_race: bool) -> list[str]:
+    return table.render(trials, Terminal(), endless_can_race=can_race).splitlines()
+
+
 def test_table() -> None:
     trials = [trial("none", totals(Outcome.REFUSED)), trial("drainmon", totals())]
-    _, _, without, with_drainmon = table.render(trials, Terminal()).splitlines()
+    head, _, without, with_drainmon = rendered(trials, can_race=True)
+    assert "by the race" not in head
     assert without.split()[2:] == ["1", "0", "0", "0", "0", "2", "9.2", "1", "refused"]
     assert with_drainmon.split()[1:] == ["0", "0", "0", "0", "0", "1", "9.2", "nothing"]
+
+
+def test_what_endless_clients_lose_to_a_race_has_a_column_of_its_own() -> None:
+    raced = totals(Outcome.RESET, Kind.ENDLESS, race=True)
+    raced.add(Kind.ENDLESS, Outcome.REFUSED)
+    trials = [trial("none", raced), trial("drainmon", totals())]
+    head, _, without, with_drainmon = rendered(trials, can_race=True)
+    assert "endless  by the race  requests" in head
+    assert without.split()[2:9] == ["0", "0", "0", "0", "1", "1", "3"]
+    assert with_drainmon.split()[1:8] == ["0", "0", "0", "0", "0", "0", "1"]
+    head, _, without, _ = rendered(trials, can_race=False)
+    assert "by the race" not in head
+    assert without.split()[2:8] == ["0", "0", "0", "0", "2", "3"]
 
 
 @pytest.mark.parametrize(
