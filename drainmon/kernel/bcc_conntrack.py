@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drainmon.kernel import bcc_headers, bcc_library, tracefs
+from drainmon.kernel.fdinfo import missed_runs
 
 PROGRAM = Path(__file__).with_name("conntrack.bcc.c")
 CATEGORY, TRACEPOINT = "sock", "inet_sock_set_state"
@@ -140,10 +141,7 @@ class BccConntrack:
     def missed(self) -> int:
         """How many runs the kernel dropped because they interrupted another program on their CPU;
         counted by recent kernels only."""
-        fd = self._bpf.funcs[_FUNCTION].fd
-        info = Path(f"/proc/self/fdinfo/{fd}").read_text()
-        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-        return int(fields.get("recursion_misses", 0))
+        return missed_runs(self._bpf.funcs[_FUNCTION].fd)
 
 
 def _give_back_memory() -> None:

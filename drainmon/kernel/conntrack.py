@@ -15,6 +15,7 @@ from pathlib import Path
 from drainmon.kernel import libbpf
 from drainmon.kernel.events import EventHandler, EventReader
 from drainmon.kernel.exemptions import Exemptions, Prefix
+from drainmon.kernel.fdinfo import missed_runs
 from drainmon.kernel.wire import (
     PORT_COUNTERS,
     PORT_KEY,
@@ -244,9 +245,7 @@ class Conntrack:
     def missed(self) -> int:
         """How many events the kernel dropped because they interrupted the program on its CPU;
         counted since kernel 5.12 (recursion_misses of the program's info)."""
-        info = Path(f"/proc/self/fdinfo/{self._on_state}").read_text()
-        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-        return int(fields.get("recursion_misses", 0))
+        return missed_runs(self._on_state)
 
     def read_snapshot(self) -> list[bytes]:
         """`SocketRecord`s of the netns that the calling thread is in: listeners first, then every
