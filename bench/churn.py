@@ -8,9 +8,7 @@ status 1 on any disagreement. Root only.
 """
 
 import argparse
-import contextlib
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,16 +22,17 @@ from typing import Any
 import psutil
 
 from bench.rig.daemon import running_daemon
+from bench.rig.maps import DaemonMaps
 from bench.rig.netns import fresh_netns
+from bench.rig.orphan import leave_an_orphan
 from drainmon.cli.client import get
 
 ROOT = Path(__file__).resolve().parents[1]
 DAEMON = Path(sys.executable).with_name("drainmon")
 FLAGS = ["--process", "churnd", "--reconcile-interval", "50ms"]
 SETTLE_SECONDS = 15.0
+"""In which the daemon corrects itself and forgets dead namespaces: at that interval in 3."""
 RSS_GROWTH = 2 << 20
-PRUNED_AFTER = 4.0
-"""Seconds in which the daemon, at that interval, looks for dead namespaces."""
 NAMES = {
     "ESTAB": "ESTABLISHED", "SYN-RECV": "SYN_RECV", "FIN-WAIT-1": "FIN_WAIT1",
     "FIN-WAIT-2": "FIN_WAIT2", "CLOSE-WAIT": "CLOSE_WAIT", "LAST-ACK": "LAST_ACK",
@@ -202,12 +201,17 @@ def come_and_go(namespaces: int) -> list[str]:
         run = Churn(stack, 0, 0)
         pid = stack.enter_context(run.daemon())
         process = psutil.Process(pid)
+        maps = DaemonMaps(pid)
         sizes = []
         for share in (namespaces // 4, namespaces - namespaces // 4):
             for _ in range(share):
                 with fresh_netns("drainmon-churn") as namespace:
-                    namespace.call(_leave_an_orphan)
-            time.sleep(PRUNED_AFTER)
+                    leave_an_orphan(namespace)
+            deadline = time.monotonic() + SETTLE_SECONDS
+            while (dead := maps.dead_ports()) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if dead:
+                run.disagree(f"the map of ports has {len(dead)} entries of dead namespaces")
             sizes.append(process.memory_info().rss)
         grown = sizes[1] - sizes[0]
         left = get(run.socket, "/healthz")
@@ -218,18 +222,6 @@ def come_and_go(namespaces: int) -> list[str]:
         if grown > RSS_GROWTH:
             run.disagree(f"the daemon has grown by {grown >> 10} kB")
         return run.disagreements
-
-
-def _leave_an_orphan() -> None:
-    with socket.create_server(("127.0.0.1", 80)) as listener:
-        client = socket.create_connection(("127.0.0.1", 80))
-        server = listener.accept()[0]
-        server.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                server.send(b"x" * 65536)
-        server.close()
-        client.close()
 
 
 def main() -> int:

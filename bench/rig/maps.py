@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from drainmon.kernel.wire import PortCounters, PortKey
+from drainmon.pods.discovery import live_namespaces
 
 
 def _bpftool(*arguments: str) -> Any:
@@ -54,6 +55,11 @@ class DaemonMaps:
             for entry in _bpftool("map", "dump", "id", self._id("ports"))
         ]
         return {(key.netns, key.port) for key in keys}
+
+    def dead_ports(self) -> set[tuple[int, int]]:
+        """Those of namespaces without a process: the daemon is about to free them."""
+        ports, living = self.ports(), live_namespaces()
+        return {(netns, port) for netns, port in ports if netns not in living}
 
     def _id(self, name: str) -> str:
         return str(self._ids[name])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rig.daemon import running_daemon
+from bench.rig.netns import Netns
 from bench.rig.pod import FakePod
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,10 @@ def finish(process: subprocess.Popen[bytes], within: float = 40.0) -> tuple[int,
     """A hook's exit status and what it printed."""
     output, _ = process.communicate(timeout=within)
     return process.returncode, output.decode()
+
+
+def listed(namespace: Netns, port: int) -> int:
+    """Established connections on a port, by ss."""
+    argv = ["ss", "-Htn", "state", "established", f"sport = :{port}"]
+    done = subprocess.run(namespace.command(argv), check=True, capture_output=True)
+    return len(done.stdout.splitlines())

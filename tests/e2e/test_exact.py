@@ -10,14 +10,15 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from bench.rig.maps import DaemonMaps
 from bench.rig.netns import Netns, fresh_netns
+from bench.rig.orphan import leave_an_orphan
 from bench.rig.pod import FakePod
 from drainmon.cli.client import get
 from drainmon.kernel.wire import PortCounters
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
-from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
-from tests.e2e.maps import DaemonMaps
+from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, listed, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -37,13 +38,6 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def shown(daemon: Daemon, pod: FakePod) -> dict[str, int]:
     states: dict[str, int] = pod_in(daemon.socket, pod.netns.inode).get("by_state", {})
     return states
-
-
-def listed(namespace: Netns, port: int) -> int:
-    """Established connections on a port, by ss."""
-    argv = ["ss", "-Htn", "state", "established", f"sport = :{port}"]
-    done = subprocess.run(namespace.command(argv), check=True, capture_output=True)
-    return len(done.stdout.splitlines())
 
 
 def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod) -> None:
@@ -172,25 +166,16 @@ def test_dead_pods_leave_the_list_and_the_maps(quick: Daemon, client_netns: Netn
     assert "Traceback" not in quick.log.read_text()
 
 
-def test_namespaces_that_come_and_go_leave_the_daemon_as_it_was(quick: Daemon) -> None:
+def test_namespaces_with_orphans_that_come_and_go_leave_the_daemon_as_it_was(quick: Daemon) -> None:
     maps = DaemonMaps(quick.pid)
     process = psutil.Process(quick.pid)
 
     def churn(times: int) -> None:
-        def serve() -> None:
-            with (
-                socket.create_server(("127.0.0.1", 80)) as listener,
-                socket.create_connection(("127.0.0.1", 80)),
-                listener.accept()[0],
-            ):
-                pass
-
         for _ in range(times):
             with fresh_netns() as namespace:
-                namespace.call(serve)
-        eventually(lambda: len(maps.ports()) <= ports)
+                leave_an_orphan(namespace)
+        eventually(lambda: not maps.dead_ports())
 
-    ports = len(maps.ports()) + 5
     churn(50)
     before = process.memory_info().rss
     churn(150)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.clients import LoadSpec
+from bench.rig.maps import DaemonMaps
 from bench.rig.netns import Netns
 from bench.rig.traffic import Traffic
 from drainmon.cli.client import get
@@ -14,7 +15,6 @@ from drainmon.sources.choice import SOURCES
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
-from tests.e2e.maps import DaemonMaps
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -86,6 +86,13 @@ def test_pods_and_connections_are_shown(sourced: Daemon, make_pod: MakePod) -> N
         argv = pod.netns.command([*curl, "http://d/v1/self/connections"])
         answer = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
         assert f'"remote":"{pod.client_address}:' in answer
+
+
+def test_bcc_is_imported_by_its_own_source_alone(sourced: Daemon, make_pod: MakePod) -> None:
+    status, output = finish(make_pod().exec(wait_argv(sourced.socket, **QUICK)))
+    assert status == 0, output
+    mapped = Path(f"/proc/{sourced.pid}/maps").read_text()  # import bcc loads its library
+    assert ("libbcc" in mapped) == (get(sourced.socket, "/healthz")["source"] == "bcc")
 
 
 def test_a_source_that_breaks_amid_a_drain_is_replaced(tmp_path: Path, make_pod: MakePod) -> None:
