@@ -9,7 +9,7 @@ import pytest
 from bench.rig.netns import Netns
 from drainmon.kernel import conntrack
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import PORT_COUNTERS, EventKind
+from drainmon.kernel.wire import PORT_COUNTERS, EventKind, LostPlace
 from tests.kernel.pair import CLIENT, PORT, Pair
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
@@ -73,6 +73,7 @@ def test_connections_older_than_the_programs_are_entered(pair: Pair) -> None:
         assert all(s.opened is None for s in probe.snapshot(pair.server).sockets)
         assert probe.counters(pair.server) == {"ESTABLISHED": 3}
         assert probe.accepted(pair.server) == 0
+        assert probe.conntrack.lost()[LostPlace.CHANGE] == 0
         ends[0][0].close()
         ends[0][1].close()
         eventually(lambda: probe.counters(pair.server) == {"ESTABLISHED": 2})
@@ -156,10 +157,14 @@ def test_nothing_is_lost_without_need(pair: Pair, probe: Probe) -> None:
         assert set(probe.conntrack.lost().values()) == {0}
 
 
-def test_an_object_that_is_missing_or_broken(tmp_path: Path) -> None:
+def test_an_object_that_is_missing_or_broken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(OSError, match=r"cannot load .*: not built"):
         Conntrack(lambda *_: None, tmp_path / "none.bpf.o")
     broken = tmp_path / "drainmon.bpf.o"
     broken.write_bytes(b"\x7fELF" + os.urandom(500))
     with pytest.raises(OSError, match=r"cannot load drainmon.bpf.o"):
         Conntrack(lambda *_: None, broken)
+    said = [vars(record)["said"] for record in caplog.records if record.msg == "libbpf says"]
+    assert any(line.startswith("libbpf: ") and str(broken) in line for line in said)

@@ -17,7 +17,7 @@ from drainmon.kernel.wire import CountedAs, Handshake, LostPlace
 from drainmon.model.snapshot import Socket
 from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair, reset
 from tests.kernel.probe import Probe
-from tests.kernel.test_limits import PORTS_KEPT, listen_on_many
+from tests.listening import PORTS_KEPT, listen_on_many
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
