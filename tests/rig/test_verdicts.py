@@ -1,0 +1,90 @@
+"""What makes a benchmark fail, by the figures that it has measured."""
+
+import sys
+from collections import Counter
+from contextlib import ExitStack, nullcontext
+from typing import Any, cast
+
+import pytest
+
+from bench import churn, procfs, scrape
+
+
+class Told(churn.Churn):
+    """One place, of which everybody says the same but for what the test changes."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        super().__init__(stack, namespaces=0, processes=0)
+        self.says = dict.fromkeys(("ss", "snapshot", "counters"), 3)
+        self.places = [cast(churn.Place, self)]
+        self.netns = self
+        self.name = "made up"
+        self.accepts = self.opens = 0
+
+    def ss(self) -> Counter[str]:
+        return Counter(ESTABLISHED=self.says["ss"])
+
+    def snapshot(self, _place: churn.Place) -> Counter[str]:
+        return Counter(ESTABLISHED=self.says["snapshot"])
+
+    def pod(self, _place: churn.Place) -> dict[str, Any]:
+        return {"by_state": {"ESTABLISHED": self.says["counters"]}, "accepted": self.accepts}
+
+    def passive_opens(self) -> int:
+        return self.opens
+
+
+@pytest.mark.parametrize("liar", [None, "ss", "snapshot", "counters"])
+def test_whoever_counts_otherwise_disagrees(
+    liar: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(churn, "SETTLE_SECONDS", 0)
+    with ExitStack() as stack:
+        run = Told(stack)
+        if liar:
+            run.says[liar] += 1
+        run.compare("now")
+    assert len(run.disagreements) == bool(liar)
+
+
+@pytest.mark.parametrize(("accepted", "disagreements"), [(5, 0), (4, 1)])
+def test_an_accept_that_was_not_counted_disagrees(accepted: int, disagreements: int) -> None:
+    with ExitStack() as stack:
+        run = Told(stack)
+        before = run.accepted()
+        run.accepts, run.opens = accepted, 5
+        run.compare_accepted("now", before)
+    assert len(run.disagreements) == disagreements
+
+
+@pytest.mark.parametrize("part", ["churn", "come_and_go"])
+@pytest.mark.parametrize("disagreements", [0, 1])
+def test_churn_fails_on_any_disagreement(
+    part: str, disagreements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["churn"])
+    for each in ("churn", "come_and_go"):
+        found = ["one"] * (disagreements if each == part else 0)
+        monkeypatch.setattr(churn, each, lambda *_, found=found: list(found))
+    assert churn.main() == disagreements
+
+
+@pytest.mark.parametrize(
+    ("half", "every", "status"), [(0.13, 0.13, 0), (0.15, 0.13, 1), (0.13, 0.15, 1)]
+)
+def test_procfs_fails_on_a_look_that_costs_too_much(
+    half: float, every: float, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"read raw": 0.1, procfs.HALF: half, procfs.EVERY: every}
+    figures = {name: [0.0, middle, 9.0] for name, middle in seconds.items()}
+    figures[f"{procfs.EVERY}, first look"] = [9.0]
+    monkeypatch.setattr(sys, "argv", ["procfs"])
+    monkeypatch.setattr(procfs, "fresh_netns", lambda _: nullcontext())
+    monkeypatch.setattr(procfs, "holders", lambda *_: nullcontext([1]))
+    monkeypatch.setattr(procfs, "measure", lambda *_: figures)
+    assert procfs.main() == status
+
+
+@pytest.mark.parametrize(("used", "cheap"), [(0.5, True), (0.7, False)])
+def test_a_scrape_that_costs_too_much(used: float, cheap: bool) -> None:
+    assert scrape.report(used, idle=0.2, scrapes=40, seconds=10) is cheap
