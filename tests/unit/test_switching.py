@@ -255,6 +255,28 @@ async def test_it_comes_back_when_the_better_one_works_again(world: World) -> No
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_it_is_tried_again_later_and_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            world.broken = set()
+        elif len(pauses) == 7:
+            raise asyncio.CancelledError
+
+    source = await world.start()
+    world.broken = {"core"}
+    await source.counters(POD)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    with pytest.raises(asyncio.CancelledError):
+        await source.retry(first=5, most=60)
+    assert pauses == [5, 10, 20, 40, 60, 60, 5]
+    assert source.name == "core"
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the condition is another object's state
