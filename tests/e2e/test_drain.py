@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from bench.rig.traffic import Traffic
 from drainmon.cli.client import get
 from tests.e2e.api import pod_in, record_of, records_among
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import DAEMON, Daemon, MakePod, daemon_in, finish, listed, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -136,6 +135,18 @@ def test_idle_connections_are_closed_by_rolling(
     assert len(record_of(daemon.socket, pod)["rolls"]) == 1
 
 
+def test_every_drain_is_logged_as_its_record(tmp_path: Path, make_pod: MakePod) -> None:
+    with daemon_in(tmp_path) as daemon:
+        pod = make_pod()
+        for _ in range(2):
+            assert finish(pod.exec(wait_argv(daemon.socket, min_wait="0", quiet="0")))[0] == 0
+        records = get(daemon.socket, "/v1/drains")["drains"]
+    lines = map(json.loads, daemon.log.read_text().splitlines())
+    logged = [line["drain"] for line in lines if line["event"] == "drain ended"]
+    assert len(logged) == 2
+    assert logged == records[::-1]
+
+
 def test_a_broken_configuration_is_rolled_by_quitting_the_workers(
     daemon: Daemon, make_pod: MakePod
 ) -> None:
@@ -238,13 +249,7 @@ def test_pods_on_ipv6_are_counted_like_ss_counts(daemon: Daemon, make_pod: MakeP
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             connection = stack.enter_context(pod.client.socket(family))
             connection.connect((address, pod.port))
-        listed = subprocess.run(
-            pod.netns.command(["ss", "-Htn", "state", "established", f"sport = :{pod.port}"]),
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines()
-        assert len(listed) == 3
+        assert listed(pod.netns, pod.port) == 3
         eventually(lambda: in_flight(daemon, pod) == 3)
 
 

@@ -1,6 +1,7 @@
 """Listeners that come, go and change hands: the pod's ports and counts stay right."""
 
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,9 +38,17 @@ def established(daemon: Daemon, namespace: Netns) -> int:
     return found
 
 
-def connect(stack: ExitStack, namespace: Netns, port: int) -> None:
-    connection = stack.enter_context(namespace.socket())
-    connection.connect(("127.0.0.1", port))
+def listeners(namespace: Netns, port: int) -> int:
+    """How many sockets listen on a port, by ss."""
+    argv = ["ss", "-Hltn", f"sport = :{port}"]
+    done = subprocess.run(namespace.command(argv), check=True, capture_output=True)
+    return len(done.stdout.splitlines())
+
+
+def connect(stack: ExitStack, namespace: Netns, port: int, address: str = "127.0.0.1") -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    connection = stack.enter_context(namespace.socket(family))
+    connection.connect((address, port))
 
 
 def test_a_reload_that_adds_and_removes(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
@@ -67,10 +76,11 @@ def test_reuseport(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
 def test_dual_stack(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
     nginx.configure("listen 8080; listen [::]:8080;")
     nginx.signal(signal.SIGHUP)
+    eventually(lambda: listeners(netns, 8080) == 2)
     with ExitStack() as stack:
-        connect(stack, netns, 8080)
-        eventually(lambda: pod_in(daemon.socket, netns.inode))
-        eventually(lambda: established(daemon, netns) == 1)
+        for address in ("127.0.0.1", "::1", "::1"):
+            connect(stack, netns, 8080, address)
+        eventually(lambda: established(daemon, netns) == 3)
         assert ports(daemon, netns) == [8080]
 
 
@@ -117,12 +127,7 @@ def test_a_port_that_closes_amid_the_drain_stays_counted(daemon: Daemon, make_po
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
             eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
             pod.exec([*pod.nginx_argv, "-s", "quit"]).wait()
-            eventually(lambda: not _listens(pod.netns, pod.port))
+            eventually(lambda: not listeners(pod.netns, pod.port))
             assert hook.poll() is None
             assert received + slow.read_all() > 2_000_000
             assert finish(hook)[0] == 0
-
-
-def _listens(namespace: Netns, port: int) -> bool:
-    argv = ["ss", "-Hltn", f"sport = :{port}"]
-    return bool(subprocess.run(namespace.command(argv), check=True, capture_output=True).stdout)
