@@ -81,15 +81,25 @@ def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -
     assert "is back" not in ended.output
 
 
-def test_what_the_daemon_has_rolled_is_not_settled_again(pod: Pod) -> None:
-    def dies_waiting(daemon: Conversation) -> None:
-        daemon.head()
-        daemon.phase("waiting", 1, rolls=1, rolled=0.0)
+def rolled_and_dies(daemon: Conversation) -> None:
+    daemon.head()
+    daemon.phase("waiting", 1, rolls=1, rolled=0.0)
 
-    with FakeDaemon(pod.socket_path, dies_waiting):
-        ended = pod.start("--min-wait=5s", "--timeout=20s").end()
+
+def test_what_the_daemon_has_rolled_is_not_rolled_again(pod: Pod) -> None:
+    with FakeDaemon(pod.socket_path, rolled_and_dies):
+        ended = pod.start("--min-wait=0s", "--timeout=20s").end()
     assert ended.status == 0
+    assert "roll" not in ended.output
     assert ended.seconds < 1 + SLACK
+
+
+def test_what_was_rolled_before_min_wait_was_for_somebody_else(pod: Pod) -> None:
+    """A hook joined the drain of one who had begun long before."""
+    with FakeDaemon(pod.socket_path, rolled_and_dies):
+        ended = pod.start("--min-wait=2s", "--timeout=20s").end()
+    assert ended.status == 0
+    assert ended.seconds >= 2
 
 
 def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,17 @@ def test_closing_leaves_nothing_in_the_kernel() -> None:
     assert {kind for kind, _ in held} >= {"prog_id", "map_id", "link_id"}
     probe.conntrack.close()
     assert _kernel_objects() == before
+
+
+def test_nobody_else_can_detach_the_programs(pair: Pair, probe: Probe) -> None:
+    links = [number for kind, number in _kernel_objects() if kind == "link_id"]
+    assert links
+    for link in links:
+        argv = ["bpftool", "link", "detach", "id", link]
+        tried = subprocess.run(argv, check=False, capture_output=True)
+        assert b"Operation not supported" in tried.stderr
+    with pair.listen(), pair.dial():
+        assert probe.counters(pair.server) == {"ESTABLISHED": 1}
 
 
 def _kernel_objects() -> set[tuple[str, str]]:
