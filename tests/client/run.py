@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-SLACK = 0.4
+SLACK = 1.0
 """Seconds that a busy machine may add to what the client is allowed."""
 
 OVERTIME = 0.1

@@ -33,7 +33,8 @@ def test_it_waits_for_the_last_connection(pod: Pod) -> None:
     ours.close()
     closed = time.monotonic()
     assert waiting.end().status == 0
-    assert time.monotonic() - closed < 0.3 + SLACK
+    # On a busy machine a look may seem expensive, and the next one is 2 s later.
+    assert time.monotonic() - closed < 2 + SLACK
 
 
 def test_a_connection_that_never_sent_is_not_waited_for(pod: Pod) -> None:
