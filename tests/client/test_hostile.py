@@ -9,7 +9,7 @@ from tests.client.fake_daemon import Conversation, FakeDaemon, Script
 from tests.client.run import SLACK, in_time, run
 
 HEAD = b"HTTP/1.0 200 OK\r\n\r\n"
-TIMEOUT = 1.2
+TIMEOUT = 2.4
 
 
 def hang_at_headers(daemon: Conversation) -> None:
