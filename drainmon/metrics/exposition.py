@@ -17,16 +17,36 @@ class Exposition:
 
     def __init__(self, node: Node, drains: Drains, proc: Path = PROC) -> None:
         self._node = node
+        self._drains = drains
         self._pods = PodFamilies()
         self._scraping = asyncio.Lock()
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(node))
-        self._registry.register(DrainCollector(drains))
-        ProcessCollector(proc=str(proc), registry=self._registry)
+        self._of_node, self._of_drains, self._of_process = (
+            CollectorRegistry(auto_describe=False) for _ in range(3)
+        )
+        self._of_node.register(NodeCollector(node))
+        self._of_drains.register(DrainCollector(drains))
+        ProcessCollector(proc=str(proc), registry=self._of_process)
+        self._drains_known: tuple[int, ...] = ()
+        self._drains_text = b""
 
     async def text(self) -> bytes:
         """The metrics as they are now. Raises OSError when no source works."""
         async with self._scraping:
             living, gone = by_labels(await self._node.all_counts(), self._node.departed())
             pods = await self._pods.text(living, gone)
-            return pods.encode(errors="replace") + generate_latest(self._registry)
+            return b"".join(
+                (
+                    pods.encode(errors="replace"),
+                    generate_latest(self._of_node),
+                    self._text_of_drains(),
+                    generate_latest(self._of_process),
+                )
+            )
+
+    def _text_of_drains(self) -> bytes:
+        """Made again when a drain has begun or ended: histograms are many lines."""
+        known = self._drains.running, *self._drains.statistics.results.values()
+        if known != self._drains_known:
+            self._drains_known = known
+            self._drains_text = generate_latest(self._of_drains)
+        return self._drains_text

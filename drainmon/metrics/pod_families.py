@@ -15,7 +15,7 @@ AT_ONCE = 20
 """Pods rendered without a pause: a fraction of a millisecond."""
 
 Labels = tuple[str, str]
-"""A pod's namespace and name; the namespace is empty where no Kubernetes gave it one."""
+"""`Pod.names`."""
 
 CONNECTIONS = """\
 # HELP drainmon_connections Accepted connections by TCP state.
@@ -31,11 +31,6 @@ ACCEPTED = """\
 """
 
 
-def labels_of(pod: Pod) -> Labels:
-    """What a pod is called in every sample of it."""
-    return pod.identity.namespace, pod.identity.name or pod.label
-
-
 def by_labels(
     live: Iterable[tuple[Pod, Counts]], departed: Iterable[tuple[Pod, Counts]]
 ) -> tuple[dict[Labels, Counts], dict[Labels, Counts]]:
@@ -44,10 +39,9 @@ def by_labels(
     its counters begin anew, as Prometheus expects of a series."""
     living: dict[Labels, Counts] = {}
     for pod, counts in live:
-        labels = labels_of(pod)
-        known = living.get(labels)
+        known = living.get(labels := pod.names)
         living[labels] = total((known, counts)) if known else counts
-    gone = {labels_of(pod): counts for pod, counts in departed}
+    gone = {pod.names: counts for pod, counts in departed}
     return living, {labels: last for labels, last in gone.items() if labels not in living}
 
 
@@ -66,35 +60,47 @@ class PodFamilies:
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
             series = known[labels] = self._series.get(labels) or _Series(labels)
-            connections += series.connections(counts)
-            in_flight.append(f"{series.in_flight}{counts.in_flight}\n")
-            accepted.append(f"{series.accepted}{counts.accepted}\n")
-        accepted += [
-            f"{_Series(labels).accepted}{last.accepted}\n" for labels, last in gone.items()
-        ]
+            series.update(counts)
+            connections += series.connections
+            in_flight.append(series.in_flight)
+            accepted.append(series.accepted)
+        for labels, last in gone.items():
+            series = _Series(labels)
+            series.update(last)
+            accepted.append(series.accepted)
         self._series = known
         return "".join(connections + in_flight + accepted)
 
 
 class _Series:
-    """What the samples of one pod begin with, up to the value."""
+    """The samples of one pod. Those of a pod on which nothing has changed are not made again."""
 
     def __init__(self, labels: Labels) -> None:
         namespace, name = map(_escaped, labels)
         self._labels = f'namespace="{namespace}",pod="{name}"'
-        self.in_flight = f"drainmon_in_flight{{{self._labels}}} "
-        self.accepted = f"drainmon_accepted_total{{{self._labels}}} "
-        self._states = {TcpState.ESTABLISHED: self._state(TcpState.ESTABLISHED)}
+        self._begins = {TcpState.ESTABLISHED: self._begin(TcpState.ESTABLISHED)}
+        self._by_state: Mapping[TcpState, int] | None = None
+        self._accepted = -1
+        self.connections: list[str] = []
+        self.in_flight = self.accepted = ""
 
-    def _state(self, state: TcpState) -> str:
+    def _begin(self, state: TcpState) -> str:
         return f'drainmon_connections{{{self._labels},state="{state.name}"}} '
 
-    def connections(self, counts: Counts) -> list[str]:
+    def update(self, counts: Counts) -> None:
         by_state = counts.by_state
-        for state in by_state:
-            if state not in self._states:
-                self._states[state] = self._state(state)
-        return [f"{begin}{by_state.get(state, 0)}\n" for state, begin in self._states.items()]
+        if by_state != self._by_state:
+            self._by_state = by_state
+            for state in by_state:
+                if state not in self._begins:
+                    self._begins[state] = self._begin(state)
+            self.connections = [
+                f"{begin}{by_state.get(state, 0)}\n" for state, begin in self._begins.items()
+            ]
+            self.in_flight = f"drainmon_in_flight{{{self._labels}}} {counts.in_flight}\n"
+        if counts.accepted != self._accepted:
+            self._accepted = counts.accepted
+            self.accepted = f"drainmon_accepted_total{{{self._labels}}} {counts.accepted}\n"
 
 
 def _escaped(value: str) -> str:

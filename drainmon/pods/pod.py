@@ -50,6 +50,11 @@ class Pod:
         """What the pod is called: by its identity, else by its namespace."""
         return self.identity.label or f"netns-{self.netns}"
 
+    @cached_property
+    def names(self) -> tuple[str, str]:
+        """Kubernetes' namespace, empty where there is none, and the name in it, else the label."""
+        return self.identity.namespace, self.identity.name or self.label
+
     @property
     def of_the_host(self) -> bool:
         """Whether it is the host's own service, in no pod and no container: for a pod of the

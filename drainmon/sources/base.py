@@ -12,7 +12,7 @@ from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 
-AT_ONCE = 20
+AT_ONCE = 50
 """Pods whose counters are read without a pause for whoever else has something to do."""
 
 PROBE_PROCESSES = ("kubelet",)
