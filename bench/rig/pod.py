@@ -103,7 +103,7 @@ class FakePod(Closing):
                     server=server,
                 )
             )
-            self._start()
+            self._start(workers)
         except BaseException:
             self.close()
             raise
@@ -215,7 +215,7 @@ class FakePod(Closing):
         add_address(self.client, here, f"{self.client_address6}/64")
         add_address(self.netns, there, f"{self.address6}/64")
 
-    def _start(self) -> None:
+    def _start(self, workers: int) -> None:
         # /run is the pod's own, so that its nginx.pid is no other pod's; exec keeps nginx pid 1.
         script = 'mount --bind "$1" /run && shift && exec "$@"'
         argv = [
@@ -242,6 +242,10 @@ class FakePod(Closing):
         self.master_pid = master.pid
         self._master_fd = os.pidfd_open(self.master_pid)
         self._cleanup.callback(os.close, self._master_fd)
+        while len(self.workers()) < workers:
+            if time.monotonic() > deadline:
+                raise RigError(f"cannot start nginx's {workers} workers: {self.log().strip()}")
+            time.sleep(0.001)
 
     def _in_cgroup(self, argv: list[str]) -> list[str]:
         return self._cgroup.command(argv) if self._cgroup else argv
