@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-WAIT = 10.0
+WAIT = 30.0
+"""Seconds: a segment that is sent again and again on a link that is down comes 13 s after it."""
 
 
 def eventually(condition: Callable[[], object], within: float = WAIT) -> None:
