@@ -158,9 +158,8 @@ class Node:
             ports = self.registry.ended_ports(self.registry.key(netns, owner))
             ports |= await asyncio.to_thread(ports_of_owner, netns, owner)
         else:
-            ports = self._source.ports(netns) | frozenset(
-                (await asyncio.to_thread(listeners_of, pid)).values()
-            )
+            listeners = await asyncio.to_thread(listeners_of, pid)
+            ports = self._source.ports(netns) | frozenset(listeners.values())
         return self.registry.adopt(netns, owner, ports) if ports else pod
 
     async def counts(self, pod: Pod) -> Counts:

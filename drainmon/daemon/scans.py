@@ -61,7 +61,8 @@ class Scans:
         await self._scanned([pod for pod in before if pod.number not in numbers])
 
     def _timed_scan(self) -> float:
-        """The processor time that it took, in seconds: on a busy node time goes by without."""
+        """Seconds of processor time in this thread, which is most of what a scan takes: on a busy
+        node time goes by without."""
         began = time.thread_time()
         self._registry.scan()
         return time.thread_time() - began

@@ -85,9 +85,11 @@ class Drain:
         self.rolls_done = 0
         self._known_since = started + policy.elapsed
         self._at_most = inf
-        self._closed: float | None = None
+        self.closed: float | None = None
+        """Since when nothing listens; None while something does."""
         self._nginx_ended = False
-        self._note = ""
+        self.note = ""
+        """How the last roll went."""
         self._woken = False
         self._looks_after_wake = False
         self._promising = False
@@ -138,8 +140,8 @@ class Drain:
         """The time of the last passive open that the counters know of."""
         if when is not None and (self.last_arrival is None or when > self.last_arrival):
             self.last_arrival = when
-            if self._closed is not None:  # something has listened meanwhile
-                self._closed = max(self._closed, when)
+            if self.closed is not None:  # something has listened meanwhile
+                self.closed = max(self.closed, when)
 
     def saw(self, snapshot: Snapshot, nginx_ended: bool = False) -> None:
         """A snapshot that `step` asked for, and whether nginx has ended meanwhile."""
@@ -152,9 +154,9 @@ class Drain:
         if snapshot.in_parts:
             self._at_most = max(self._at_most, before)
         if snapshot.listeners:
-            self._closed = None
-        elif self._closed is None and not snapshot.in_parts:
-            self._closed = snapshot.taken
+            self.closed = None
+        elif self.closed is None and not snapshot.in_parts:
+            self.closed = snapshot.taken
         self._nginx_ended = nginx_ended
         self.tally = snapshot.tally
         self._harmless = counted - len(self.in_flight)
@@ -167,25 +169,9 @@ class Drain:
         went. Until then the drain goes on looking."""
         self.rolls.append(began)
         self.rolls_done += 1
-        self._note = note
+        self.note = note
         if self.phase is Phase.ROLLING:
             self.phase = Phase.WAITING
-
-    def reason(self, demand: Demand, now: float) -> str:
-        """Why it still waits, or how it ended for this caller, for people."""
-        match demand.told or self.phase:
-            case Phase.DRAINED:
-                return "nothing in flight" if not self.in_flight else "few enough in flight"
-            case Phase.DEADLINE:
-                return f"the timeout of {demand.policy.timeout:g} s is over"
-            case Phase.GONE:
-                return "nginx has ended"
-            case Phase.ROLLING:
-                return "nginx replaces its workers"
-            case Phase.WAITING if not demand.accepts(len(self.in_flight)):
-                return self._note or "connections are in flight"
-            case _:
-                return self._why_settling(now) if self.demands else "nobody waits any more"
 
     def step(self, now: float) -> Step:
         """What to do next, by what is known at `now`."""
@@ -223,7 +209,7 @@ class Drain:
         return self._sleep(look_at, roll_at)
 
     def _end_at_deadline(self, demand: Demand) -> None:
-        settled = demand.settled_at(self.last_arrival, self._closed)
+        settled = demand.settled_at(self.last_arrival, self.closed)
         calm = self.snapshot is not None and self.snapshot.taken >= settled
         drained = calm and demand.accepts(self._at_most) and not self._woken
         self._tell([demand], self._drained() if drained else Phase.DEADLINE)
@@ -269,34 +255,26 @@ class Drain:
         return Step(Action.SLEEP, min(*times, *(demand.deadline for demand in self.demands)))
 
     def _settled_at(self) -> float:
-        return max(d.settled_at(self.last_arrival, self._closed) for d in self.demands)
+        return max(d.settled_at(self.last_arrival, self.closed) for d in self.demands)
 
     def _quiet_at(self) -> float:
         return max(demand.quiet_at(self.last_arrival) for demand in self.demands)
 
-    def _quiet(self) -> float:
+    def quiet(self) -> float:
+        """The longest quiet period that a caller asks for."""
         return max(demand.policy.quiet for demand in self.demands)
-
-    def _why_settling(self, now: float) -> str:
-        left = max(demand.min_wait_until for demand in self.demands) - now
-        quiet = f"quiet for {self._quiet():g} s is asked for"
-        if self._closed is not None:
-            return f"nothing listens any more, {quiet}"
-        if left > 0:
-            return f"min-wait has {left:.1f} s to go"
-        return f"connections still arrive, {quiet}" if self.phase is Phase.SETTLING else quiet
 
     def _roll_at(self) -> float | None:
         """When the next roll is due, None when there is nothing to roll for: also when nginx has
         closed its listeners, as its old workers quit already and it starts no new ones."""
         wanted = any(d.policy.roll and not d.accepts(len(self.in_flight)) for d in self.demands)
-        if not wanted or self._closed is not None:
+        if not wanted or self.closed is not None:
             return None
         if not self.rolls:
             return self._settled_at()
         if not self._may_have_stragglers():
             return None
-        pause = max(self._quiet(), ROLL_PAUSE) * 2.0 ** min(self.rolls_done - 1, DOUBLINGS)
+        pause = max(self.quiet(), ROLL_PAUSE) * 2.0 ** min(self.rolls_done - 1, DOUBLINGS)
         return max(self.rolls[-1] + pause, self._quiet_at())
 
     def _may_have_stragglers(self) -> bool:

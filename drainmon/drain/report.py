@@ -6,6 +6,7 @@ from typing import Any
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.reasons import reason
 from drainmon.model.snapshot import Socket, format_address, format_states
 
 REMAINING_SHOWN = 20
@@ -35,7 +36,7 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
         "in_flight": len(drain.in_flight),
         "by_state": format_states(drain.tally.in_flight_by_state()),
         "elapsed": round(now - demand.started, 3),
-        "reason": drain.reason(demand, now),
+        "reason": reason(drain, demand, now),
     }
     if drain.rolls_done:
         line["rolls"] = drain.rolls_done
@@ -105,6 +106,6 @@ class DrainRecord:
         if self.arrivals and last > drain.started:
             self.last_arrival = round(last - drain.started, 3)
         self.rolls = [round(roll - drain.started, 3) for roll in drain.rolls]
-        self.reason = drain.reason(drain.last_caller, now)
+        self.reason = reason(drain, drain.last_caller, now)
         self.seconds = round(now - drain.started, 3)
         self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []

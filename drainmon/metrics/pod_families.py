@@ -4,15 +4,12 @@ There may be some thousand samples. prometheus_client takes 9 us for each and ca
 here one takes a tenth of that, and every few pods whoever else has something to do gets its turn.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 
 from drainmon.model.ledger import Counts, total
 from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod
-
-AT_ONCE = 20
-"""Pods rendered without a pause: a fraction of a millisecond."""
+from drainmon.turns import in_turns
 
 Labels = tuple[str, str]
 """`Pod.names`."""
@@ -56,14 +53,13 @@ class PodFamilies:
         """All samples. Pods that are gone have no connections, only what they once accepted."""
         known: dict[Labels, _Series] = {}
         connections, in_flight, accepted = [CONNECTIONS], [IN_FLIGHT], [ACCEPTED]
-        for number, (labels, counts) in enumerate(living.items()):
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-            series = known[labels] = self._series.get(labels) or _Series(labels)
-            series.update(counts)
-            connections += series.connections
-            in_flight.append(series.in_flight)
-            accepted.append(series.accepted)
+        async for some in in_turns(living.items()):
+            for labels, counts in some:
+                series = known[labels] = self._series.get(labels) or _Series(labels)
+                series.update(counts)
+                connections += series.connections
+                in_flight.append(series.in_flight)
+                accepted.append(series.accepted)
         for labels, last in gone.items():
             series = _Series(labels)
             series.update(last)

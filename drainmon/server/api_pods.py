@@ -1,6 +1,5 @@
 """GET /v1/pods: every pod of the node with its counts."""
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +9,7 @@ from drainmon.model.snapshot import format_states
 from drainmon.pods.pod import Pod
 from drainmon.server.keys import NODE
 from drainmon.server.replies import reply
+from drainmon.turns import in_turns
 
 
 def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
@@ -31,15 +31,11 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
     }
 
 
-AT_ONCE = 20
-"""Pods that are described without a pause for whoever else has something to do."""
-
-
 async def get_pods(request: web.Request) -> web.Response:
     node = request.app[NODE]
-    described = []
-    for number, pod in enumerate(node.pods(), 1):
-        described.append(describe(pod, await node.counts(pod)))
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    described = [
+        describe(pod, await node.counts(pod))
+        async for some in in_turns(node.pods())
+        for pod in some
+    ]
     return reply({"pods": described})

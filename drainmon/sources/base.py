@@ -1,6 +1,5 @@
 """The interface of a source: where counts come from, whatever the host has."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Callable
@@ -11,9 +10,7 @@ from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
-
-AT_ONCE = 50
-"""Pods whose counters are read without a pause for whoever else has something to do."""
+from drainmon.turns import in_turns
 
 PROBE_PROCESSES = ("kubelet",)
 """Names of the processes of the host whose connections are probes, unless others are asked for."""
@@ -100,11 +97,10 @@ class Source(Protocol):
 async def one_by_one(source: Source, pods: list[Pod]) -> dict[int, Counts]:
     """`all_counters` of a source that has no better way."""
     counted = {}
-    for number, pod in enumerate(pods, 1):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            counted[pod.number] = await source.counters(pod)
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    async for some in in_turns(pods):
+        for pod in some:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                counted[pod.number] = await source.counters(pod)
     return counted
 
 

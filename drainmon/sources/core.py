@@ -26,8 +26,9 @@ from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
-from drainmon.sources.base import AT_ONCE, Listeners, Place
+from drainmon.sources.base import Listeners, Place
 from drainmon.sources.events import Events
+from drainmon.turns import in_turns
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +124,13 @@ class CoreSource:
         return PORT_COUNTERS.unpack(counters) if counters else None
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
+        self._events.check()
         by_port = self._conntrack.all_counters()
         counted = {}
-        for number, pod in enumerate(pods, 1):
-            netns = pod.netns
-            counted[pod.number] = self._sum([by_port.get((netns, port)) for port in pod.ports])
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for some in in_turns(pods):
+            for pod in some:
+                netns = pod.netns
+                counted[pod.number] = self._sum([by_port.get((netns, port)) for port in pod.ports])
         return counted
 
     def _sum(self, ports: list[tuple[int, ...] | None]) -> Counts:

@@ -12,9 +12,8 @@ from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
 from bench.rig.pod import FakePod
 from drainmon.server.limits import CONNECTIONS, TOLD
-from tests.e2e.api import record_of
-from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, SERVE, Daemon, MakePod, finish, wait_argv
+from tests.e2e.harness import DAEMON, SERVE, Daemon, MakePod, wait_argv
+from tests.e2e.one_idle import drain_with_one_idle
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -102,18 +101,9 @@ def files(daemon: Daemon) -> int:
     return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
 
 
-def drain_with_one_idle(daemon: Daemon, pod: FakePod) -> None:
-    """The pod drains as if it were alone: its only connection is idle."""
-    with Connection(pod) as idle:
-        assert idle.get()
-        hook = pod.exec(wait_argv(daemon.socket, **QUICK))
-        assert idle.read() == b""
-        idle.close()
-        status, output = finish(hook)
-    assert status == 0, output
-    record = record_of(daemon.socket, pod)
-    assert record["result"] == "drained"
-    assert record["seconds"] < ALONE_SECONDS
+def drains_as_if_alone(daemon: Daemon, pod: FakePod) -> None:
+    hook = wait_argv(daemon.socket, **QUICK)
+    assert drain_with_one_idle(daemon, pod, hook)["seconds"] < ALONE_SECONDS
 
 
 def test_a_thousand_connections_of_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
@@ -122,7 +112,7 @@ def test_a_thousand_connections_of_one_pod(daemon: Daemon, make_pod: MakePod) ->
     most = CONNECTIONS + TOLD
     with running(greedy.netns, HOLD, daemon.socket, 1000, most) as hog:
         assert said(hog) == str(most)
-        drain_with_one_idle(daemon, modest)
+        drains_as_if_alone(daemon, modest)
     eventually(lambda: files(daemon) <= before)
 
 
@@ -130,7 +120,7 @@ def test_a_flood_from_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
     hostile, pod = make_pod(), make_pod()
     with running(hostile.netns, FLOOD, daemon.socket) as flood:
         assert said(flood) == "flooded"
-        drain_with_one_idle(daemon, pod)
+        drains_as_if_alone(daemon, pod)
         assert flood.poll() is None
 
 

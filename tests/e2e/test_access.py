@@ -21,6 +21,7 @@ from tests.e2e.callers import (
 )
 from tests.e2e.connections import Connection
 from tests.e2e.harness import CLIENT, Daemon, MakePod, daemon_in, finish, public_folder, wait_argv
+from tests.e2e.one_idle import drain_with_one_idle
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -99,17 +100,9 @@ def test_root_of_a_pod_in_the_hosts_network_sees_nothing_of_the_node(daemon: Dae
 )
 def test_any_user_may_drain_its_pod(daemon: Daemon, make_pod: MakePod, user: list[str]) -> None:
     pod = make_pod()
-    with Connection(pod) as idle:
-        assert idle.get()
-        argv = [*user, *public(daemon, wait_argv(daemon.socket, **QUICK))]
-        hook = pod.exec([shutil.which(argv[0]) or argv[0], *argv[1:]])
-        assert idle.read() == b""
-        idle.close()
-        status, output = finish(hook)
-    assert status == 0, output
-    record = record_of(daemon.socket, pod)
-    assert record["result"] == "drained"
-    assert len(record["rolls"]) == 1
+    argv = [*user, *public(daemon, wait_argv(daemon.socket, **QUICK))]
+    hook = [shutil.which(argv[0]) or argv[0], *argv[1:]]
+    assert len(drain_with_one_idle(daemon, pod, hook)["rolls"]) == 1
 
 
 def in_pod(pod_netns: Netns, argv: list[str]) -> subprocess.Popen[bytes]:

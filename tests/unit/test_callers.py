@@ -5,6 +5,7 @@ import pytest
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.drain.reasons import reason
 from drainmon.drain.report import progress
 from tests.unit.sockets import established, snapshot
 from tests.unit.world import World, arrivals
@@ -43,7 +44,7 @@ def test_each_caller_has_its_own_exit_at() -> None:
     strict = world.join(min_wait=1)
     world.until(2.0)
     assert world.first.told is Phase.DRAINED
-    assert world.drain.reason(world.first, 102.0) == "few enough in flight"
+    assert reason(world.drain, world.first, 102.0) == "few enough in flight"
     assert strict.told is None
     phase, end = world.run()
     assert phase is strict.told is Phase.DRAINED
@@ -167,7 +168,7 @@ def test_min_wait_ends_when_nothing_listens() -> None:
     phase, end = world.run()
     assert phase is Phase.GONE
     assert 4.5 <= end <= 5.5
-    assert world.drain.reason(world.first, world.now) == "nginx has ended"
+    assert reason(world.drain, world.first, world.now) == "nginx has ended"
 
 
 def test_a_listener_that_returns_is_served() -> None:
@@ -175,7 +176,7 @@ def test_a_listener_that_returns_is_served() -> None:
     world.until(3.0)
     world.listens = False
     world.until(5.0)
-    assert world.drain.reason(world.first, world.now).startswith("nothing listens any more")
+    assert reason(world.drain, world.first, world.now).startswith("nothing listens any more")
     world.listens = True
     assert world.run() == (Phase.DRAINED, 20.0)
 

@@ -7,6 +7,7 @@ import pytest
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
+from drainmon.drain.reasons import reason
 from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import Socket
 from drainmon.model.tcp import TcpState
@@ -251,7 +252,7 @@ def test_a_timeout_of_zero_is_a_deadline_at_once() -> None:
 def test_every_phase_has_a_reason(phase: Phase) -> None:
     drain = Drain(Policy(), 0.0)
     drain.phase = phase
-    assert drain.reason(drain.demands[0], 1.0)
+    assert reason(drain, drain.demands[0], 1.0)
 
 
 IGNORED = Ignored.parse(["192.0.2.0/24"])
