@@ -3,8 +3,9 @@
 Both ends of 50,000 loopback connections in one namespace, side by side: reading /proc/net/tcp raw,
 a look of the source procfs (reading, parsing, making the list of sockets), psutil.net_connections
 and ss. One pod has the accepted ends on its ports, another one has both; each is looked at for the
-first time and again. Processor time, medians of rounds in which everybody has a turn. Exit status 1
-when a look that is not the first costs much more than reading raw. Root only.
+first time, again, and when one connection in a hundred has been used meanwhile. Processor time,
+medians of rounds in which everybody has a turn. Exit status 1 when a second look costs much more
+than reading raw. Root only.
 """
 
 import argparse
@@ -32,9 +33,11 @@ PAIRS_PER_HOLDER = 8_000
 SERVER_PORT, CLIENT_PORT = 8080, 7070
 HALF = "procfs, half on its ports"
 EVERY = "procfs, all on its ports"
+USED = ", 1 % used"
+BUSY = 100
+"""One connection in so many."""
 LOOK_AT_MOST = 1.4
-"""Times what reading raw costs: a look at all rows, or half of them, on a machine that does nothing
-else; others take the processor's cache away, and it is up to 1.7."""
+"""Times what reading raw costs, a second look at all rows or half of them."""
 PSUTIL = """
 import time, psutil
 began = time.process_time()
@@ -42,6 +45,9 @@ psutil.net_connections("tcp")
 print(time.process_time() - began)
 """
 """It reads its own namespace only."""
+
+
+Holder = subprocess.Popen[bytes]
 
 
 class Nobody:
@@ -54,9 +60,16 @@ class Nobody:
         """A change."""
 
 
+def exchange(one: socket.socket, other: socket.socket) -> None:
+    for sender, receiver in ((one, other), (other, one)):
+        sender.send(b"something")
+        receiver.recv(100)
+
+
 def hold(number: int, pairs: int) -> None:
-    """Keep both ends of so many connections, each used once, until stdin ends."""
+    """Keep both ends of so many connections, each used once, and some for each line of stdin."""
     port = SERVER_PORT + number
+    busy = []
     with ExitStack() as ends, socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
         for pair in range(pairs):
             client = ends.enter_context(socket.socket())
@@ -64,16 +77,34 @@ def hold(number: int, pairs: int) -> None:
             client.bind((f"127.{number + 1}.{pair >> 8}.{pair & 255}", CLIENT_PORT))
             client.connect(("127.0.0.1", port))
             accepted = ends.enter_context(listener.accept()[0])
-            for sender, receiver in ((client, accepted), (accepted, client)):
-                sender.send(b"something")
-                receiver.recv(100)
+            exchange(client, accepted)
+            if pair % BUSY == 0:
+                busy.append((client, accepted))
         print("ready", flush=True)
-        sys.stdin.read()
+        for _ in sys.stdin:
+            for client, accepted in busy:
+                exchange(client, accepted)
+            print("ready", flush=True)
+
+
+def await_ready(running: list[Holder]) -> None:
+    for holder in running:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"ready\n"
+
+
+def use_some(running: list[Holder]) -> None:
+    """Let one connection in a hundred be used."""
+    for holder in running:
+        assert holder.stdin
+        holder.stdin.write(b"\n")
+        holder.stdin.flush()
+    await_ready(running)
 
 
 @contextmanager
-def holders(namespace: Netns, pairs: int) -> Iterator[list[int]]:
-    """The pids of processes that hold the connections."""
+def holders(namespace: Netns, pairs: int) -> Iterator[list[Holder]]:
+    """Processes that hold the connections."""
     with ExitStack() as stack:
         running = []
         for number, first in enumerate(range(0, pairs, PAIRS_PER_HOLDER)):
@@ -83,10 +114,8 @@ def holders(namespace: Netns, pairs: int) -> Iterator[list[int]]:
                 namespace.command(argv), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             running.append(stack.enter_context(holder))
-        for holder in running:
-            assert holder.stdout
-            assert holder.stdout.readline() == b"ready\n"
-        yield [holder.pid for holder in running]
+        await_ready(running)
+        yield running
 
 
 def read_raw(table: int) -> None:
@@ -101,10 +130,10 @@ def processor_time() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[float]]:
+def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, list[float]]:
     """Seconds of each look, by who looked."""
     source = ProcfsSource(Nobody())
-    servers = frozenset(range(SERVER_PORT, SERVER_PORT + len(pids)))
+    servers = frozenset(range(SERVER_PORT, SERVER_PORT + len(running)))
     ports = {HALF: servers, EVERY: servers | {CLIENT_PORT}}
     numbers = itertools.count(1)
     ss = namespace.command(["ss", "-Htan"])
@@ -116,7 +145,7 @@ def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[fl
         work()
         seconds.setdefault(name, []).append(processor_time() - began)
 
-    with closing(source), closing(source.open(pids[0])) as place:
+    with closing(source), closing(source.open(running[0].pid)) as place:
 
         async def look(pod: Pod) -> None:
             await source.snapshot(pod, place)
@@ -125,8 +154,10 @@ def measure(namespace: Netns, pids: list[int], rounds: int) -> dict[str, list[fl
             clock("read raw", lambda: read_raw(place.files[1]))
             for name, own in ports.items():
                 pod = Pod(next(numbers), namespace.inode, Identity(), (), own)
-                for again in (", first look", ""):
-                    clock(name + again, partial(asyncio.run, look(pod)))
+                for which in (", first look", "", USED):
+                    if which == USED:
+                        use_some(running)
+                    clock(name + which, partial(asyncio.run, look(pod)))
             inside = subprocess.run(by_psutil, check=True, capture_output=True).stdout
             seconds.setdefault("psutil.net_connections", []).append(float(inside))
             clock("ss", lambda: subprocess.run(ss, check=True, stdout=subprocess.DEVNULL))
@@ -153,8 +184,8 @@ def main() -> int:
     if options.hold is not None:
         hold(options.hold, options.pairs)
         return 0
-    with fresh_netns("drainmon-bench") as namespace, holders(namespace, options.pairs) as pids:
-        seconds = measure(namespace, pids, options.rounds)
+    with fresh_netns("drainmon-bench") as namespace, holders(namespace, options.pairs) as running:
+        seconds = measure(namespace, running, options.rounds)
     print(f"{2 * options.pairs} sockets, median of {options.rounds} rounds")
     return 0 if report(seconds) else 1
 

@@ -19,7 +19,8 @@ from drainmon.procfs.net_snmp import parse_passive_opens
 from drainmon.procfs.net_tcp import find_rows
 from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.ignored_arrivals import IgnoredArrivals
-from drainmon.sources.sightings import Look, Sightings
+from drainmon.sources.look import Look
+from drainmon.sources.sightings import Sightings
 
 LOOK_SHARE = 20
 """Counters are read again no sooner than this many times what the last look took."""
@@ -173,9 +174,9 @@ class _Watcher:
             began,
             ended,
             self._sightings,
-            tuple(look.listeners),
+            self._sightings.listeners(),
             in_parts=in_parts,
-            time_wait=look.time_wait,
+            time_wait=self._sightings.time_wait,
             counted=self._sightings.tally(),
         )
         new = opens - self._opens if self._opens is not None else 0

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from drainmon.model.snapshot import Listener, Socket, count
 from drainmon.model.tcp import TcpState
 from drainmon.procfs.net_tcp import find_rows
-from drainmon.sources.sightings import WATCHED_WITHIN, Look, Sightings
+from drainmon.sources.look import WATCHED_WITHIN, Look
+from drainmon.sources.sightings import Sightings
 from tests.unit.proc_net import Row, packed, table
 
 PORTS = frozenset({80})
@@ -15,6 +16,7 @@ OTHER = Row(remote_port=40001)
 ANY = [
     Row(state=10, ato=0),
     Row(state=10, ato=0, last=16),
+    Row(state=99),
     *(Row(remote_port=1, ato=ato, tx_queue=size) for ato in (0, 4) for size in (0, 9)),
     *(Row(remote_port=port, state=state) for port in (1, 2) for state in (1, 4, 5, 8, 9, 11)),
     *(Row(remote_port=port, state=state, ato=None) for port in (1, 2) for state in (3, 5, 6)),
@@ -27,16 +29,14 @@ class Eyes:
 
     def __init__(self) -> None:
         self.sightings = Sightings()
-        self.listeners: list[Listener] = []
-        self.time_wait: list[int] = []
 
     def look(self, now: float, *rows: Row) -> tuple[Socket, ...]:
         look = Look(self.sightings, now)
         look.add(find_rows(table(*rows), PORTS), now)
-        self.sightings, self.listeners = look.finish(now), look.listeners
-        self.time_wait.append(look.time_wait)
+        self.sightings = look.finish(now)
         seen = tuple(self.sightings)
         assert self.sightings.tally() == count(seen)
+        assert len(self.sightings) == len(seen)
         return seen
 
 
@@ -100,13 +100,13 @@ def test_what_came_with_fast_open_leaves_no_trace() -> None:
     listener = Row(state=10, ato=0, last=16, rx_queue=2)
     eyes = Eyes()
     assert [eyes.look(now, listener, SILENT)[0].never_used for now in (1.0, 4.0)] == [False, False]
-    assert eyes.listeners == [Listener(packed(listener.local), 80, 2, None)]
+    assert eyes.sightings.listeners() == (Listener(packed(listener.local), 80, 2, None),)
 
 
 def test_listeners_of_one_port_are_all_there() -> None:
     eyes = Eyes()
     assert eyes.look(1.0, Row(state=10, ato=0), Row(state=10, ato=0, inode=2)) == ()
-    assert len(eyes.listeners) == 2
+    assert len(eyes.sightings.listeners()) == 2
 
 
 def test_a_state_that_nobody_knows_is_passed_over() -> None:
@@ -116,8 +116,9 @@ def test_a_state_that_nobody_knows_is_passed_over() -> None:
 def test_what_remains_of_closed_connections_is_counted() -> None:
     eyes = Eyes()
     gone = [Row(remote_port=port, state=6, ato=None) for port in (1, 2, 3)]
-    assert eyes.look(1.0, USED, *gone) == eyes.look(1.1, USED)
-    assert eyes.time_wait == [3, 0]
+    for left in (3, 2, 2, 0):
+        assert len(eyes.look(1.0, USED, *gone[:left])) == 1
+        assert eyes.sightings.time_wait == left
 
 
 def test_a_row_that_comes_twice_is_one_connection() -> None:
@@ -133,5 +134,6 @@ def test_whatever_comes_and_goes_the_list_is_that_of_the_table(looks: list[list[
     eyes = Eyes()
     for number, rows in enumerate(looks):
         seen = [(s.remote_port, s.state, s.unsent) for s in eyes.look(1.0 + number, *rows)]
-        shown = [(r.remote_port, r.state, r.tx_queue) for r in rows if r.state not in {6, 10}]
+        shown = [(r.remote_port, r.state, r.tx_queue) for r in rows if r.state not in {6, 10, 99}]
         assert sorted(seen) == sorted(shown)
+        assert len(eyes.sightings.listeners()) == sum(row.state == 10 for row in rows)

@@ -1,0 +1,167 @@
+"""A look at the rows of a pod, by which what is known of its connections becomes new.
+
+Rows tell neither when a connection was opened nor for how long nothing came on it; whoever looks
+often knows both. Pure; times are monotonic seconds.
+"""
+
+from collections import Counter
+from collections.abc import Set
+from dataclasses import replace
+from operator import itemgetter
+from typing import TypeVar
+
+from drainmon.model.tcp import TcpState
+from drainmon.procfs.net_tcp import SURE_RTO, Row, columns_of, parse_row
+from drainmon.sources.row_diff import RowDiff, join_rows
+from drainmon.sources.sightings import ESTABLISHED, IN_FLIGHT_CODES, STATES, Sightings, code_of
+
+WATCHED_WITHIN = 3.0
+"""Seconds between two looks above which it is not known what has come and gone meanwhile."""
+
+T = TypeVar("T")
+
+_TIME_WAIT = b"%02X" % TcpState.TIME_WAIT
+
+_MAYBE_SILENT = b" 0 0 "
+"""The ato and quick columns of a connection on which nothing came."""
+
+
+class Look:
+    """One pass over the tables, in pieces. Rows are compared with those of the look before as they
+    come, and sorted when the pass has ended."""
+
+    def __init__(self, before: Sightings, now: float) -> None:
+        self._before = before
+        self._watched = now - before.finished <= WATCHED_WITHIN
+        self._diff = RowDiff(before.text)
+        self._read: list[float] = []
+        self._time_wait = 0
+
+    def add(self, rows: list[bytes], now: float) -> None:
+        """Rows of `find_rows` on one table that were read at `now`."""
+        if not rows or self._diff.skip(join_rows(rows)):
+            return
+        state = columns_of(rows[0]).state
+        alive = [row for row in rows if row[state] != _TIME_WAIT]
+        self._time_wait += len(rows) - len(alive)
+        text = join_rows(alive)
+        if not self._diff.skip(text):
+            self._diff.add(text)
+            self._read.append(now)
+
+    def finish(self, now: float) -> Sightings:
+        """The pass is whole: what is known now."""
+        self._diff.end()
+        after = replace(self._before, text=self._diff.text, time_wait=self._time_wait, finished=now)
+        if not self._diff.gone and not any(self._diff.new):
+            return after
+        sorting = _Sorting(self._before, self._diff.gone, self._watched)
+        for rows, read in zip(self._diff.new, self._read, strict=True):
+            if rows:
+                sorting.add(rows, read)
+        return sorting.into(after)
+
+
+class _Sorting:
+    """What is known, without the rows that have gone, while new ones are taken in."""
+
+    def __init__(self, before: Sightings, gone: list[bytes], watched: bool) -> None:
+        rows = frozenset(gone)
+        self._before = before
+        self._watched = watched
+        self._gone_by_ends: dict[bytes, bytes] = {}
+        """They may have changed only."""
+        if watched:
+            self._gone_by_ends = {row[columns_of(row).ends]: row for row in rows}
+        self._opened = _without(before.opened, rows)
+        self._silent = _without(before.silent, rows)
+        self._listening = _without(before.listening, rows)
+        self._minisockets = set(before.minisockets - rows)
+        self._unreadable = set(before.unreadable - rows)
+        self._codes = before.codes.copy()
+        others = before.minisockets | before.listening.keys() | before.unreadable
+        self._codes.subtract(code_of(row) for row in gone if row not in others)
+
+    def into(self, after: Sightings) -> Sightings:
+        """The same with what is known now."""
+        return replace(
+            after,
+            opened=self._opened,
+            silent=self._silent,
+            codes=self._codes,
+            minisockets=frozenset(self._minisockets),
+            listening=self._listening,
+            unreadable=frozenset(self._unreadable),
+        )
+
+    def add(self, rows: list[bytes], read: float) -> None:
+        """Take in new rows of one table: those that need no second look all at once."""
+        columns = columns_of(rows[0])
+        code, ends = itemgetter(columns.state), itemgetter(columns.ends)
+        codes = Counter(map(code, rows))
+        gone = self._gone_by_ends
+        plain = rows
+        if (
+            gone
+            or not IN_FLIGHT_CODES.issuperset(codes)
+            or (SURE_RTO and any(_MAYBE_SILENT in row for row in rows))
+        ):
+            plain = []
+            for row in rows:
+                if (
+                    code(row) in IN_FLIGHT_CODES
+                    and ends(row) not in gone
+                    and _MAYBE_SILENT not in row
+                ):
+                    plain.append(row)
+                else:
+                    self._enter(row, read)
+            codes = Counter(map(code, plain))
+        self._codes.update(codes)
+        if self._watched:
+            self._opened.update(dict.fromkeys(plain, read))
+
+    def _enter(self, text: bytes, read: float) -> None:
+        """Take in one row, whatever it is."""
+        row, code = parse_row(text), code_of(text)
+        if row is None or code not in STATES:
+            self._unreadable.add(text)
+            return
+        if row.state == TcpState.LISTEN:
+            self._listening[text] = row
+            return
+        before = self._gone_by_ends.get(text[columns_of(text).ends])
+        # Nothing becomes established twice.
+        if before and code == ESTABLISHED != code_of(before):
+            before = None
+        opened = self._opened_at(before, read)
+        if opened is not None:
+            self._opened[text] = opened
+        if row.minisocket:
+            self._minisockets.add(text)
+        else:
+            self._codes[code] += 1
+        since = self._silent_since(row, before, read)
+        if since is not None:
+            self._silent[text] = since
+
+    def _opened_at(self, before: bytes | None, read: float) -> float | None:
+        if before is not None:
+            return self._before.opened.get(before)
+        return read if self._watched else None
+
+    def _silent_since(self, row: Row, before: bytes | None, read: float) -> float | None:
+        # What came in a Fast Open handshake leaves no trace. Listeners are the first rows.
+        fast_open = (own for own in self._listening.values() if own.fast_open)
+        if not row.silent or any(own.local_port == row.local_port for own in fast_open):
+            return None
+        if before is None:
+            return read
+        return self._before.silent.get(before)  # once used is used for ever
+
+
+def _without(known: dict[bytes, T], gone: Set[bytes]) -> dict[bytes, T]:
+    kept = known.copy()
+    for row in gone & known.keys():
+        del kept[row]
+    return kept
