@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from drainmon.model.tcp import TcpState
-from drainmon.procfs.net_tcp import SURE_RTO, Row, columns_of, parse_row
+from drainmon.procfs.net_tcp import SURE_RTO, columns_of, parse_row
 from drainmon.sources.row_diff import RowDiff, join_rows
 from drainmon.sources.sightings import ESTABLISHED, IN_FLIGHT_CODES, STATES, Sightings, code_of
 
@@ -33,29 +33,32 @@ class Look:
     def __init__(self, before: Sightings, now: float) -> None:
         self._before = before
         self._watched = now - before.finished <= WATCHED_WITHIN
-        self._diff = RowDiff(before.text)
+        self._diff = RowDiff(before.rows)
         self._read: list[float] = []
         self._time_wait = 0
 
     def add(self, rows: list[bytes], now: float) -> None:
         """Rows of `find_rows` on one table that were read at `now`."""
-        if not rows or self._diff.skip(join_rows(rows)):
+        text = join_rows(rows)
+        if self._diff.skip(text):
             return
         state = columns_of(rows[0]).state
         alive = [row for row in rows if row[state] != _TIME_WAIT]
-        self._time_wait += len(rows) - len(alive)
-        text = join_rows(alive)
-        if not self._diff.skip(text):
-            self._diff.add(text)
-            self._read.append(now)
+        if len(alive) < len(rows):
+            self._time_wait += len(rows) - len(alive)
+            text = join_rows(alive)
+            if self._diff.skip(text):
+                return
+        self._diff.add(text)
+        self._read.append(now)
 
     def finish(self, now: float) -> Sightings:
         """The pass is whole: what is known now."""
         self._diff.end()
-        after = replace(self._before, text=self._diff.text, time_wait=self._time_wait, finished=now)
+        after = replace(self._before, rows=self._diff.rows, time_wait=self._time_wait, finished=now)
         if not self._diff.gone and not any(self._diff.new):
             return after
-        sorting = _Sorting(self._before, self._diff.gone, self._watched)
+        sorting = _Sorting(self._before, frozenset(self._diff.gone), self._watched)
         for rows, read in zip(self._diff.new, self._read, strict=True):
             if rows:
                 sorting.add(rows, read)
@@ -65,22 +68,21 @@ class Look:
 class _Sorting:
     """What is known, without the rows that have gone, while new ones are taken in."""
 
-    def __init__(self, before: Sightings, gone: list[bytes], watched: bool) -> None:
-        rows = frozenset(gone)
+    def __init__(self, before: Sightings, gone: frozenset[bytes], watched: bool) -> None:
         self._before = before
         self._watched = watched
         self._gone_by_ends: dict[bytes, bytes] = {}
         """They may have changed only."""
         if watched:
-            self._gone_by_ends = {row[columns_of(row).ends]: row for row in rows}
-        self._opened = _without(before.opened, rows)
-        self._silent = _without(before.silent, rows)
-        self._listening = _without(before.listening, rows)
-        self._minisockets = set(before.minisockets - rows)
-        self._unreadable = set(before.unreadable - rows)
-        self._codes = before.codes.copy()
+            self._gone_by_ends = {row[columns_of(row).ends]: row for row in gone}
+        self._opened = _without(before.opened, gone)
+        self._silent = _without(before.silent, gone)
+        self._listening = _without(before.listening, gone)
+        self._fast_open = {row.local_port for row in self._listening.values() if row.fast_open}
+        self._minisockets = set(before.minisockets - gone)
+        self._unreadable = set(before.unreadable - gone)
         others = before.minisockets | before.listening.keys() | before.unreadable
-        self._codes.subtract(code_of(row) for row in gone if row not in others)
+        self._codes = before.codes - Counter(map(code_of, gone - others))
 
     def into(self, after: Sightings) -> Sightings:
         """The same with what is known now."""
@@ -129,6 +131,8 @@ class _Sorting:
             return
         if row.state == TcpState.LISTEN:
             self._listening[text] = row
+            if row.fast_open:
+                self._fast_open.add(row.local_port)
             return
         before = self._gone_by_ends.get(text[columns_of(text).ends])
         # Nothing becomes established twice.
@@ -141,7 +145,9 @@ class _Sorting:
             self._minisockets.add(text)
         else:
             self._codes[code] += 1
-        since = self._silent_since(row, before, read)
+        # What came in a Fast Open handshake leaves no trace.
+        silent = row.silent and row.local_port not in self._fast_open
+        since = self._silent_since(before, read) if silent else None
         if since is not None:
             self._silent[text] = since
 
@@ -150,11 +156,7 @@ class _Sorting:
             return self._before.opened.get(before)
         return read if self._watched else None
 
-    def _silent_since(self, row: Row, before: bytes | None, read: float) -> float | None:
-        # What came in a Fast Open handshake leaves no trace. Listeners are the first rows.
-        fast_open = (own for own in self._listening.values() if own.fast_open)
-        if not row.silent or any(own.local_port == row.local_port for own in fast_open):
-            return None
+    def _silent_since(self, before: bytes | None, read: float) -> float | None:
         if before is None:
             return read
         return self._before.silent.get(before)  # once used is used for ever

@@ -5,9 +5,10 @@ many at once, as text, which takes a tenth of the time of looking each of them u
 one by one. Pure.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 _TOGETHER = 2048
 """Bytes of text that are compared row by row when they differ."""
@@ -17,7 +18,7 @@ _AHEAD = 2
 since."""
 
 
-def join_rows(rows: Iterable[bytes]) -> bytes:
+def join_rows(rows: Collection[bytes]) -> bytes:
     """Each followed by a newline, of which it has none."""
     return b"\n".join([*rows, b""])
 
@@ -27,25 +28,34 @@ def split_rows(text: bytes) -> list[bytes]:
     return text.split(b"\n")[:-1]
 
 
-class RowDiff:
-    """One pass over a table, in pieces of joined rows. `before` is the text of the earlier pass.
-    When the pass has ended, `text` is its own, `new` are the new rows of each piece that was added,
-    `gone` the rows that are no more.
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a pass, each once, in their order, and the hashes of all of them. Of 64 bits:
+    that one of so few is another row's does not happen."""
 
-    The kernel may show rows again, at the end of one piece and the beginning of the next: they are
-    taken once.
+    text: bytes = b""
+    hashes: set[int] = field(default_factory=set)
+
+
+class RowDiff:
+    """One pass over a table, in pieces of joined rows, after another one, whose rows `before` are
+    of no use any more when this one has ended. Then `rows` are its own, `new` are the new rows of
+    each piece that was added, `gone` the rows that are no more.
+
+    A row that is shown twice is one row. The kernel forgets between two reads where it was, and
+    shows rows again when others have come before them meanwhile; at the end of a table that grows
+    it nearly always does.
     """
 
-    def __init__(self, before: bytes) -> None:
-        self.text = b""
+    def __init__(self, before: Rows) -> None:
+        self.rows = before
         self.new: list[list[bytes]] = []
         self.gone: list[bytes] = []
-        self._before = before
+        self._before = before.text
         self._at = 0  # how much of the earlier pass this one has come by
-        self._taken = 0  # how much of that is in the parts, or has gone
+        self._kept = 0  # how much of that is in the parts, or has gone
         self._parts: list[bytes] = []
-        self._last = b""  # of the parts
-        self._twice = False
+        self._pieces: list[list[_Part]] = []
 
     def skip(self, text: bytes) -> bool:
         """Whether the next rows are those of the earlier pass: then they are taken in."""
@@ -56,67 +66,74 @@ class RowDiff:
 
     def add(self, text: bytes) -> None:
         """Take in the next rows, whatever they are."""
-        new: list[bytes] = []
+        taken: list[_Part] = []
         first = 0
         while first < len(text):
             end = text.find(b"\n", first + _TOGETHER) + 1 or len(text)
             part = text[first:end]
             if not self.skip(part):
-                if not (passed := self._pass(part)):
+                passed = self._pass(part)
+                if not passed:  # perhaps more rows have gone than that: try the rest of the piece
                     part = text[first:]
                     passed = self._pass(part)
-                new += self._take(part, passed)
+                taken.append(self._take(part, passed))
             first += len(part)
-        self.new.append(new)
+        self._pieces.append(taken)
 
     def _pass(self, text: bytes) -> list[bytes]:
         """The next rows of the earlier pass, up to the last one of the text that is among them."""
         rows = split_rows(self._before[self._at : self._at + _AHEAD * len(text)])
         known = set(rows)
-        for row in reversed(split_rows(text)):
+        for row in reversed(split_rows(text)) if rows else ():
             if row in known:
                 return rows[: rows.index(row) + 1]
         return []
 
-    def _take(self, text: bytes, passed: list[bytes]) -> list[bytes]:
-        """Take in text in place of the rows that are passed. Returns those that are new."""
-        skipped = self._before[self._taken : self._at]
-        last = self._last + skipped[-_TOGETHER:]
-        rows = split_rows(text)
-        if rows[0] in last:  # a part of it would do, and is found fast
-            again = set(split_rows(last))
-            rows = [row for row in rows if row not in again]
-        read = dict.fromkeys(rows)
-        text = join_rows(read)
-        self._parts += skipped, text
-        self._last = (last + text)[-_TOGETHER:]
-        self._taken = self._at = self._at + len(join_rows(passed))
-        self.gone += [row for row in passed if row not in read]
+    def _take(self, text: bytes, passed: list[bytes]) -> "_Part":
+        """Take in text in place of the rows that are passed."""
+        read = dict.fromkeys(split_rows(text))
         known = set(passed)
-        self._twice |= len(known) < len(passed)
-        return [row for row in read if row not in known]
+        self._parts += self._before[self._kept : self._at], join_rows(read)
+        self._kept = self._at = self._at + len(join_rows(passed))
+        self.gone += [row for row in passed if row not in read]
+        return _Part(len(self._parts) - 1, [row for row in read if row not in known])
 
     def end(self) -> None:
         """There are no more rows."""
         self.gone += split_rows(self._before[self._at :])
-        self._parts.append(self._before[self._taken : self._at])
-        self.text = b"".join(self._parts)
-        if self._twice or not set(self.gone).isdisjoint(chain.from_iterable(self.new)):
-            self._look_up_all()
+        self._parts.append(self._before[self._kept : self._at])
+        hashes = self.rows.hashes
+        new = [row for taken in self._pieces for part in taken for row in part.new]
+        come = set(map(hash, new))
+        if len(come) < len(new) or not come.isdisjoint(hashes):
+            self._sort_out()
+        self.new = [[row for part in taken for row in part.new] for taken in self._pieces]
+        hashes.difference_update(map(hash, self.gone))
+        hashes.update(map(hash, chain.from_iterable(self.new)))
+        self.rows = Rows(b"".join(self._parts), hashes)
 
-    def _look_up_all(self) -> None:
-        """Some rows were twice in the earlier pass or are elsewhere in this one, or too many have
-        gone."""
-        before, rows = Counter(split_rows(self._before)), dict.fromkeys(split_rows(self.text))
-        self.text = join_rows(rows)
-        self.new = list(_first_of(self.new, rows.keys() - before.keys()))
-        self.gone = list((before - Counter(rows.keys())).elements())
+    def _sort_out(self) -> None:
+        """Some of the rows that seem new were in another place before, or are shown twice."""
+        gone, moved, seen = set(self.gone), set[bytes](), set[bytes]()
+        for part in chain.from_iterable(self._pieces):
+            new, again = [], set()
+            for row in part.new:
+                if row in seen or (row not in gone and hash(row) in self.rows.hashes):
+                    again.add(row)
+                elif row in gone:
+                    moved.add(row)
+                else:
+                    new.append(row)
+                seen.add(row)
+            part.new[:] = new
+            if again:
+                rows = split_rows(self._parts[part.number])
+                self._parts[part.number] = join_rows([row for row in rows if row not in again])
+        self.gone = [row for row in self.gone if row not in moved]
 
 
-def _first_of(pieces: list[list[bytes]], wanted: Set[bytes]) -> Iterator[list[bytes]]:
-    """Of each piece the wanted rows that are in none before."""
-    left = set(wanted)
-    for rows in pieces:
-        found = [row for row in rows if row in left]
-        left.difference_update(found)
-        yield found
+class _Part(NamedTuple):
+    """A part of a piece that is not as it was: which one it is, and the rows that seem new."""
+
+    number: int
+    new: list[bytes]

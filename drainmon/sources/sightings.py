@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from drainmon.model.snapshot import NEVER_USED_AFTER, Listener, Socket, Tally, known_time
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 from drainmon.procfs.net_tcp import Row, columns_of, parse_local, parse_row
-from drainmon.sources.row_diff import split_rows
+from drainmon.sources.row_diff import Rows, split_rows
 
 STATES = {b"%02X" % state: state for state in TcpState}
 """By the text of the column."""
@@ -27,13 +27,13 @@ class Sightings:
     """One pod's connections, by their rows' text. The same text is the same connection: it has the
     socket's inode and address.
 
-    `text` is every row but those in TIME_WAIT, which are only counted; `opened` is when those were
+    `rows` are all but those in TIME_WAIT, which are only counted; `opened` is when those were
     that were not there when somebody first looked; `silent` since when those are known on which
     nothing ever came; `codes` counts the connections by the text of their state. No connections
     are the rows of `minisockets`, of `listening` sockets, and what is `unreadable`.
     """
 
-    text: bytes = b""
+    rows: Rows = field(default_factory=Rows)
     opened: dict[bytes, float] = field(default_factory=dict)
     silent: dict[bytes, float] = field(default_factory=dict)
     codes: Counter[bytes] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class Sightings:
 
     def _rows(self) -> Iterator[bytes]:
         others = self.listening.keys() | self.unreadable
-        return (row for row in split_rows(self.text) if row not in others)
+        return (row for row in split_rows(self.rows.text) if row not in others)
 
     def tally(self) -> Tally:
         """All of them, counted from the text."""

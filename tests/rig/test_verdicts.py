@@ -75,13 +75,15 @@ def test_churn_fails_on_any_disagreement(
 def test_procfs_fails_on_a_look_that_costs_too_much(
     half: float, every: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = {"read raw": 0.1, procfs.HALF: half, procfs.EVERY: every}
-    figures = {name: [0.0, middle, 9.0] for name, middle in seconds.items()}
-    figures[f"{procfs.EVERY}, first look"] = [9.0]
+    taken = {
+        name: [procfs.Taken(0.0, 0.1), procfs.Taken(middle, 0.1), procfs.Taken(9.0, 0.1)]
+        for name, middle in ((procfs.HALF, half), (procfs.EVERY, every))
+    }
+    taken[f"{procfs.EVERY}, first look"] = [procfs.Taken(9.0, 0.1)]
     monkeypatch.setattr(sys, "argv", ["procfs"])
     monkeypatch.setattr(procfs, "fresh_netns", lambda _: nullcontext())
     monkeypatch.setattr(procfs, "holders", lambda *_: nullcontext([1]))
-    monkeypatch.setattr(procfs, "measure", lambda *_: figures)
+    monkeypatch.setattr(procfs, "measure", lambda *_: taken)
     assert procfs.main() == status
 
 

@@ -30,9 +30,11 @@ class Eyes:
     def __init__(self) -> None:
         self.sightings = Sightings()
 
-    def look(self, now: float, *rows: Row) -> tuple[Socket, ...]:
+    def look(self, now: float, *rows: Row, again: int = 0) -> tuple[Socket, ...]:
+        """At rows, of which the last ones come again."""
         look = Look(self.sightings, now)
         look.add(find_rows(table(*rows), PORTS), now)
+        look.add(find_rows(table(*rows[len(rows) - again :]), PORTS), now)
         self.sightings = look.finish(now)
         seen = tuple(self.sightings)
         assert self.sightings.tally() == count(seen)
@@ -121,6 +123,13 @@ def test_what_remains_of_closed_connections_is_counted() -> None:
         assert eyes.sightings.time_wait == left
 
 
+def test_rows_that_come_twice_are_as_silent_as_before() -> None:
+    eyes = Eyes()
+    assert [s.idle_in for s in eyes.look(1.0, USED, SILENT)] == [0.0, 0.0]
+    assert [s.idle_in for s in eyes.look(2.0, USED, SILENT, again=2)] == [0.0, 1.0]
+    assert [s.idle_in for s in eyes.look(3.0, USED, SILENT)] == [0.0, 2.0]
+
+
 def test_a_row_that_comes_twice_is_one_connection() -> None:
     eyes = Eyes()
     assert len(eyes.look(1.0, USED, OTHER, USED)) == 2
@@ -129,11 +138,17 @@ def test_a_row_that_comes_twice_is_one_connection() -> None:
     assert len(eyes.look(1.3, USED, USED)) == 1
 
 
-@given(st.lists(st.lists(st.sampled_from(ANY), max_size=9, unique=True), max_size=6))
-def test_whatever_comes_and_goes_the_list_is_that_of_the_table(looks: list[list[Row]]) -> None:
+LOOKS = st.tuples(st.lists(st.sampled_from(ANY), max_size=9, unique=True), st.integers(0, 9))
+
+
+@given(st.lists(LOOKS, max_size=6))
+def test_whatever_comes_and_goes_the_list_is_that_of_the_table(
+    looks: list[tuple[list[Row], int]],
+) -> None:
     eyes = Eyes()
-    for number, rows in enumerate(looks):
-        seen = [(s.remote_port, s.state, s.unsent) for s in eyes.look(1.0 + number, *rows)]
+    for number, (rows, again) in enumerate(looks):
+        sockets = eyes.look(1.0 + number, *rows, again=min(again, len(rows)))
+        seen = [(s.remote_port, s.state, s.unsent) for s in sockets]
         shown = [(r.remote_port, r.state, r.tx_queue) for r in rows if r.state not in {6, 10, 99}]
         assert sorted(seen) == sorted(shown)
         assert len(eyes.sightings.listeners()) == sum(row.state == 10 for row in rows)
