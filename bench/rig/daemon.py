@@ -5,10 +5,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.rig.errors import RigError
+from bench.rig.interrupts import held_back
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -24,28 +25,21 @@ def running_daemon(
 
     Raises RigError, with its last lines, when it does not become healthy.
     """
-    with log.open("ab") as output:
-        try:
-            process = subprocess.Popen(
-                [program, "daemon", "--socket", socket_path, "--listen", "off", *flags],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise RigError(f"cannot start the daemon: {error}") from error
-    try:
+    with ExitStack() as stack:
+        with log.open("ab") as output, held_back():
+            try:
+                process = subprocess.Popen(
+                    [program, "daemon", "--socket", socket_path, "--listen", "off", *flags],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise RigError(f"cannot start the daemon: {error}") from error
+            stack.callback(_stop, process)
         _wait_healthy(process, socket_path, log)
         yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
 
 
 def healthy(socket_path: Path) -> bool:
@@ -61,6 +55,16 @@ def healthy(socket_path: Path) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _wait_healthy(process: subprocess.Popen[bytes], socket_path: Path, log: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from bench.rig.interrupts import held_back
 from drainmon.kernel import netns
 
 T = TypeVar("T")
@@ -19,10 +20,12 @@ NAMES = Path("/run/netns")
 
 def ip(*arguments: str) -> None:
     """Run ip(8); CalledProcessError carries what it said."""
-    # A session of its own: Ctrl-C must not kill the cleanup's own commands.
-    subprocess.run(
-        ["ip", *arguments], check=True, capture_output=True, text=True, start_new_session=True
-    )
+    # A session of its own: Ctrl-C must not kill the cleanup's own commands. Nor may an interrupt
+    # leave one that makes a namespace after it was to be deleted.
+    with held_back():
+        subprocess.run(
+            ["ip", *arguments], check=True, capture_output=True, text=True, start_new_session=True
+        )
 
 
 class Netns:

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from bench.rig.clients import LoadSpec
 from bench.rig.netns import NAMES, Netns, fresh_netns
 from bench.rig.pod import FakePod
 from bench.rig.traffic import ROOT, Traffic
+from tests.rig.left import processes
 
 pytestmark = pytest.mark.root
 
@@ -24,28 +24,18 @@ class OutOfNowhere(Exception):
     """Raised by a test inside a block that must clean up."""
 
 
-def processes(word: str) -> list[psutil.Process]:
-    """Those with `word` in their command line, this one aside."""
-
-    def found() -> Iterator[psutil.Process]:
-        for process in psutil.process_iter(["cmdline"]):
-            if process.pid != os.getpid() and word in " ".join(process.info["cmdline"] or ()):
-                yield process
-
-    return list(found())
-
-
 def children(pid: int) -> list[psutil.Process]:
     return list(psutil.Process(pid).children(recursive=True))
 
 
-def namespaces(processes: list[psutil.Process]) -> set[int]:
-    """The netns inodes of these processes, other than this one's."""
-    inodes = set()
+def hold_namespaces(processes: list[psutil.Process], held: set[int], stack: ExitStack) -> None:
+    """Add their netns inodes, which no later namespace gets while `stack` is open."""
     for process in processes:
+        path = Path(f"/proc/{process.pid}/ns/net")
         with suppress(FileNotFoundError):
-            inodes.add(Path(f"/proc/{process.pid}/ns/net").stat().st_ino)
-    return inodes - {Path("/proc/self/ns/net").stat().st_ino}
+            if path.stat().st_ino not in held:
+                file = stack.enter_context(path.open("rb"))
+                held.add(os.fstat(file.fileno()).st_ino)
 
 
 def assert_gone(pod: FakePod) -> None:
@@ -109,15 +99,19 @@ def test_after_an_interrupted_bench(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        deadline = time.monotonic() + 10
-        while len(inodes := namespaces(mine := children(bench.pid))) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        bench.send_signal(number)
-        assert bench.wait(15) in (130, 128 + number)
-    assert list(tmp_path.iterdir()) == []
-    assert processes(str(tmp_path)) == []
-    assert psutil.wait_procs(mine, timeout=5)[1] == []
-    assert not any(path.stat().st_ino in inodes for path in NAMES.iterdir())
+    own = {Path("/proc/self/ns/net").stat().st_ino}
+    held = set(own)
+    with ExitStack() as stack:
+        try:
+            deadline = time.monotonic() + 10
+            while len(held - own) < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+                hold_namespaces(mine := children(bench.pid), held, stack)
+        finally:
+            bench.send_signal(number)
+            assert bench.wait(15) in (130, 128 + number)
+        assert list(tmp_path.iterdir()) == []
+        assert processes(str(tmp_path)) == []
+        assert psutil.wait_procs(mine, timeout=5)[1] == []
+        assert not any(path.stat().st_ino in held for path in NAMES.iterdir())
