@@ -49,7 +49,7 @@ class Look:
             text = join_rows(alive)
             if self._diff.skip(text):
                 return
-        self._diff.add(text)
+        self._diff.add(alive, text)
         self._read.append(now)
 
     def finish(self, now: float) -> Sightings:
@@ -106,7 +106,7 @@ class _Sorting:
         if (
             gone
             or not IN_FLIGHT_CODES.issuperset(codes)
-            or (SURE_RTO and any(_MAYBE_SILENT in row for row in rows))
+            or (SURE_RTO and _MAYBE_SILENT in join_rows(rows))
         ):
             plain = []
             for row in rows:

@@ -64,9 +64,13 @@ class RowDiff:
         self._at += len(text)
         return True
 
-    def add(self, text: bytes) -> None:
-        """Take in the next rows, whatever they are."""
+    def add(self, rows: list[bytes], text: bytes) -> None:
+        """Take in the next rows, whatever they are; `text` is the same rows, joined."""
         taken: list[_Part] = []
+        self._pieces.append(taken)
+        if self._at == len(self._before):
+            taken.append(self._take(rows, text, []))
+            return
         first = 0
         while first < len(text):
             end = text.find(b"\n", first + _TOGETHER) + 1 or len(text)
@@ -76,9 +80,8 @@ class RowDiff:
                 if not passed:  # perhaps more rows have gone than that: try the rest of the piece
                     part = text[first:]
                     passed = self._pass(part)
-                taken.append(self._take(part, passed))
+                taken.append(self._take(split_rows(part), part, passed))
             first += len(part)
-        self._pieces.append(taken)
 
     def _pass(self, text: bytes) -> list[bytes]:
         """The next rows of the earlier pass, up to the last one of the text that is among them."""
@@ -89,28 +92,37 @@ class RowDiff:
                 return rows[: rows.index(row) + 1]
         return []
 
-    def _take(self, text: bytes, passed: list[bytes]) -> "_Part":
-        """Take in text in place of the rows that are passed."""
-        read = dict.fromkeys(split_rows(text))
-        known = set(passed)
-        self._parts += self._before[self._kept : self._at], join_rows(read)
+    def _take(self, rows: list[bytes], text: bytes, passed: list[bytes]) -> "_Part":
+        """Take in rows in place of those that are passed."""
+        read = dict.fromkeys(rows)
+        if len(read) < len(rows):
+            text = join_rows(read)
+        self._parts += self._before[self._kept : self._at], text
         self._kept = self._at = self._at + len(join_rows(passed))
         self.gone += [row for row in passed if row not in read]
-        return _Part(len(self._parts) - 1, [row for row in read if row not in known])
+        known = set(passed)
+        new = [row for row in read if row not in known] if known else [*read]
+        return _Part(len(self._parts) - 1, new)
 
     def end(self) -> None:
         """There are no more rows."""
         self.gone += split_rows(self._before[self._at :])
         self._parts.append(self._before[self._kept : self._at])
         hashes = self.rows.hashes
-        new = [row for taken in self._pieces for part in taken for row in part.new]
-        come = set(map(hash, new))
-        if len(come) < len(new) or not come.isdisjoint(hashes):
+        come = self._come()
+        number = sum(len(part.new) for part in chain.from_iterable(self._pieces))
+        if len(come) < number or not come.isdisjoint(hashes):
             self._sort_out()
-        self.new = [[row for part in taken for row in part.new] for taken in self._pieces]
+            come = self._come()
+        self.new = [[*chain.from_iterable(part.new for part in taken)] for taken in self._pieces]
         hashes.difference_update(map(hash, self.gone))
-        hashes.update(map(hash, chain.from_iterable(self.new)))
+        hashes |= come
         self.rows = Rows(b"".join(self._parts), hashes)
+
+    def _come(self) -> set[int]:
+        """The hashes of the rows that seem new."""
+        parts = chain.from_iterable(self._pieces)
+        return set(map(hash, chain.from_iterable(part.new for part in parts)))
 
     def _sort_out(self) -> None:
         """Some of the rows that seem new were in another place before, or are shown twice."""

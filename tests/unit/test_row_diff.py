@@ -24,7 +24,7 @@ def compare(before: Rows, *pieces: list[bytes]) -> RowDiff:
     diff = RowDiff(before)
     for rows in pieces:
         if not diff.skip(join_rows(rows)):
-            diff.add(join_rows(rows))
+            diff.add(rows, join_rows(rows))
     diff.end()
     return diff
 
@@ -50,7 +50,7 @@ def test_after_a_change_rows_are_again_compared_as_text() -> None:
     diff = RowDiff(known(ROWS))
     changed = [ROWS[0], row(1, 1), *ROWS[3:5], ROWS[6]]
     assert not diff.skip(join_rows(changed))
-    diff.add(join_rows(changed))
+    diff.add(changed, join_rows(changed))
     assert diff.skip(join_rows(ROWS[7:]))
     diff.end()
     assert changes(diff) == ([row(1, 1)], [ROWS[1], ROWS[2], ROWS[5]])
