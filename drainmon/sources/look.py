@@ -97,30 +97,23 @@ class _Sorting:
         )
 
     def add(self, rows: list[bytes], read: float) -> None:
-        """Take in new rows of one table: those that need no second look all at once."""
-        columns = columns_of(rows[0])
-        code, ends = itemgetter(columns.state), itemgetter(columns.ends)
+        """Take in new rows of one table; those whose state tells enough are not parsed."""
+        code = itemgetter(columns_of(rows[0]).state)
         codes = Counter(map(code, rows))
-        gone = self._gone_by_ends
         plain = rows
-        if (
-            gone
-            or not IN_FLIGHT_CODES.issuperset(codes)
-            or (SURE_RTO and _MAYBE_SILENT in join_rows(rows))
-        ):
+        if not IN_FLIGHT_CODES.issuperset(codes) or (SURE_RTO and _MAYBE_SILENT in join_rows(rows)):
             plain = []
             for row in rows:
-                if (
-                    code(row) in IN_FLIGHT_CODES
-                    and ends(row) not in gone
-                    and _MAYBE_SILENT not in row
-                ):
+                if code(row) in IN_FLIGHT_CODES and _MAYBE_SILENT not in row:
                     plain.append(row)
                 else:
                     self._enter(row, read)
             codes = Counter(map(code, plain))
         self._codes.update(codes)
-        if self._watched:
+        if self._gone_by_ends:
+            for row in plain:
+                self._open(row, self._earlier(row), read)
+        elif self._watched:
             self._opened.update(dict.fromkeys(plain, read))
 
     def _enter(self, text: bytes, read: float) -> None:
@@ -134,13 +127,8 @@ class _Sorting:
             if row.fast_open:
                 self._fast_open.add(row.local_port)
             return
-        before = self._gone_by_ends.get(text[columns_of(text).ends])
-        # Nothing becomes established twice.
-        if before and code == ESTABLISHED != code_of(before):
-            before = None
-        opened = self._opened_at(before, read)
-        if opened is not None:
-            self._opened[text] = opened
+        before = self._earlier(text)
+        self._open(text, before, read)
         if row.minisocket:
             self._minisockets.add(text)
         else:
@@ -151,10 +139,22 @@ class _Sorting:
         if since is not None:
             self._silent[text] = since
 
-    def _opened_at(self, before: bytes | None, read: float) -> float | None:
+    def _earlier(self, text: bytes) -> bytes | None:
+        """The row that the same connection had before."""
+        before = self._gone_by_ends.get(text[columns_of(text).ends])
+        # Nothing becomes established twice.
+        if before and code_of(text) == ESTABLISHED != code_of(before):
+            return None
+        return before
+
+    def _open(self, text: bytes, before: bytes | None, read: float) -> None:
+        """Note when it was opened, as far as that is known."""
         if before is not None:
-            return self._before.opened.get(before)
-        return read if self._watched else None
+            opened = self._before.opened.get(before)
+        else:
+            opened = read if self._watched else None
+        if opened is not None:
+            self._opened[text] = opened
 
     def _silent_since(self, before: bytes | None, read: float) -> float | None:
         if before is None:
