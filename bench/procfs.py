@@ -186,7 +186,7 @@ def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, l
 
 def report(taken: dict[str, list[Taken]]) -> bool:
     """Print what each look costs; whether those of the source are cheap enough."""
-    raw = statistics.median(one.raw for all_of_one in taken.values() for one in all_of_one)
+    raw = statistics.median(one.raw for looks in taken.values() for one in looks)
     print(f"{'read raw':38} {raw * 1e3:8.1f} ms")
     ratios = {}
     for name, looks in taken.items():

@@ -101,28 +101,26 @@ class RowDiff:
         self._kept = self._at = self._at + len(join_rows(passed))
         self.gone += [row for row in passed if row not in read]
         known = set(passed)
-        new = [row for row in read if row not in known] if known else [*read]
-        return _Part(len(self._parts) - 1, new)
+        return _Part(len(self._parts) - 1, [row for row in read if row not in known])
 
     def end(self) -> None:
         """There are no more rows."""
         self.gone += split_rows(self._before[self._at :])
         self._parts.append(self._before[self._kept : self._at])
         hashes = self.rows.hashes
-        come = self._come()
-        number = sum(len(part.new) for part in chain.from_iterable(self._pieces))
-        if len(come) < number or not come.isdisjoint(hashes):
+        rows = self._seemingly_new()
+        come = set(map(hash, rows))
+        if len(come) < len(rows) or not come.isdisjoint(hashes):
             self._sort_out()
-            come = self._come()
+            come = set(map(hash, self._seemingly_new()))
         self.new = [[*chain.from_iterable(part.new for part in taken)] for taken in self._pieces]
         hashes.difference_update(map(hash, self.gone))
         hashes |= come
         self.rows = Rows(b"".join(self._parts), hashes)
 
-    def _come(self) -> set[int]:
-        """The hashes of the rows that seem new."""
+    def _seemingly_new(self) -> list[bytes]:
         parts = chain.from_iterable(self._pieces)
-        return set(map(hash, chain.from_iterable(part.new for part in parts)))
+        return [*chain.from_iterable(part.new for part in parts)]
 
     def _sort_out(self) -> None:
         """Some of the rows that seem new were in another place before, or are shown twice."""

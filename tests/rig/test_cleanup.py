@@ -107,7 +107,8 @@ def test_after_an_interrupted_bench(
             while len(held - own) < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-                hold_namespaces(mine := children(bench.pid), held, stack)
+                mine = children(bench.pid)
+                hold_namespaces(mine, held, stack)
         finally:
             bench.send_signal(number)
             assert bench.wait(15) in (130, 128 + number)

@@ -8,10 +8,9 @@ from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import reason
-from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import Socket
 from drainmon.model.tcp import TcpState
-from tests.unit.sockets import ADDRESS, established, in_state, never_used, snapshot
+from tests.unit.sockets import established, in_state, never_used, snapshot
 from tests.unit.world import World, arrivals
 
 
@@ -253,49 +252,3 @@ def test_every_phase_has_a_reason(phase: Phase) -> None:
     drain = Drain(Policy(), 0.0)
     drain.phase = phase
     assert reason(drain, drain.demands[0], 1.0)
-
-
-IGNORED = Ignored.parse(["192.0.2.0/24"])
-OTHER = ADDRESS[:12] + bytes([198, 51, 100, 1])
-
-
-def test_probes_neither_are_in_flight_nor_arrive() -> None:
-    world = World(lambda t: (established(100.0 + t)._replace(probe=True),), min_wait=1)
-    assert world.run() == (Phase.DRAINED, 1.0)
-    assert world.rolls == []
-
-
-def test_ignored_connections_neither_are_in_flight_nor_arrive() -> None:
-    world = World(lambda t: (established(100.0 + t),), min_wait=1, ignored=IGNORED)
-    assert world.run() == (Phase.DRAINED, 1.0)
-
-
-def test_beside_ignored_connections_the_others_hold() -> None:
-    both = established(), established()._replace(remote=OTHER)
-    world = World(lambda _: both, timeout=10, ignored=IGNORED)
-    assert world.run() == (Phase.DEADLINE, 10.0)
-    assert [socket.remote for socket in world.drain.in_flight] == [OTHER]
-
-
-def test_only_ignored_connections_left_is_worth_a_look_at_once() -> None:
-    """The counters know nothing of who is ignored."""
-    busy = established()._replace(remote=OTHER)
-    world = World(lambda _: (established(), busy), min_wait=0, quiet=0, ignored=IGNORED)
-    world.until(0.5)
-    world.now += 0.1
-    world.sockets = lambda _: (established(),)
-    world.drain.woke(in_flight=1)
-    looks = len(world.looks)
-    world.step()
-    assert len(world.looks) == looks + 1
-    assert world.run() == (Phase.DRAINED, 0.6)
-
-
-def test_what_all_who_wait_ignore_is_ignored() -> None:
-    drain = Drain(Policy(ignored=Ignored.parse(["10.0.0.0/8", "192.0.2.0/24"], ["80"])), 100.0)
-    drain.join(Policy(ignored=Ignored.parse(["10.1.0.0/16"], ["80", "81"])), 101.0)
-    assert drain.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])
-    strict = drain.join(Policy(), 102.0)
-    assert not drain.ignored
-    drain.leave(strict)
-    assert drain.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])
