@@ -17,7 +17,8 @@ class Counts(NamedTuple):
 
     Probes are neither in `by_state` nor the last one. `probes` are those that are open now,
     `probes_accepted` is how many of `accepted` they were, `arrivals` how many were neither probes'
-    nor ignored: whose one is shows a moment after it was accepted.
+    nor ignored: whose one is shows a moment after it was accepted. `cut` are connections in use
+    that ended with the process that held them, None where the source cannot tell.
     """
 
     by_state: Mapping[TcpState, int] = _EMPTY
@@ -26,6 +27,7 @@ class Counts(NamedTuple):
     probes: int = 0
     probes_accepted: int = 0
     arrivals: int = 0
+    cut: int | None = None
 
     @property
     def in_flight(self) -> int:
@@ -41,6 +43,7 @@ def total(parts: Iterable[Counts]) -> Counts:
     by_state: dict[TcpState, int] = {}
     accepted = probes = probes_accepted = arrivals = 0
     last: float | None = None
+    cut: int | None = None
     for part in parts:
         for state, count in part.by_state.items():
             by_state[state] = by_state.get(state, 0) + count
@@ -48,9 +51,11 @@ def total(parts: Iterable[Counts]) -> Counts:
         probes += part.probes
         probes_accepted += part.probes_accepted
         arrivals += part.arrivals
+        if part.cut is not None:
+            cut = part.cut + (cut or 0)
         if part.last_accept is not None:
             last = part.last_accept if last is None else max(last, part.last_accept)
-    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals)
+    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut)
 
 
 class Ledger:

@@ -7,56 +7,9 @@ from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from drainmon.model.ignored import Ignored
+from drainmon.model.ignored import NOTHING, Ignored
+from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 from drainmon.model.tcp import IN_FLIGHT, TcpState
-
-NEVER_USED_AFTER = 2.0
-"""Seconds after which a connection without a byte received is a browser's pre-connect, not a
-request on its way: no signal makes nginx close it, so it must not hold a drain."""
-
-
-class Socket(NamedTuple):
-    """One accepted connection. Addresses are 16 bytes, IPv4 ones mapped; times are in seconds.
-
-    `opened` is by the monotonic clock, None when it was opened before anybody looked;
-    `idle_in` and `idle_out` count since the last byte in or out, or since it opened.
-    `minisocket` marks what is not a connection: a handshake that is not complete (SYN_RECV), or
-    what remains of a closed one (FIN_WAIT2). `probe` marks a connection of one of the host's
-    probing processes.
-    """
-
-    local: bytes
-    local_port: int
-    remote: bytes
-    remote_port: int
-    state: TcpState
-    bytes_received: int
-    unsent: int
-    idle_in: float
-    idle_out: float
-    opened: float | None = None
-    minisocket: bool = False
-    probe: bool = False
-
-    @property
-    def never_used(self) -> bool:
-        """Established, silent in both directions, and for too long to be a request on its way."""
-        return (
-            self.state is TcpState.ESTABLISHED
-            and self.bytes_received == 0
-            and self.unsent == 0
-            and self.idle_in > NEVER_USED_AFTER
-        )
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether something is lost when the pod goes now."""
-        return (
-            self.state in IN_FLIGHT
-            and not self.minisocket
-            and not self.never_used
-            and not self.probe
-        )
 
 
 class Listener(NamedTuple):
@@ -70,39 +23,55 @@ class Listener(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What a drain does not wait for: connections that it ignores, and peers that have left
+    unanswered what the kernel sent again for so many seconds (infinity: never)."""
+
+    ignored: Ignored = NOTHING
+    unreachable_after: float = UNREACHABLE_AFTER
+
+
+USUAL = Rules()
+
+
+@dataclass(frozen=True)
 class Tally:
-    """A pod's sockets, counted, those of probes apart: connections by state, minisockets by state,
-    the connections that were never used, and when the youngest connection and the youngest in
-    flight were opened (None when that is not known)."""
+    """A pod's sockets, counted, those of probes apart: connections by TCP state, those in flight by
+    the state that they are judged by, minisockets by state, connections that are unused and whose
+    peer is unreachable, those in flight that seem to have sent no request, and when the youngest
+    connection and the youngest in flight were opened (None when that is not known). `elsewhere` are
+    connections of another network namespace: in flight, and nothing else is known of them."""
 
     connections: Mapping[TcpState, int] = field(default_factory=dict)
+    flying: Mapping[TcpState, int] = field(default_factory=dict)
     minisockets: Mapping[TcpState, int] = field(default_factory=dict)
-    never_used: int = 0
+    unused: int = 0
+    unreachable: int = 0
+    unrequested: int = 0
     last_opened: float | None = None
     last_opened_in_flight: float | None = None
-
-    def in_flight_by_state(self) -> Counter[TcpState]:
-        """The connections that still have something to lose, by state."""
-        flying = Counter({s: n for s, n in self.connections.items() if s in IN_FLIGHT})
-        flying[TcpState.ESTABLISHED] -= self.never_used
-        return +flying
+    elsewhere: int = 0
 
     @property
     def in_flight(self) -> int:
         """How many connections still have something to lose."""
-        return self.in_flight_by_state().total()
+        return sum(self.flying.values()) + self.elsewhere
 
     @property
     def counted_in_flight(self) -> int:
-        """The same as counters have it, which know of no use."""
-        return self.in_flight + self.never_used
+        """The same as counters have it, which know of no use and no peer."""
+        return sum(n for state, n in self.connections.items() if state in IN_FLIGHT)
 
 
-def count(sockets: Iterable[Socket]) -> Tally:
+def count(
+    sockets: Iterable[Socket], unreachable_after: float = UNREACHABLE_AFTER, elsewhere: int = 0
+) -> Tally:
     """The tally of a list of sockets."""
     connections: Counter[TcpState] = Counter()
+    flying: Counter[TcpState] = Counter()
     minisockets: Counter[TcpState] = Counter()
-    never_used = 0
+    apart: Counter[Standing] = Counter()
+    unrequested = 0
     opened = youngest = float("-inf")
     for socket in sockets:
         if socket.probe:
@@ -113,11 +82,25 @@ def count(sockets: Iterable[Socket]) -> Tally:
             minisockets[socket.state] += 1
             continue
         connections[socket.state] += 1
-        if socket.never_used:
-            never_used += 1
-        elif socket.opened is not None and socket.state in IN_FLIGHT:
+        standing = socket.standing(unreachable_after)
+        if standing is not Standing.IN_FLIGHT:
+            apart[standing] += 1
+            continue
+        flying[socket.judged_state] += 1
+        unrequested += socket.seems_unrequested
+        if socket.opened is not None:
             youngest = max(youngest, socket.opened)
-    return Tally(connections, minisockets, never_used, known_time(opened), known_time(youngest))
+    return Tally(
+        connections,
+        flying,
+        minisockets,
+        apart[Standing.UNUSED],
+        apart[Standing.UNREACHABLE],
+        unrequested,
+        known_time(opened),
+        known_time(youngest),
+        elsewhere,
+    )
 
 
 def known_time(time: float) -> float | None:
@@ -131,12 +114,14 @@ class InFlight:
 
     sockets: Collection[Socket] = ()
     number: int = 0
+    unreachable_after: float = UNREACHABLE_AFTER
 
     def __len__(self) -> int:
         return self.number
 
     def __iter__(self) -> Iterator[Socket]:
-        return (socket for socket in self.sockets if socket.in_flight)
+        after = self.unreachable_after
+        return (s for s in self.sockets if s.standing(after) is Standing.IN_FLIGHT)
 
 
 @dataclass(frozen=True)
@@ -145,7 +130,8 @@ class Snapshot:
     `finished` at which it ended. Where it was interrupted (`in_parts`) the kernel may have passed
     over a socket when another one next to it closed in that moment. `time_wait` counts what
     remains of closed connections in TIME_WAIT: there may be very many, and nothing in them.
-    `counted` is the tally of the sockets where the source has it without making a list of them."""
+    `elsewhere` counts connections that nginx holds in another network namespace. The figures are
+    by `rules`."""
 
     taken: float
     finished: float
@@ -153,19 +139,23 @@ class Snapshot:
     listeners: tuple[Listener, ...] = ()
     in_parts: bool = False
     time_wait: int = 0
-    counted: Tally | None = None
+    elsewhere: int = 0
+    rules: Rules = USUAL
 
     @cached_property
     def tally(self) -> Tally:
         """The sockets, counted."""
-        return self.counted or count(self.sockets)
+        return count(self.sockets, self.rules.unreachable_after, self.elsewhere)
 
-    def without(self, ignored: Ignored) -> "Snapshot":
-        """The same, had there never been the connections that are ignored."""
-        if not ignored:
+    def by(self, rules: Rules) -> "Snapshot":
+        """The same by other rules, had there never been the connections that they ignore."""
+        if rules == self.rules:
             return self
+        ignored = rules.ignored
+        if not ignored:
+            return replace(self, rules=rules)
         kept = (s for s in self.sockets if not ignored.covers(s.local_port, s.remote))
-        return replace(self, sockets=tuple(kept), counted=None)
+        return replace(self, sockets=tuple(kept), rules=rules)
 
     def by_state(self) -> Counter[TcpState]:
         """How many sockets are in each state, those of probes apart."""
@@ -176,7 +166,7 @@ class Snapshot:
 
     def in_flight(self) -> InFlight:
         """The connections that still have something to lose."""
-        return InFlight(self.sockets, self.tally.in_flight)
+        return InFlight(self.sockets, self.tally.in_flight, self.rules.unreachable_after)
 
     def last_opened(self) -> float | None:
         """When the youngest connection of the list was opened, those of probes apart. None when

@@ -27,11 +27,12 @@ IN_FLIGHT = frozenset(
     {
         TcpState.ESTABLISHED,
         TcpState.FIN_WAIT1,
+        TcpState.FIN_WAIT2,
         TcpState.CLOSING,
         TcpState.LAST_ACK,
         TcpState.CLOSE_WAIT,
     }
 )
-"""States in which the peer may still miss something: it has not acknowledged our FIN yet, or
-there is none. In FIN_WAIT2 and TIME_WAIT it has acknowledged all; CLOSE_WAIT is a client that has
-closed its half and still receives."""
+"""States in which a connection may have something to lose, as far as counters know. In FIN_WAIT2
+the peer has acknowledged all, but nginx may still read the rest of an upload; of a single
+connection model/standing.py knows more."""

@@ -1,11 +1,14 @@
 """Sockets and snapshots for tests of pure code."""
 
-from drainmon.model.snapshot import Listener, Snapshot, Socket
+from drainmon.model.snapshot import Listener, Snapshot
+from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
 
 ADDRESS = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1])
 LISTENER = Listener(ADDRESS, 80, 0, 511)
-TEMPLATE = Socket(ADDRESS, 80, ADDRESS, 40000, TcpState.ESTABLISHED, 100, 0, 0.5, 0.5)
+TEMPLATE = Socket(
+    ADDRESS, 80, ADDRESS, 40000, TcpState.ESTABLISHED, 100, 0, 0.5, 0.5, bytes_sent=200
+)
 
 
 def established(opened: float | None = None) -> Socket:
@@ -16,8 +19,8 @@ def in_state(state: TcpState) -> Socket:
     return TEMPLATE._replace(state=state)
 
 
-def never_used(idle: float = 60.0) -> Socket:
-    return TEMPLATE._replace(bytes_received=0, idle_in=idle, idle_out=idle)
+def unused(idle: float = 60.0) -> Socket:
+    return TEMPLATE._replace(bytes_received=0, bytes_sent=0, idle_in=idle, idle_out=idle)
 
 
 def snapshot(at: float, *sockets: Socket, took: float = 0.0) -> Snapshot:

@@ -1,28 +1,29 @@
-"""Which connections are in flight."""
+"""A pod's sockets at one moment, counted and shown."""
 
-import pytest
+from dataclasses import replace
 
-from drainmon.model.snapshot import NEVER_USED_AFTER, format_address, format_states
+from drainmon.model.ignored import Ignored
+from drainmon.model.snapshot import Rules, format_address, format_states
 from drainmon.model.tcp import TcpState
-from tests.unit.sockets import ADDRESS, TEMPLATE, established, in_state, never_used, snapshot
-
-FLYING = {"ESTABLISHED", "FIN_WAIT1", "CLOSING", "LAST_ACK", "CLOSE_WAIT"}
+from tests.unit.sockets import ADDRESS, established, in_state, snapshot, unused
 
 
-@pytest.mark.parametrize("state", TcpState)
-def test_in_flight_until_the_peer_has_acknowledged_all(state: TcpState) -> None:
-    assert in_state(state).in_flight == (state.name in FLYING)
+def test_connections_that_hold_nothing_are_counted_apart() -> None:
+    gone = established()._replace(unsent=9, retransmits=7, rto=25.6, idle_ack=40.0)
+    rules = Rules(unreachable_after=60.0)
+    taken = snapshot(9.0, established(), unused(), gone)
+    assert (taken.tally.in_flight, taken.tally.unused, taken.tally.unreachable) == (1, 1, 1)
+    assert taken.tally.counted_in_flight == 3
+    assert len(list(taken.in_flight())) == 1
+    patient = taken.by(rules)
+    assert (patient.tally.in_flight, patient.tally.unreachable) == (2, 0)
+    assert len(list(patient.in_flight())) == 2
 
 
-def test_never_used_connections_are_not_in_flight() -> None:
-    assert not never_used(NEVER_USED_AFTER + 0.1).in_flight
-    assert never_used(NEVER_USED_AFTER - 0.1).in_flight
-    assert never_used()._replace(unsent=1).in_flight
-    assert never_used()._replace(state=TcpState.FIN_WAIT1).in_flight
-
-
-def test_minisockets_are_not_in_flight() -> None:
-    assert not TEMPLATE._replace(minisocket=True).in_flight
+def test_what_is_ignored_was_never_there() -> None:
+    rules = Rules(Ignored.parse(ports=["80"]))
+    taken = replace(snapshot(9.0, established(), unused()), elsewhere=2).by(rules)
+    assert (taken.tally.in_flight, taken.tally.unused) == (2, 0)
 
 
 def test_counts_and_last_opened() -> None:
