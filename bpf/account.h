@@ -25,6 +25,7 @@ struct change {
 	__u8 accepted;
 	__u8 arrived;
 	__u8 probed;
+	__u8 cut;
 };
 
 /* Whether an event on a socket without an entry is about an accepted connection. */

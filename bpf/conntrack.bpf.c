@@ -33,8 +33,31 @@ const volatile struct {
 } wire_types SEC(".rodata.types");
 
 /*
- * The current task means nothing here (softirq runs under whoever it
- * interrupted) but for SYN_SENT, and the socket still has its old state.
+ * Whether a process that ends closes a connection in use: nginx closes what it
+ * has finished itself. One that was never used has nothing to lose. Not what a
+ * peer's reset closes under a task of its own that ends: close(2) shuts both
+ * ways first, and what is in the accept queue has no file yet.
+ */
+static __always_inline bool is_cut(const struct tcp_sock *tcp, const struct port_key *key,
+				   int counted_under, int newstate)
+{
+	const struct sock *sk = &tcp->inet_conn.icsk_inet.sk;
+
+	if (counted_under != TCP_ESTABLISHED && counted_under != TCP_CLOSE_WAIT)
+		return false;
+	if (newstate != TCP_FIN_WAIT1 && newstate != TCP_LAST_ACK && newstate != TCP_CLOSE)
+		return false;
+	if (!(bpf_get_current_task_btf()->flags & PF_EXITING))
+		return false;
+	if (sk->sk_socket && sk->sk_shutdown != SHUTDOWN_MASK)
+		return false;
+	return (tcp->bytes_received || tcp->bytes_sent) && !is_ignored(key, &sk->__sk_common);
+}
+
+/*
+ * The current task means little here: softirq runs under whoever it interrupted.
+ * SYN_SENT is set by the process that connects, and files are closed by the
+ * process that ends. The socket still has its old state.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int newstate)
@@ -78,6 +101,7 @@ int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int news
 	}
 
 	change = account_for(tcp, &key, counted_under, newstate);
+	change.cut = is_cut(tcp, &key, counted_under, newstate);
 	if (!change.enter) {
 		if (connection)
 			bpf_sk_storage_delete(&connections, tcp);

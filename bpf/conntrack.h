@@ -45,6 +45,7 @@ struct port_counters {
 	__u64 last_accept_ns; /* of those that count as arrivals; 0: none yet */
 	__u64 probes;         /* of `accepted`, those by a probe */
 	__u64 arrivals;       /* of `accepted`, those by neither a probe nor an ignored peer */
+	__u64 cut;            /* connections in use that ended with the process that held them */
 	__s64 by_state[STATE_SLOTS];
 };
 
@@ -121,9 +122,12 @@ enum lost_place {
 
 enum record_flags {
 	RECORD_IPV6 = 1,
-	RECORD_TIMEWAIT = 2, /* a time-wait minisocket: peer has acknowledged all */
-	RECORD_REQUEST = 4,  /* a handshake in progress */
-	RECORD_PROBE = 8,    /* opened by a probe */
+	RECORD_TIMEWAIT = 2,  /* a time-wait minisocket: peer has acknowledged all */
+	RECORD_REQUEST = 4,   /* a handshake in progress */
+	RECORD_PROBE = 8,     /* opened by a probe */
+	RECORD_ORPHAN = 16,   /* no process holds it */
+	RECORD_BYPASSED = 32, /* a sockmap may carry its data past the counters of bytes */
+	RECORD_MPTCP = 64,    /* a subflow of an MPTCP connection */
 };
 
 /* One socket of a snapshot. Addresses are IPv6, IPv4 ones mapped (::ffff:a.b.c.d). */
@@ -131,16 +135,20 @@ struct socket_record {
 	__u8 local[16];
 	__u8 remote[16];
 	__u64 bytes_received;
+	__u64 bytes_sent; /* retransmitted ones again */
 	__u64 opened_ns;  /* 0: not known */
 	__u32 unsent;     /* bytes not yet acknowledged; LISTEN: limit of the accept queue */
-	__u32 unaccepted; /* LISTEN: connections in the accept queue */
+	__u32 unread;     /* LISTEN: connections in the accept queue */
 	__u32 idle_in_ms; /* since the last byte in, or since it opened */
 	__u32 idle_out_ms;
+	__u32 idle_ack_ms; /* since the peer last acknowledged anything */
+	__u32 rto_ms;      /* the present retransmission timeout */
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 state;
 	__u8 flags;
-	__u16 pad;
+	__u8 retransmits; /* since the last progress */
+	__u8 probes_out;  /* of a closed window, since the last answer */
 };
 
 #endif

@@ -89,6 +89,8 @@ static __always_inline void apply(struct port_counters *counters, struct change 
 	}
 	if (change.probed)
 		__sync_fetch_and_add(&counters->probes, 1);
+	if (change.cut)
+		__sync_fetch_and_add(&counters->cut, 1);
 }
 
 static __always_inline struct port_key port_of(const struct sock_common *sk)

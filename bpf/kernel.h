@@ -38,6 +38,9 @@ enum bpf_map_type {
 #define BPF_F_NO_PREALLOC 1
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 
+#define PF_EXITING 0x00000004
+#define SHUTDOWN_MASK 3
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct in6_addr {
@@ -75,6 +78,9 @@ struct sock {
 	struct sock_common __sk_common;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	struct socket *sk_socket;
+	void *sk_user_data;
+	__u8 sk_shutdown;
 };
 
 struct inet_sock {
@@ -83,6 +89,9 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u32 icsk_rto;
+	__u8 icsk_retransmits;
+	__u8 icsk_probes_out;
 	struct {
 		__u32 lrcvtime;
 	} icsk_ack;
@@ -91,10 +100,14 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u64 bytes_received;
+	__u64 bytes_sent;
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 rcv_nxt;
+	__u32 copied_seq;
 	__u32 lsndtime;
+	__u32 rcv_tstamp;
+	bool is_mptcp;
 };
 
 struct inet_timewait_sock {
@@ -114,6 +127,7 @@ struct file {
 };
 
 struct task_struct {
+	unsigned int flags;
 	struct task_struct *group_leader;
 	char comm[16];
 };

@@ -45,11 +45,20 @@ static __always_inline bool socket_is_locked(void)
 	return bpf_core_type_exists(struct bpf_tcp_iter_state);
 }
 
+/* User space has added the port, whose listener nobody saw: its connections are old. */
+static __always_inline bool was_found_late(const struct port_counters *counters)
+{
+	const struct net *net = 0;
+
+	return bpf_core_field_exists(net->net_cookie) && !counters->netns_cookie;
+}
+
 static __always_inline struct connection *enter(struct tcp_sock *tcp, const struct port_key *key,
 						struct port_counters *counters, __u8 state)
 {
 	struct connection *connection = bpf_sk_storage_get(&connections, tcp, 0, 0);
 	__u8 counted_under = connection ? connection->state : 0;
+	bool seeded = control.seeded && !was_found_late(counters);
 	struct change change;
 
 	/* Without the lock the tracepoint may be ahead of what we see. */
@@ -68,7 +77,7 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 			.state = change.enter,
 		};
 
-		if (control.seeded)
+		if (seeded)
 			new.opened_ns = bpf_ktime_get_ns();
 		else
 			change.accepted = change.arrived = change.probed = 0;
@@ -79,7 +88,7 @@ static __always_inline struct connection *enter(struct tcp_sock *tcp, const stru
 			return 0;
 		}
 	}
-	if (control.seeded)
+	if (seeded)
 		count_lost(LOST_CHANGE);
 	apply(counters, change);
 	return connection;
@@ -95,14 +104,26 @@ static __always_inline void describe_full(struct sock_common *sk, const struct p
 	if (!tcp)
 		return;
 	if (record->state == TCP_LISTEN) {
-		record->unaccepted = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
+		record->unread = tcp->inet_conn.icsk_inet.sk.sk_ack_backlog;
 		record->unsent = tcp->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
 		return;
 	}
 	record->bytes_received = tcp->bytes_received;
+	record->bytes_sent = tcp->bytes_sent;
 	record->unsent = tcp->write_seq - tcp->snd_una;
+	record->unread = tcp->rcv_nxt - tcp->copied_seq;
 	record->idle_in_ms = since_ms(tcp->inet_conn.icsk_ack.lrcvtime);
 	record->idle_out_ms = since_ms(tcp->lsndtime);
+	record->idle_ack_ms = since_ms(tcp->rcv_tstamp);
+	record->rto_ms = tcp->inet_conn.icsk_rto * tick_ns / 1000000;
+	record->retransmits = tcp->inet_conn.icsk_retransmits;
+	record->probes_out = tcp->inet_conn.icsk_probes_out;
+	if (!tcp->inet_conn.icsk_inet.sk.sk_socket)
+		record->flags |= RECORD_ORPHAN;
+	if (tcp->inet_conn.icsk_inet.sk.sk_user_data)
+		record->flags |= RECORD_BYPASSED;
+	if (bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp)
+		record->flags |= RECORD_MPTCP;
 	if (!counters)
 		return;
 	connection = enter(tcp, key, counters, record->state);

@@ -29,6 +29,7 @@ from drainmon.kernel.wire import (
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
 BTF = Path("/sys/kernel/btf/vmlinux")
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
+_BPF_NOEXIST = 1  # linux/bpf.h
 _READ_SIZE = 1 << 18
 _BATCH = 2048
 """Entries of the map of ports that are read at once."""
@@ -199,6 +200,18 @@ class Conntrack:
             )
             found.update(zip(*read, strict=True))
         return found
+
+    def add_port(self, inode: int, port: int) -> None:
+        """Count on a port although nobody has seen it listen. Raises OSError when there is no
+        room for it."""
+        key, value = PortKey(inode, port), PortCounters()
+        result = self._lib.bpf_map_update_elem(
+            self._ports, ctypes.byref(key), ctypes.byref(value), _BPF_NOEXIST
+        )
+        if result == -errno.E2BIG:
+            raise OSError(errno.ENOSPC, f"cannot count port {port}: the map of ports is full")
+        if result != -errno.EEXIST:
+            libbpf.must(result, f"count port {port}")
 
     def forget_port(self, inode: int, port: int) -> None:
         """Free the counters of a port that nobody uses any more."""

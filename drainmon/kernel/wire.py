@@ -31,6 +31,7 @@ class PortCounters(ctypes.Structure):
         ("last_accept_ns", ctypes.c_uint64),
         ("probes", ctypes.c_uint64),
         ("arrivals", ctypes.c_uint64),
+        ("cut", ctypes.c_uint64),
         ("by_state", ctypes.c_int64 * STATE_SLOTS),
     )
 
@@ -38,7 +39,7 @@ class PortCounters(ctypes.Structure):
 PORT_KEY = struct.Struct("=IHxx")
 """`PortKey` for iter_unpack: netns inode and port."""
 
-PORT_COUNTERS = struct.Struct(f"=QQQQQ{STATE_SLOTS}q")
+PORT_COUNTERS = struct.Struct(f"=QQQQQQ{STATE_SLOTS}q")
 """`PortCounters` for iter_unpack: a tuple of its fields, the states' one by one. ctypes takes a
 microsecond for each field, and there may be a thousand ports."""
 
@@ -139,6 +140,9 @@ class RecordFlag(IntFlag):
     TIMEWAIT = 2
     REQUEST = 4
     PROBE = 8
+    ORPHAN = 16
+    BYPASSED = 32
+    MPTCP = 64
 
 
 class SocketRecord(ctypes.Structure):
@@ -148,18 +152,22 @@ class SocketRecord(ctypes.Structure):
         ("local", ctypes.c_uint8 * 16),
         ("remote", ctypes.c_uint8 * 16),
         ("bytes_received", ctypes.c_uint64),
+        ("bytes_sent", ctypes.c_uint64),
         ("opened_ns", ctypes.c_uint64),
         ("unsent", ctypes.c_uint32),
-        ("unaccepted", ctypes.c_uint32),
+        ("unread", ctypes.c_uint32),
         ("idle_in_ms", ctypes.c_uint32),
         ("idle_out_ms", ctypes.c_uint32),
+        ("idle_ack_ms", ctypes.c_uint32),
+        ("rto_ms", ctypes.c_uint32),
         ("local_port", ctypes.c_uint16),
         ("remote_port", ctypes.c_uint16),
         ("state", ctypes.c_uint8),
         ("flags", ctypes.c_uint8),
-        ("pad", ctypes.c_uint16),
+        ("retransmits", ctypes.c_uint8),
+        ("probes_out", ctypes.c_uint8),
     )
 
 
-SOCKET_RECORD = struct.Struct("=16s16sQQIIIIHHBBxx")
+SOCKET_RECORD = struct.Struct("=16s16sQQQIIIIIIHHBBBB")
 """`SocketRecord` for struct.iter_unpack: a tuple of its fields, ten times as fast as ctypes."""

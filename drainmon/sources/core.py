@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import time
 from itertools import compress
@@ -10,23 +9,25 @@ from operator import add
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
+from drainmon.kernel.sock_diag import SockDiag
 from drainmon.kernel.wire import (
     PORT_COUNTERS,
     SOCKET_RECORD,
     CountedAs,
     EventKind,
-    LostPlace,
     RecordFlag,
 )
 from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
-from drainmon.model.snapshot import Listener, Snapshot, Socket
+from drainmon.model.snapshot import Listener, Snapshot
+from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
 from drainmon.pods.discovery import live_namespaces, open_namespaces
 from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
 from drainmon.sources.base import Listeners, Place
+from drainmon.sources.diag_reading import judge_by_mptcp
 from drainmon.sources.events import Events
 from drainmon.turns import in_turns
 
@@ -144,18 +145,18 @@ class CoreSource:
                 summed = tuple(map(add, summed, values)) if summed else values
         last = max(last_ns / 1e9, self._since) if ports else None
         if not summed:
-            return Counts(last_accept=last)
-        _, accepted, _, probes_accepted, arrivals, *by_slot = summed
+            return Counts(last_accept=last, cut=0)
+        _, accepted, _, probes_accepted, arrivals, cut, *by_slot = summed
         by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
         probes = max(0, by_slot[CountedAs.PROBE])
-        return Counts(by_state, accepted, last, probes, probes_accepted, arrivals)
+        return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut)
 
     def _connections(self, inode: int, port: int) -> bool:
         counts = self._sum([self._values(inode, port)])
         return bool(counts.by_state or counts.probes)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        self._must_count(pod)
+        self._count_on(pod)
 
         def body() -> Snapshot:
             taken = time.monotonic()
@@ -163,6 +164,8 @@ class CoreSource:
             found = Records()
             for part in parts:
                 found.add(part, pod.ports)
+            if found.mptcp:
+                _judge_by_mptcp(found.sockets, pod.ports)
             return Snapshot(
                 taken,
                 time.monotonic(),
@@ -175,13 +178,12 @@ class CoreSource:
         (fd,) = place.files
         return await asyncio.wrap_future(netns.spawn_in(fd, body))
 
-    def _must_count(self, pod: Pod) -> None:
-        """Without its counters nobody knows what arrives on a port."""
-        if not self._conntrack.lost()[LostPlace.PORT]:
-            return
+    def _count_on(self, pod: Pod) -> None:
+        """Give counters to ports whose listener nobody has seen: without, snapshots pass over their
+        connections, and nobody knows what arrives. Raises OSError when there is no room."""
         for port in pod.ports:
             if self._conntrack.counters(pod.netns, port) is None:
-                raise OSError(errno.ENOSPC, f"cannot count port {port}: the map of ports is full")
+                self._conntrack.add_port(pod.netns, port)
 
     def watch(self, pod: Pod) -> None:
         for port in pod.ports:
@@ -202,6 +204,12 @@ class CoreSource:
                 self._conntrack.unwatch(*key)
 
 
+def _judge_by_mptcp(sockets: list[Socket], ports: frozenset[int]) -> None:
+    """In the netns of the calling thread, where the kernel lists MPTCP connections."""
+    with contextlib.suppress(OSError), contextlib.closing(SockDiag()) as diag:
+        judge_by_mptcp(sockets, diag, ports)
+
+
 def _listening(pid: int) -> set[int]:
     """The ports that listen in the namespace of a process; none when it is gone."""
     try:
@@ -217,6 +225,8 @@ class Records:
         self.sockets: list[Socket] = []
         self.listeners: list[Listener] = []
         self.time_wait = 0
+        self.mptcp = False
+        """Whether there are subflows of MPTCP connections."""
 
     def add(self, records: bytes, ports: frozenset[int]) -> None:
         """Take in whole records. Raises struct.error for a torn one."""
@@ -224,23 +234,30 @@ class Records:
             local,
             remote,
             received,
+            sent,
             opened_ns,
             unsent,
-            unaccepted,
+            unread,
             idle_in,
             idle_out,
+            idle_ack,
+            rto,
             local_port,
             remote_port,
             state,
             flags,
+            retransmits,
+            probes_out,
         ) in SOCKET_RECORD.iter_unpack(records):
             if local_port not in ports:
                 continue
             if state == TcpState.TIME_WAIT:
                 self.time_wait += 1
             elif state == TcpState.LISTEN:
-                self.listeners.append(Listener(local, local_port, unaccepted, unsent))
+                self.listeners.append(Listener(local, local_port, unread, unsent))
             else:
+                known = not flags & RecordFlag.BYPASSED
+                self.mptcp |= bool(flags & RecordFlag.MPTCP)
                 self.sockets.append(
                     Socket(
                         local,
@@ -248,12 +265,19 @@ class Records:
                         remote,
                         remote_port,
                         _STATES[state],
-                        received,
+                        received if known else None,
                         unsent,
                         idle_in / 1e3,
                         idle_out / 1e3,
                         opened_ns / 1e9 if opened_ns else None,
                         bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
                         bool(flags & RecordFlag.PROBE),
+                        sent if known else None,
+                        unread,
+                        idle_ack / 1e3,
+                        bool(flags & RecordFlag.ORPHAN),
+                        retransmits,
+                        probes_out,
+                        rto / 1e3,
                     )
                 )

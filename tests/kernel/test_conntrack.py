@@ -11,6 +11,7 @@ from bench.rig.netns import Netns
 from drainmon.kernel import conntrack
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import PORT_COUNTERS, EventKind, LostPlace
+from drainmon.model.standing import Socket
 from tests.kernel.pair import CLIENT, PORT, Pair
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
@@ -39,18 +40,28 @@ def test_all_counters_come_in_several_batches(
         assert found[pair.server.inode, PORT][1] == 1  # accepted
 
 
+def only(probe: Probe, pair: Pair) -> Socket:
+    (socket,) = probe.snapshot(pair.server).sockets
+    return socket
+
+
 def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         client, accepted = map(stack.enter_context, pair.connect(listener))
         (fresh,) = probe.snapshot(pair.server).sockets
         assert (fresh.bytes_received, fresh.unsent) == (0, 0)
         assert fresh.opened is not None
-        eventually(lambda: next(iter(probe.snapshot(pair.server).sockets)).idle_in > 0.1)
+        eventually(lambda: (only(probe, pair).idle_in or 0) > 0.1)
         client.sendall(b"GET /")
         accepted.recv(10)
-        (used,) = probe.snapshot(pair.server).sockets
-        assert used.bytes_received == 5
-        assert used.idle_in < 0.1 <= used.idle_out
+        used = only(probe, pair)
+        assert (used.bytes_received, used.bytes_sent, used.unread) == (5, 0, 0)
+        assert used.idle_in is not None and used.idle_in < 0.1
+        assert used.idle_out is not None and used.idle_out >= 0.1
+        assert used.idle_ack is not None and used.rto > 0
+        accepted.sendall(b"answer")
+        client.sendall(b"more")
+        eventually(lambda: (only(probe, pair).bytes_sent, only(probe, pair).unread) == (6, 4))
         assert used.opened == fresh.opened
 
 
