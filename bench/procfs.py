@@ -1,17 +1,15 @@
-"""What looking at 100,000 sockets costs: `python -m bench.procfs`.
+"""What looking at a pod's sockets costs: `python -m bench.procfs`.
 
-Both ends of 50,000 loopback connections in one namespace, side by side: reading /proc/net/tcp and
-tcp6 raw, a look of the source procfs (reading them, parsing, making the list of sockets),
-psutil.net_connections and ss. One pod has the accepted ends on its ports, another one has both.
-Each is looked at for the first time, again, and when one connection in a hundred has been used
-meanwhile. Processor time, medians of rounds in which everybody has a turn; the tables are read raw
-before each, as that costs more and less from one second to the next. Exit status 1 when a second
-look costs much more. Root only.
+Both ends of loopback connections in one namespace, 1,000, 10,000 and 100,000 sockets, each used;
+the accepted ends are on the pod's ports. Side by side: the source procfs by sock_diag and by the
+rows of /proc/<pid>/net (each reading, parsing, and counting what is in flight), reading those files
+raw, ss with the same filter, and psutil.net_connections. Processor time, medians of rounds in which
+everybody has a turn. Exit status 1 unless sock_diag costs less than ss and less than the rows do,
+for 10,000 sockets and more. Root only.
 """
 
 import argparse
 import asyncio
-import itertools
 import os
 import resource
 import socket
@@ -22,24 +20,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.rig.netns import Netns, fresh_netns
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
+from drainmon.sources.pod_net import PodNet
 from drainmon.sources.procfs import ProcfsSource
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS_PER_HOLDER = 8_000
 """A process may open only so many files."""
 SERVER_PORT, CLIENT_PORT = 8080, 7070
-HALF = "procfs, half on its ports"
-EVERY = "procfs, all on its ports"
-USED = ", 1 % used"
-BUSY = 100
-"""One connection in so many."""
-LOOK_AT_MOST = 1.4
-"""Times what reading raw costs, a second look at all rows or half of them."""
+SIZES = (1_000, 10_000, 100_000)
+DIAG, ROWS, RAW = "procfs by sock_diag", "procfs by rows", "read raw"
+SS, PSUTIL_NAME = "ss", "psutil.net_connections"
+JUDGED = 10_000
+"""Sockets from which on a look is compared: below, making a process is most of what ss costs."""
 PSUTIL = """
 import time, psutil
 began = time.process_time()
@@ -69,9 +65,8 @@ def exchange(one: socket.socket, other: socket.socket) -> None:
 
 
 def hold(number: int, pairs: int) -> None:
-    """Keep both ends of so many connections, each used once, and some for each line of stdin."""
+    """Keep both ends of so many connections, each used once, until stdin ends."""
     port = SERVER_PORT + number
-    busy = []
     with ExitStack() as ends, socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
         for pair in range(pairs):
             client = ends.enter_context(socket.socket())
@@ -80,28 +75,14 @@ def hold(number: int, pairs: int) -> None:
             client.connect(("127.0.0.1", port))
             accepted = ends.enter_context(listener.accept()[0])
             exchange(client, accepted)
-            if pair % BUSY == 0:
-                busy.append((client, accepted))
         print("ready", flush=True)
-        for _ in sys.stdin:
-            for client, accepted in busy:
-                exchange(client, accepted)
-            print("ready", flush=True)
+        sys.stdin.read()
 
 
 def await_ready(running: list[Holder]) -> None:
     for holder in running:
         assert holder.stdout
         assert holder.stdout.readline() == b"ready\n"
-
-
-def use_some(running: list[Holder]) -> None:
-    """Let one connection in a hundred be used."""
-    for holder in running:
-        assert holder.stdin
-        holder.stdin.write(b"\n")
-        holder.stdin.flush()
-    await_ready(running)
 
 
 @contextmanager
@@ -133,83 +114,79 @@ def processor_time() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-class Taken(NamedTuple):
-    """Seconds of processor time: a look, and reading raw just before it."""
-
-    look: float
-    raw: float
-
-
-def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, list[Taken]]:
-    """What each look took, by who looked."""
-    source = ProcfsSource(Nobody())
-    servers = frozenset(range(SERVER_PORT, SERVER_PORT + len(running)))
-    ports = {HALF: servers, EVERY: servers | {CLIENT_PORT}}
-    numbers = itertools.count(1)
-    ss = namespace.command(["ss", "-Htan"])
+def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, float]:
+    """Seconds of processor time that each way of looking takes."""
+    ports = frozenset(range(SERVER_PORT, SERVER_PORT + len(running)))
+    pod = Pod(1, namespace.inode, Identity(), (), ports)
+    ss = namespace.command(["ss", "-Htani", *_ss_filter(ports)])
     by_psutil = namespace.command([sys.executable, "-c", PSUTIL])
-    taken: dict[str, list[Taken]] = {}
+    taken: dict[str, list[float]] = {}
 
-    def seconds(work: Callable[[], object]) -> float:
-        began = processor_time()
-        work()
-        return processor_time() - began
-
-    def psutil_seconds() -> float:
-        return float(subprocess.run(by_psutil, check=True, capture_output=True).stdout)
-
-    with closing(source), closing(source.open(running[0].pid)) as place:
-        _, *tables = place.files
-
-        async def look(pod: Pod) -> None:
-            await source.snapshot(pod, place)
-
-        def clock(name: str, look_seconds: Callable[[], float]) -> None:
-            raw = seconds(lambda: read_raw(tables))
-            taken.setdefault(name, []).append(Taken(look_seconds(), raw))
+    with ExitStack() as stack:
+        looks = {}
+        for name, by_diag in ((DIAG, True), (ROWS, False)):
+            source = stack.enter_context(closing(ProcfsSource(Nobody(), by_diag=by_diag)))
+            place = stack.enter_context(closing(source.open(running[0].pid)))
+            looks[name] = partial(_run_look, source, pod, place)
+        tables = place.tables
 
         for _ in range(rounds):
-            pods = {
-                name: Pod(next(numbers), namespace.inode, Identity(), (), own)
-                for name, own in ports.items()
-            }
-            for which in (", first look", "", USED):
-                if which == USED:
-                    use_some(running)
-                for name, pod in pods.items():
-                    clock(name + which, partial(seconds, partial(asyncio.run, look(pod))))
-            clock("psutil.net_connections", psutil_seconds)
-            run_ss = partial(subprocess.run, ss, check=True, stdout=subprocess.DEVNULL)
-            clock("ss", partial(seconds, run_ss))
-    return taken
+            clock(taken, RAW, lambda: read_raw(tables))
+            for name, one in looks.items():
+                clock(taken, name, one)
+            clock(taken, SS, lambda: subprocess.run(ss, check=True, stdout=subprocess.DEVNULL))
+            done = subprocess.run(by_psutil, check=True, capture_output=True)
+            taken.setdefault(PSUTIL_NAME, []).append(float(done.stdout))
+    return {name: statistics.median(some) for name, some in taken.items()}
 
 
-def report(taken: dict[str, list[Taken]]) -> bool:
-    """Print what each look costs; whether those of the source are cheap enough."""
-    raw = statistics.median(one.raw for looks in taken.values() for one in looks)
-    print(f"{'read raw':38} {raw * 1e3:8.1f} ms")
-    ratios = {}
-    for name, looks in taken.items():
-        middle = statistics.median(one.look for one in looks)
-        ratios[name] = statistics.median(one.look / one.raw for one in looks)
-        print(f"{name:38} {middle * 1e3:8.1f} ms {ratios[name]:6.2f} x raw")
-    return all(ratios[name] <= LOOK_AT_MOST for name in (HALF, EVERY))
+def _run_look(source: ProcfsSource, pod: Pod, place: PodNet) -> int:
+    async def body() -> int:
+        return len((await source.snapshot(pod, place)).in_flight())
+
+    return asyncio.run(body())
+
+
+def clock(taken: dict[str, list[float]], name: str, work: Callable[[], object]) -> None:
+    began = processor_time()
+    work()
+    taken.setdefault(name, []).append(processor_time() - began)
+
+
+def _ss_filter(ports: frozenset[int]) -> list[str]:
+    return " or ".join(f"sport = :{port}" for port in sorted(ports)).split()
+
+
+def report(taken: dict[int, dict[str, float]]) -> bool:
+    """Print what each look costs; whether sock_diag is cheap enough."""
+    names = (DIAG, ROWS, RAW, SS, PSUTIL_NAME)
+    print(f"{'ms of processor time':26}" + "".join(f"{size:>12,}" for size in taken))
+    for name in names:
+        print(f"{name:26}" + "".join(f"{costs[name] * 1e3:12.1f}" for costs in taken.values()))
+    return all(
+        costs[DIAG] < min(costs[ROWS], costs[SS]) for size, costs in taken.items() if size >= JUDGED
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=50_000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of sockets")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--hold", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.hold is not None:
         hold(options.hold, options.pairs)
         return 0
-    with fresh_netns("drainmon-bench") as namespace, holders(namespace, options.pairs) as running:
-        taken = measure(namespace, running, options.rounds)
-    print(f"{2 * options.pairs} sockets, median of {options.rounds} rounds")
+    taken = {}
+    for size in options.sizes:
+        with fresh_netns("drainmon-bench") as namespace, holders(namespace, size // 2) as running:
+            taken[size] = measure(namespace, running, options.rounds)
+    print(
+        f"both ends of each connection, half of them the pod's; median of {options.rounds} rounds"
+    )
     return 0 if report(taken) else 1
 
 

@@ -10,6 +10,8 @@
  */
 
 #define IPPROTO_TCP 6
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_LISTEN 10
 
@@ -74,9 +76,11 @@ TRACEPOINT_PROBE(sock, inet_sock_set_state)
 	struct place place = {.port = args->sport}, any = place;
 	int number = args->sport;
 	struct port *port;
+	/* With 0 no sample of the tracepoint would be taken, for drainmon/kernel/tcp_samples.py. */
+	int sampled = args->newstate == TCP_ESTABLISHED || args->newstate == TCP_SYN_SENT;
 
 	if (args->protocol != IPPROTO_TCP || !number)
-		return 0;
+		return sampled;
 	__builtin_memcpy(place.address, args->saddr_v6, sizeof(place.address));
 	port = ports.lookup(&number);
 	if (port) {
@@ -88,5 +92,5 @@ TRACEPOINT_PROBE(sock, inet_sock_set_state)
 		send(args, &place, EVENT_LISTENER);
 	wake(args, &place);
 	wake(args, &any);
-	return 0;
+	return sampled;
 }

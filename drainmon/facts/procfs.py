@@ -1,9 +1,12 @@
-"""What source `procfs` needs: the network tables of another process."""
+"""What source `procfs` needs: the network tables of another process; better, sock_diag."""
 
+import os
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.facts.host import others
+from drainmon.kernel import sock_diag as diag
+from drainmon.procfs import process
 
 _TABLES = ("tcp", "tcp6", "snmp")
 
@@ -26,3 +29,18 @@ def tables(root: Path) -> Fact:
             return Fact(Group.PROCFS, "network tables", Status.OK, f"/proc/<pid>/net/{{{names}}}")
     advice = "mount the host's /proc, give the container hostPID, run as root"
     return Fact(Group.PROCFS, "network tables", Status.MISSING, why, advice)
+
+
+def sock_diag() -> Fact:
+    """Whether sockets can be listed inside network namespaces, with their bytes and times."""
+    try:
+        fd = process.open_netns(os.getpid())
+        try:
+            diag.try_in(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        advice = "unused connections hold drains up: run as root with SYS_ADMIN"
+        why = error.strerror or str(error)
+        return Fact(Group.PROCFS, "sock_diag", Status.DEGRADED, f"reads tables: {why}", advice)
+    return Fact(Group.PROCFS, "sock_diag", Status.OK, "in the pods' namespaces")

@@ -40,6 +40,7 @@ def survey(
     yield capabilities.to_trace(Group.BCC, caps)
 
     yield procfs.tables(root)
+    yield procfs.sock_diag()
 
     yield serving.pod_logs(pod_logs)
     yield serving.socket_folder(root, socket)

@@ -1,74 +1,200 @@
-"""Listening sockets by netlink (sock_diag(7), linux/inet_diag.h).
+"""TCP sockets of a network namespace by netlink (sock_diag(7), linux/inet_diag.h): asking.
 
-/proc/net/tcp has them too, but the kernel walks the whole table of connections of the host before
-it says that there are no more: milliseconds for each namespace. Here it looks at listeners alone.
+A netlink socket answers for the namespace in which it was made, whatever thread asks, and keeps
+that namespace alive. States and ports are filtered in the kernel. /proc/net/tcp knows neither bytes
+nor times, and walks the whole host's table of connections even to list listeners.
+
+What the messages say is read by diag_message.py.
 """
 
+import contextlib
 import errno
+import itertools
 import os
 import socket
 import struct
+from collections.abc import Collection, Iterator
+
+from drainmon.kernel import netns
+from drainmon.kernel.diag_message import MESSAGE_SIZE, SLACK, Part, parse_inode_and_port
 
 _NETLINK_SOCK_DIAG = 4  # linux/netlink.h
-_SOCK_DIAG_BY_FAMILY = 20  # linux/sock_diag.h
+_TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20  # linux/inet_diag.h, linux/sock_diag.h
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: the table has changed meanwhile
-_TCP_LISTEN = 1 << 10
 
 _HEADER = struct.Struct("=IHHII")
 """nlmsghdr: length, type, flags, sequence, port."""
 
+_REQUEST_ALL = struct.Struct("=BBBB48xII")
+"""inet_diag_req: family, two lengths, extensions, no socket in particular, states, dbs. It is the
+older request, and the only one that lists both families in one walk of the table."""
+
 _REQUEST = struct.Struct("=BBBxI48x")
 """inet_diag_req_v2: family, protocol, extensions, states, no socket in particular."""
 
-_PORT = struct.Struct("!H")
-_PORT_AT = 4
-_INODE = struct.Struct("=I")
-_INODE_AT = 4 + 48 + 4 * 4
-"""Where sport and inode stand in inet_diag_msg."""
+_ATTRIBUTE = struct.Struct("=HH")
+_BYTECODE, _PROTOCOL = 1, 3  # INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL
+_WITH_INFO = 1 << (2 - 1)  # the extension INET_DIAG_INFO
+
+_OPERATION = struct.Struct("=BBH")
+"""inet_diag_bc_op: code, and how many bytes to go on when it is true and when it is not."""
+
+_JUMP, _AT_LEAST, _AT_MOST = 1, 2, 3  # INET_DIAG_BC_JMP, INET_DIAG_BC_S_GE, INET_DIAG_BC_S_LE
+
+PORTS_FILTERED = 200
+"""With more ports than this, sockets on all ports come."""
+
+LISTENING = 1 << 10
+TIME_WAIT = 1 << 6
+CONNECTED = 0xFFE & ~(TIME_WAIT | LISTENING)
+HELD = CONNECTED & ~(1 << 2 | 1 << 3 | 1 << 7)  # neither SYN_SENT nor SYN_RECV nor CLOSE
+"""States as bits of a request."""
+
+_MPTCP = 262  # IPPROTO_MPTCP
 
 _ERROR = struct.Struct("=i")
 _ANSWER_SIZE = 1 << 16
+_sequence = itertools.count(1)
+
+
+class SockDiag:
+    """A netlink socket of the namespace that the calling thread is in, for one dump at a time.
+    Raises OSError where the kernel has none. Close it."""
+
+    def __init__(self, own: socket.socket | None = None) -> None:
+        kind = (socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        self._socket = own or socket.socket(*kind)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def dup(self) -> "SockDiag":
+        """The same one, to be closed apart."""
+        return SockDiag(self._socket.dup())
+
+    def tcp(
+        self, states: int, ports: Collection[int] | None = None, info: bool = True
+    ) -> Iterator[Part]:
+        """TCP sockets of both families in these states, on these local ports (None: on all) unless
+        they are too many to be filtered, with tcp_info or without. Each part is good until the next
+        is asked for; between two of them the kernel may pass over a socket. Raises OSError "cannot
+        list sockets: why"."""
+        extensions = _WITH_INFO if info else 0
+        request = _REQUEST_ALL.pack(socket.AF_UNSPEC, 0, 0, extensions, states, 0)
+        return self._dump(_TCPDIAG_GETSOCK, request + _only_on(ports))
+
+    def mptcp(self, ports: Collection[int]) -> Iterator[Part]:
+        """The same for connections of MPTCP. Kernels that have none take the request for one about
+        raw sockets, or refuse it."""
+        protocol = _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _PROTOCOL) + struct.pack("=I", _MPTCP)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            request = _REQUEST.pack(family, socket.IPPROTO_RAW, 0, CONNECTED)
+            yield from self._dump(_SOCK_DIAG_BY_FAMILY, request + protocol + _only_on(ports))
+
+    def _dump(self, kind: int, request: bytes) -> Iterator[Part]:
+        sequence = next(_sequence) & 0xFFFFFFFF
+        size = _HEADER.size + len(request)
+        self._socket.send(_HEADER.pack(size, kind, _REQUEST_DUMP, sequence, 0) + request)
+        buffer = bytearray(_ANSWER_SIZE + SLACK)
+        ended = False
+        try:
+            while not ended:
+                received = self._socket.recv_into(buffer, _ANSWER_SIZE)
+                ended = True  # also if it cannot be read
+                part, ended = split(buffer, received, sequence)
+                if part.starts:
+                    yield part
+        finally:  # what nobody wants any more must not come with the next answer
+            while not ended:
+                received = self._socket.recv_into(buffer, _ANSWER_SIZE)
+                _, ended = split(buffer, received, sequence)
+
+
+def split(buffer: bytearray, size: int, sequence: int) -> tuple[Part, bool]:
+    """The messages in the first `size` bytes, and whether they are the last. Raises OSError for a
+    refusal, and when a message is not whole or another request's."""
+    starts: list[int] = []
+    interrupted = False
+    at = 0
+    while at + _HEADER.size <= size:
+        length, kind, flags, number, _ = _HEADER.unpack_from(buffer, at)
+        interrupted |= bool(flags & _INTERRUPTED)
+        if number != sequence:
+            raise OSError(errno.EPROTO, "cannot list sockets: the kernel answers something else")
+        if kind == _NLMSG_DONE:
+            return Part(buffer, starts, interrupted), True
+        least = _HEADER.size + _ERROR.size if kind == _NLMSG_ERROR else MESSAGE_SIZE
+        if not least <= length <= size - at:
+            raise OSError(errno.EPROTO, "cannot list sockets: the kernel's answer is cut short")
+        if kind == _NLMSG_ERROR:
+            why = -_ERROR.unpack_from(buffer, at + _HEADER.size)[0]
+            raise OSError(why, f"cannot list sockets: {os.strerror(why)}")
+        starts.append(at)
+        at += (length + 3) & ~3
+    return Part(buffer, starts, interrupted), False
+
+
+def _only_on(ports: Collection[int] | None) -> bytes:
+    """The attribute by which the kernel passes over sockets on other local ports."""
+    if ports is None or len(ports) > PORTS_FILTERED:
+        return b""
+    alternatives = [_is_port(port) for port in sorted(ports) or [0]]
+    program = alternatives.pop()
+    for alternative in reversed(alternatives):
+        # True: over all others to the end, which accepts. Not true: to the next one.
+        jump = _OPERATION.pack(_JUMP, _OPERATION.size, _OPERATION.size + len(program))
+        program = alternative + jump + program
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(program), _BYTECODE) + program
+
+
+def _is_port(port: int) -> bytes:
+    """Two comparisons, each with its port in a second word. When one is not true, the way on is
+    four bytes behind the last: over a jump, or beyond the program's end, which rejects."""
+    word = _OPERATION.size
+    bound = _OPERATION.pack(0, 0, port)
+    at_least = _OPERATION.pack(_AT_LEAST, 2 * word, 5 * word)
+    at_most = _OPERATION.pack(_AT_MOST, 2 * word, 3 * word)
+    return at_least + bound + at_most + bound
+
+
+def try_in(fd: int) -> None:
+    """Raise OSError "cannot X: why" where this process may not enter the network namespace open as
+    `fd`, or the kernel lists no sockets."""
+    netns.call_in(fd, listeners)
 
 
 def listeners() -> dict[int, int]:
     """Local port by socket inode of every TCP listener, IPv4 and IPv6, in the network namespace
-    that the calling thread is in. Raises OSError where the kernel cannot say."""
-    return _dump(socket.AF_INET) | _dump(socket.AF_INET6)
+    that the calling thread is in. Raises OSError where the kernel cannot say, or they changed."""
+    return _ports_by_inode(LISTENING)
 
 
-def _dump(family: int) -> dict[int, int]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
-        request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _TCP_LISTEN)
-        size = _HEADER.size + len(request)
-        header = _HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 0, 0)
-        netlink.send(header + request)
+def connections() -> dict[int, int]:
+    """The same of every TCP connection that a process holds."""
+    found = _ports_by_inode(HELD)
+    found.pop(0, None)
+    return found
+
+
+def ports_in_use() -> frozenset[int]:
+    """The local ports of all TCP sockets but those in TIME_WAIT."""
+    with contextlib.closing(SockDiag()) as diag:
+        parts = diag.tcp(CONNECTED | LISTENING, info=False)
+        return frozenset(
+            parse_inode_and_port(part, start)[1] for part in parts for start in part.starts
+        )
+
+
+def _ports_by_inode(states: int) -> dict[int, int]:
+    diag = SockDiag()
+    try:
         found: dict[int, int] = {}
-        while parse(netlink.recv(_ANSWER_SIZE), found):
-            pass
+        for part in diag.tcp(states, info=False):
+            if part.interrupted:
+                raise InterruptedError("cannot list sockets: they changed meanwhile")
+            found.update(parse_inode_and_port(part, start) for start in part.starts)
         return found
-
-
-def parse(answer: bytes, found: dict[int, int]) -> bool:
-    """Enter the listeners of one part of an answer, local port by socket inode; whether more parts
-    follow. Raises OSError for a refusal, and when the answer is not whole."""
-    at = 0
-    while at + _HEADER.size <= len(answer):
-        size, kind, flags, _, _ = _HEADER.unpack_from(answer, at)
-        body = at + _HEADER.size
-        if flags & _INTERRUPTED:
-            raise InterruptedError("cannot list listeners: they changed meanwhile")
-        if kind == _NLMSG_DONE:
-            return False
-        least = _ERROR.size if kind == _NLMSG_ERROR else _INODE_AT + _INODE.size
-        if not _HEADER.size + least <= size <= len(answer) - at:
-            raise OSError(errno.EPROTO, "cannot list listeners: the kernel's answer is cut short")
-        if kind == _NLMSG_ERROR:
-            number = -_ERROR.unpack_from(answer, body)[0]
-            raise OSError(number, f"cannot list listeners: {os.strerror(number)}")
-        (port,) = _PORT.unpack_from(answer, body + _PORT_AT)
-        (inode,) = _INODE.unpack_from(answer, body + _INODE_AT)
-        found[inode] = port
-        at += (size + 3) & ~3
-    return True
+    finally:
+        diag.close()

@@ -15,13 +15,13 @@ _PIECE = 1 << 16  # parsed at once; it fits into the processor's cache
 
 
 def open_net(pid: int, root: Path = Path("/proc")) -> tuple[int, ...]:
-    """File descriptors of snmp, tcp and, unless the kernel is without IPv6, tcp6.
+    """File descriptors of snmp, netstat, tcp and, unless the kernel is without IPv6, tcp6.
 
     Raises OSError "cannot X: why", FileNotFoundError when the process is gone.
     """
     files = []
     with ExitStack() as opened:
-        for name in ("snmp", "tcp", "tcp6"):
+        for name in ("snmp", "netstat", "tcp", "tcp6"):
             try:
                 files.append(_open(root / str(pid) / "net" / name))
             except FileNotFoundError:

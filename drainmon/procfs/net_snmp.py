@@ -1,25 +1,34 @@
-"""Passive opens from /proc/<pid>/net/snmp: how many connections a netns has accepted ever.
+"""Counters of a netns, from /proc/<pid>/net/snmp and netstat.
 
-Format: pairs of lines, names and values, behind the same prefix (snmp_seq_show in
-net/ipv4/proc.c of the kernel).
+Format: pairs of lines, names and values, behind the same prefix (snmp_seq_show and netstat_seq_show
+in net/ipv4/proc.c of the kernel).
 """
 
 from itertools import pairwise
 
-_PREFIX = b"Tcp: "
-_NAME = b"PassiveOpens"
 _DIGITS = 20  # of 2**64
 
 
-def parse_passive_opens(text: bytes) -> int | None:
-    """The count since the namespace was made, all ports together; None when it is not there."""
+def parse_passive_opens(snmp: bytes) -> int | None:
+    """How many connections the namespace has accepted since it was made, all ports together; None
+    when it is not there."""
+    return _counter(snmp, b"Tcp: ", b"PassiveOpens")
+
+
+def parse_mptcp_handshakes(netstat: bytes) -> int | None:
+    """How many clients have asked a listener of MPTCP for it ever; None on kernels without."""
+    return _counter(netstat, b"MPTcpExt: ", b"MPCapableSYNRX")
+
+
+def _counter(text: bytes, prefix: bytes, name: bytes) -> int | None:
     lines = text.split(b"\n")[:-1]  # the last one may be torn
     for names, values in pairwise(lines):
-        if names.startswith(_PREFIX):
-            return _find(names.split(), values.split()) if values.startswith(_PREFIX) else None
+        if names.startswith(prefix):
+            found = values.startswith(prefix)
+            return _find(name, names.split(), values.split()) if found else None
     return None
 
 
-def _find(names: list[bytes], values: list[bytes]) -> int | None:
-    found = dict(zip(names, values, strict=False)).get(_NAME, b"")
+def _find(name: bytes, names: list[bytes], values: list[bytes]) -> int | None:
+    found = dict(zip(names, values, strict=False)).get(name, b"")
     return int(found) if found.isdigit() and len(found) <= _DIGITS else None

@@ -4,20 +4,17 @@ Format: Documentation/networking/proc_net_tcp.rst of the kernel, tcp4_seq_show i
 net/ipv4/tcp_ipv4.c. Listeners come before every other socket, so that whoever looks
 for them stops at the first row that is none: the cost does not grow with the number of
 connections.
-
-Whoever looks for connections takes the rows of the wanted ports as text, and parses few of them:
-of 100,000 few have changed since the last look, and counting needs the states alone.
 """
 
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-_LISTEN = b"0A"
+_LISTEN, _TIME_WAIT = b"0A", b"06"
 _MINISOCKETS = frozenset({3, 5, 6})  # SYN_RECV, FIN_WAIT2, TIME_WAIT
 
 _MINISOCKET_FIELDS, _FIELDS = 11, 16
@@ -25,28 +22,14 @@ _MINISOCKET_FIELDS, _FIELDS = 11, 16
 _MAPPED = bytes(10) + b"\xff\xff"
 
 _CLOCK_TICK = 0.01  # USER_HZ is 100 wherever nginx runs
-_CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; ticks once a jiffy
-_ATO_MIN = 4  # clock ticks: TCP_ATO_MIN of include/net/tcp.h
-_ATO_EXACT = 170  # jiffies
-
-SURE_RTO = range(
-    _ATO_MIN, int(_ATO_EXACT * time.clock_getres(_CLOCK_MONOTONIC_COARSE) / _CLOCK_TICK)
-)
-"""Retransmission timeouts in clock ticks with which an `ato` of 0 says that nothing was received.
-
-The kernel sets ato on the first byte (tcp_event_data_recv) and holds it between TCP_ATO_MIN and
-rto. A smaller rto may round it to 0. A larger one may too: since Linux 6.7 the field has 8 bits,
-and what is stored is less than 3/2 of rto jiffies. At 1000 jiffies a second that leaves nothing.
-"""
 
 
 class Row(NamedTuple):
     """A socket. Addresses are 16 bytes, IPv4 ones mapped; queues are in bytes. For a listener
     `rx_queue` is the length of its accept queue, and the queue's limit is not told.
 
-    `minisocket`: a handshake, or what remains of a closed connection. `silent`: certainly nothing
-    was ever received, Fast Open's data in the handshake apart. `fast_open`: a listener that takes
-    such data.
+    `retransmits` are those since the last progress, `probes` those of a closed window that were not
+    answered, `rto` is in seconds. `minisocket`: a handshake, or what is left of a connection.
     """
 
     local: bytes
@@ -57,8 +40,10 @@ class Row(NamedTuple):
     tx_queue: int
     rx_queue: int
     minisocket: bool
-    silent: bool
-    fast_open: bool
+    retransmits: int
+    probes: int
+    rto: float
+    inode: int
 
 
 def find_rows(table: bytes | memoryview, ports: frozenset[int]) -> list[bytes]:
@@ -75,42 +60,6 @@ def _rows_on(ports: frozenset[int]) -> re.Pattern[bytes]:
     return re.compile(rb"\n[ 0-9]++: ([0-9A-F]++:(?:%b) .++)(?=\n)" % wanted)
 
 
-class Columns(NamedTuple):
-    """Where the first columns stand in a row's text: they have fixed widths."""
-
-    local: slice
-    ends: slice
-    state: slice
-    tx_queue: slice
-
-
-def _columns(address: int) -> Columns:
-    end = address + len(":0050")
-    ends = 2 * end + len(" ")
-    return Columns(slice(end), slice(ends), slice(ends + 1, ends + 3), slice(ends + 4, ends + 12))
-
-
-_IPV4, _IPV6 = _columns(8), _columns(32)
-
-
-def columns_of(text: bytes) -> Columns:
-    """The columns of the table that a row of `find_rows` is from."""
-    return _IPV4 if text[8:9] == b":" else _IPV6
-
-
-def parse_local(text: bytes) -> tuple[bytes, int]:
-    """The local address and port of the column of that name. Raises ValueError."""
-    return _address(text), int(text[-4:], 16)
-
-
-def parse_ends(local: bytes, remote: bytes) -> tuple[bytes, int, bytes, int] | None:
-    """Addresses of 16 bytes and ports, of a row's first two fields; None when they are torn."""
-    try:
-        return _address(local), int(local[-4:], 16), _address(remote), int(remote[-4:], 16)
-    except (ValueError, OverflowError):
-        return None
-
-
 def parse_row(text: bytes) -> Row | None:
     """One of `find_rows`; None when it is torn or not of this format."""
     fields = text.split()
@@ -122,16 +71,13 @@ def parse_row(text: bytes) -> Row | None:
         ends = _address(local), int(local[-4:], 16), _address(remote), int(remote[-4:], 16)
         sizes = int(tx_queue, 16), int(rx_queue, 16)
         if len(fields) == _MINISOCKET_FIELDS and state in _MINISOCKETS:
-            return Row(*ends, state, *sizes, True, False, False)
+            return Row(*ends, state, *sizes, True, 0, 0, 0.0, 0)
         if len(fields) < _FIELDS:
             return None
-        rto, ato, quick = fields[11:14]
-        silent = ato == quick == b"0" and not sizes[1] and int(rto) in SURE_RTO
+        again, probes, rto = int(fields[5], 16), int(fields[7]), int(fields[11]) * _CLOCK_TICK
+        return Row(*ends, state, *sizes, False, again, probes, rto, int(fields[8]))
     except (ValueError, IndexError, OverflowError):
         return None
-    # A listener has the length of its Fast Open queue where others have ssthresh.
-    fast_open = fields[2] == _LISTEN and fields[15] not in {b"0", b"-1"}
-    return Row(*ends, state, *sizes, False, silent, fast_open)
 
 
 def _address(text: bytes) -> bytes:
@@ -176,3 +122,21 @@ def listeners(pid: int, root: Path = Path("/proc")) -> dict[int, int]:
             if name == "tcp":  # a kernel without IPv6 has no tcp6
                 raise
     return ports
+
+
+def connections(pid: int, root: Path = Path("/proc")) -> list[tuple[int, int]]:
+    """Socket inode (0: no process holds it) and local port of every socket in the netns of `pid`
+    that neither listens nor is in TIME_WAIT. Raises OSError when the process is gone."""
+    found = []
+    for name in ("tcp", "tcp6"):
+        try:
+            text = (root / str(pid) / "net" / name).read_bytes()
+        except FileNotFoundError:
+            if name == "tcp":  # a kernel without IPv6 has no tcp6
+                raise
+            continue
+        for fields in map(bytes.split, text.split(b"\n")[1:]):
+            if len(fields) >= 10 and fields[3] not in {_LISTEN, _TIME_WAIT}:
+                with suppress(ValueError):
+                    found.append((int(fields[9]), int(fields[1][-4:], 16)))
+    return found

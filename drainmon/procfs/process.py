@@ -56,6 +56,12 @@ def parent(pid: int, root: Path = PROC) -> int:
     return int(stat[stat.rindex(b")") + 2 :].split()[1])
 
 
+def children(pid: int, root: Path = PROC) -> list[int]:
+    """The pids of the children of the process's first thread; FileNotFoundError also where the
+    kernel has no such list (CONFIG_PROC_CHILDREN)."""
+    return [int(child) for child in _read(pid, f"task/{pid}/children", root).split()]
+
+
 def title(pid: int, root: Path = PROC) -> str:
     """What the process calls itself on its command line; nginx says which part it is."""
     line = _read(pid, "cmdline", root)

@@ -12,8 +12,17 @@ from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.turns import in_turns
 
-PROBE_PROCESSES = ("kubelet",)
-"""Names of the processes of the host whose connections are probes, unless others are asked for."""
+PROBE_PROCESSES = (
+    "kubelet",
+    "k3s-server",
+    "k3s-agent",
+    "k3s",
+    "kubelite",  # MicroK8s
+    "k0s",
+    "hyperkube",
+)
+"""Names of the processes of the host whose connections are probes, unless others are asked for: the
+kubelet, and what it is a part of in distributions that have one process for all."""
 
 
 class Listeners(Protocol):
@@ -45,8 +54,9 @@ class Source(Protocol):
 
     name: str
 
-    look_interval: float
-    """Seconds between two looks at a pod that is being drained, when nothing wakes the drain."""
+    @property
+    def look_interval(self) -> float:
+        """Seconds between two looks at a pod that is being drained, when nothing wakes it."""
 
     longest_pause: float
     """Seconds between two looks at the most, however long a look takes."""

@@ -1,8 +1,9 @@
 """Source `bcc`: for kernels without BTF, from 4.16 on.
 
-- Snapshots, and connections by state: /proc/<pid>/net, exact. Counters are read again only when
-  the program says that something has changed on one of the pod's ports, in whatever namespace.
-- Accepted connections: /proc/<pid>/net says how many, the program by when the last one was.
+- Snapshots, connections by state and probes: as source procfs has them, exact. Counters are read
+  again only when the program says that something has changed on one of the pod's ports, in whatever
+  namespace.
+- Accepted connections: /proc/<pid>/net/snmp says how many, the program by when the last one was.
 - Wake-ups and new listeners: the program. It knows no namespace, so a pod is watched by the local
   addresses that its connections have. Another pod with the same ones (loopback) wakes it in vain;
   the first connection to an address that had none before is found by looking.
@@ -24,7 +25,7 @@ from drainmon.sources.events import Events
 from drainmon.sources.procfs import ProcfsSource
 
 STATE_FOLLOWS = 0.02
-"""Seconds after an event in which /proc may still show what was before: the event comes first."""
+"""Seconds after an event in which a look may still show what was before: the event comes first."""
 
 ANYWHERE = 0
 """For a netns inode: the event does not say."""
@@ -35,7 +36,7 @@ Endpoints = frozenset[tuple[bytes, int]]
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a look at /proc said; it began at `began` or later."""
+    """What a look said; it began at `began` or later."""
 
     began: float
     said: Counts
@@ -50,12 +51,17 @@ class BccSource:
     longest_pause = 1.0
     announces = True
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        probe_processes: tuple[str, ...] = (),
+        host: frozenset[int] = frozenset(),
+    ) -> None:
         self._listeners = listeners
         self._watched: dict[int, Endpoints] = {}
         self._unwatched = 0
         self._readings: dict[tuple[int, frozenset[int]], _Reading] = {}
-        self._procfs = ProcfsSource(listeners)
+        self._procfs = ProcfsSource(listeners, probe_processes, host)
         self._held = contextlib.ExitStack()
         self._held.callback(self._procfs.close)
 
@@ -140,6 +146,7 @@ class BccSource:
         anywhere = {(ANY_ADDRESS, port) for port in pod.ports}
         self._follow(pod, self._watched.get(pod.number, frozenset()) | anywhere)
         self._arm(self._watched[pod.number])
+        self._procfs.recognise(pod)
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
         self._procfs.ignore(pod, ignored)
@@ -147,6 +154,7 @@ class BccSource:
     def unwatch(self, pod: Pod) -> None:
         self._follow(pod, frozenset())
         del self._watched[pod.number]
+        self._procfs.forget_probes(pod)
 
     def _follow(self, pod: Pod, wanted: Endpoints) -> None:
         """Watch these endpoints for a pod, and no others. A port whose addresses are known is

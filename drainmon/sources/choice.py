@@ -17,16 +17,16 @@ def _core(listeners: Listeners, probe_processes: tuple[str, ...], host: frozense
     return CoreSource(listeners, probe_processes, host)
 
 
-def _bcc(listeners: Listeners) -> Source:
+def _bcc(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
     from drainmon.sources.bcc import BccSource  # noqa: PLC0415
 
-    return BccSource(listeners)
+    return BccSource(listeners, probe_processes, host)
 
 
-def _procfs(listeners: Listeners) -> Source:
+def _procfs(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
     from drainmon.sources.procfs import ProcfsSource  # noqa: PLC0415
 
-    return ProcfsSource(listeners)
+    return ProcfsSource(listeners, probe_processes, host)
 
 
 def sources(
@@ -34,8 +34,11 @@ def sources(
 ) -> Mapping[str, MakeSource]:
     """By name, the best first. Probes come from processes with these names in the namespaces of
     `host`."""
-    core = partial(_core, probe_processes=probe_processes, host=host)
-    return {"core": core, "bcc": _bcc, "procfs": _procfs}
+    made = {"core": _core, "bcc": _bcc, "procfs": _procfs}
+    return {
+        name: partial(make, probe_processes=probe_processes, host=host)
+        for name, make in made.items()
+    }
 
 
 SOURCES = sources(PROBE_PROCESSES)

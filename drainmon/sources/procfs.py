@@ -1,34 +1,44 @@
-"""Source `procfs`: /proc/<pid>/net/{tcp,tcp6,snmp}, for any kernel and without capabilities.
+"""Source `procfs`: it looks, for any kernel and, if need be, without capabilities.
 
-It is exact as of its last look, and looks only at pods that somebody asks for.
+By sock_diag in the pod's network namespace; where that may not be entered, or the kernel refuses,
+in /proc/<pid>/net/{tcp,tcp6}. It is exact as of its last look, and looks only at pods that somebody
+asks for.
 """
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
+from drainmon.kernel.sock_diag import try_in
+from drainmon.kernel.sockmaps import Sockmaps
 from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
-from drainmon.procfs import net_files, process
-from drainmon.procfs.net_snmp import parse_passive_opens
-from drainmon.procfs.net_tcp import find_rows
+from drainmon.procfs import process
 from drainmon.sources.base import Listeners, Place, one_by_one
-from drainmon.sources.ignored_arrivals import IgnoredArrivals
-from drainmon.sources.look import Look
-from drainmon.sources.sightings import Sightings
+from drainmon.sources.pace import LEAST, Pace
+from drainmon.sources.pod_net import PodNet, open_diag, open_pod_net
+from drainmon.sources.probe_watch import ProbeWatch
+from drainmon.sources.watcher import Watcher
 
-LOOK_SHARE = 20
-"""Counters are read again no sooner than this many times what the last look took."""
+log = logging.getLogger(__name__)
+
+WATCHED_FOR = 3
+"""Times the interval between two looks of a drain, for which counts of its last look do."""
+
+REFUSALS = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
+)
+"""Errors by which sock_diag is refused for good; others pass, as a lack of files or threads."""
 
 KEPT = 60.0
 """Seconds after the last look for which a pod that is no more is remembered."""
-
-_NEVER = float("-inf")
 
 
 class ProcfsSource:
@@ -37,34 +47,80 @@ class ProcfsSource:
     the first look was."""
 
     name = "procfs"
-    look_interval = 0.075
-    longest_pause = 10.0
+    longest_pause = 5.0
     announces = False
     """It does not hear of new listeners."""
 
-    def __init__(self, listeners: Listeners) -> None:
-        self._watchers: dict[int, _Watcher] = {}
+    def __init__(
+        self,
+        listeners: Listeners,
+        probe_processes: tuple[str, ...] = (),
+        host: frozenset[int] = frozenset(),
+        by_diag: bool = True,
+    ) -> None:
+        self._watchers: dict[int, Watcher] = {}
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="procfs")
+        self._by_diag = by_diag
+        self._drained: set[int] = set()
+        """The numbers of the pods that are being drained."""
+        self._probed: dict[int, Pod] = {}
+        self._pace = Pace()
+        self._probes = ProbeWatch(probe_processes, host)
+        self._sockmaps = Sockmaps()
+        self._loop_time = 0.0
+
+    @property
+    def look_interval(self) -> float:
+        return min(self._pace.interval, self.longest_pause)
 
     async def start(self) -> None:
-        """Nothing: what exists already is seen when it is looked at."""
+        """Find out how sockets can be read. What exists already is seen when it is looked at."""
+        if self._by_diag:
+            try:
+                await asyncio.to_thread(_try_diag)
+            except OSError as error:
+                self._by_diag = False
+                self._refused(error)
+        try:
+            await asyncio.to_thread(self._probes.start)
+        except OSError as error:
+            why = error.strerror or str(error)
+            log.warning("cannot recognise probes", extra={"source": self.name, "error": why})
+
+    def _refused(self, error: OSError) -> None:
+        log.warning(
+            "cannot use sock_diag",
+            extra={"source": self.name, "error": error.strerror or str(error)},
+        )
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)  # who waits for a look still gets it
+        self._probes.close()
 
-    def open(self, pid: int) -> Place:
-        return Place(net_files.open_net(pid))
+    def open(self, pid: int) -> PodNet:
+        diag = None
+        if self._by_diag:
+            try:
+                diag = open_diag(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # said below, in words
+            except OSError as error:
+                if error.errno not in REFUSALS:
+                    raise
+                self._by_diag = False
+                self._refused(error)
+        return open_pod_net(pid, diag)
 
     async def counters(self, pod: Pod) -> Counts:
         watcher = self._watcher(pod)
-        if watcher.outdated(pod, self.look_interval):
+        if watcher.outdated(pod, self._fresh_for(pod)):
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, self._count, watcher, pod)
         return watcher.counts
 
-    def _count(self, watcher: "_Watcher", pod: Pod) -> None:
+    def _count(self, watcher: Watcher, pod: Pod) -> None:
         with watcher.lock:
-            if not watcher.outdated(pod, self.look_interval):  # another caller was first
+            if not watcher.outdated(pod, self._fresh_for(pod)):  # another caller was first
                 return
             for nginx in pod.processes:
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -74,39 +130,79 @@ class ProcfsSource:
                             watcher.look(pod, place)
                             return
 
+    def _fresh_for(self, pod: Pod) -> float:
+        """Seconds for which the last look's counts do. A drain looks by itself, and asks for counts
+        around each look."""
+        return WATCHED_FOR * self.look_interval if pod.number in self._drained else LEAST
+
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
         return await one_by_one(self, pods)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         watcher = self._watcher(pod)
         # A caller who gives up closes its place while the thread still reads.
-        own = Place(tuple(map(os.dup, place.files)))
+        own = cast(PodNet, place).dup()
         try:
-            future = self._threads.submit(watcher.snapshot, pod, own)
+            future = self._threads.submit(self._look, watcher, pod, own)
         except RuntimeError:  # this source is closed
             own.close()
             raise
         future.add_done_callback(lambda _: own.close())
-        return await asyncio.wrap_future(future)
+        around = time.thread_time() - self._loop_time
+        snapshot, taken = await asyncio.wrap_future(future)
+        if pod.number in self._drained:
+            self._pace.looked(pod.number, taken, around)
+            self._loop_time = time.thread_time()
+        return snapshot
 
-    def local_ends(self, pod: Pod) -> set[tuple[bytes, int]]:
+    def _look(self, watcher: Watcher, pod: Pod, place: PodNet) -> tuple[Snapshot, float]:
+        """And how many seconds of processor time it took."""
+        if pod.number in self._probed:
+            self._probes.follow(pod)
+            if pod.number not in self._probed:  # the drain has ended meanwhile
+                self._probes.unfollow(pod.number)
+        began = time.thread_time()  # what comes once a drain is not what the next look costs
+        with watcher.lock:
+            snapshot = watcher.look(pod, place)
+        return snapshot, time.thread_time() - began
+
+    def local_ends(self, pod: Pod) -> frozenset[tuple[bytes, int]]:
         """The local addresses and ports on which the last look found connections."""
-        return self._watcher(pod).local_ends()
+        return self._watcher(pod).local_ends
 
-    def _watcher(self, pod: Pod) -> "_Watcher":
-        return self._watchers.setdefault(pod.number, _Watcher())
+    def _watcher(self, pod: Pod) -> Watcher:
+        if pod.number not in self._watchers:
+            self._watchers[pod.number] = Watcher(self._refused, self._probes, self._sockmaps)
+        return self._watchers[pod.number]
 
     def watch(self, pod: Pod) -> None:
-        """Nothing: changes are found by looking."""
+        """The pod is being drained: changes are found by looking."""
+        if not self._drained:
+            self._loop_time = time.thread_time()
+        self._drained.add(pod.number)
+        self.recognise(pod)
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
         self._watcher(pod).ignore(ignored)
 
     def unwatch(self, pod: Pod) -> None:
-        """Nothing."""
+        self._drained.discard(pod.number)
+        self._pace.forget(pod.number)
+        self.forget_probes(pod)
+
+    def recognise(self, pod: Pod) -> None:
+        """Tell the pod's probes from traffic, from its next look on."""
+        self._probed[pod.number] = pod
+
+    def forget_probes(self, pod: Pod) -> None:
+        """No more of the pod's."""
+        self._probed.pop(pod.number, None)
+        # To close the samples takes the kernel many milliseconds.
+        with contextlib.suppress(RuntimeError):  # this source is closed
+            self._threads.submit(self._probes.unfollow, pod.number)
 
     def missed(self) -> dict[str, int]:
-        return {}
+        return {"probe": self._probes.lost}
 
     def ports(self, netns: int) -> frozenset[int]:
         """None: nobody has told of listeners that have closed."""
@@ -120,86 +216,9 @@ class ProcfsSource:
                 del self._watchers[number]
 
 
-class _Watcher:
-    """What is known of one pod. `lock` is for whoever looks, in a thread."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.counts = Counts()
-        self.netns = 0
-        self.ended = time.monotonic()
-        self._fresh_until = _NEVER
-        self._ports: frozenset[int] = frozenset()
-        self._sightings = Sightings()
-        self._opens: int | None = None
-        self._ignored: IgnoredArrivals | None = None
-
-    def ignore(self, ignored: Ignored) -> None:
-        """For looks that begin later."""
-        self._ignored = IgnoredArrivals(ignored) if ignored else None
-
-    def outdated(self, pod: Pod, interval: float) -> bool:
-        """Whether the last look is older than `interval`, or was for other ports."""
-        fresh_until = max(self._fresh_until, self.ended + interval)
-        return self._ports != pod.ports or time.monotonic() > fresh_until
-
-    def local_ends(self) -> set[tuple[bytes, int]]:
-        return self._sightings.local_ends()
-
-    def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        with self.lock:
-            return self.look(pod, place)
-
-    def look(self, pod: Pod, place: Place) -> Snapshot:
-        """The pod's sockets. Hold the lock."""
-        snmp, *tables = place.files
-        began = time.monotonic()
-        look = Look(self._sightings, began)
-        ignored = self._ignored
-        opens_before = _passive_opens(snmp, pod) if ignored else 0
-        in_parts = False
-        for table in tables:
-            size = 0
-            for piece in net_files.read_rows(table):
-                look.add(find_rows(piece, pod.ports), time.monotonic())
-                if ignored:
-                    ignored.add(find_rows(piece, pod.ports | ignored.ports))
-                size += len(piece)
-            in_parts |= size > net_files.PAGE
-        # Read behind the sockets: who comes in between is at least an arrival.
-        opens = _passive_opens(snmp, pod)
-        ended = time.monotonic()
-        self._sightings = look.finish(ended)
-        snapshot = Snapshot(
-            began,
-            ended,
-            self._sightings,
-            self._sightings.listeners(),
-            in_parts=in_parts,
-            time_wait=self._sightings.time_wait,
-            counted=self._sightings.tally(),
-        )
-        new = opens - self._opens if self._opens is not None else 0
-        if ignored:
-            new = ignored.arrivals(new, opens - opens_before, ended)
-        self._count(snapshot, opens, new)
-        self.netns, self._ports, self.ended = pod.netns, pod.ports, ended
-        self._fresh_until = ended + LOOK_SHARE * (ended - began)
-        return snapshot
-
-    def _count(self, snapshot: Snapshot, opens: int, new: int) -> None:
-        if self._opens is None:
-            self._opens = opens
-        accepted, last = self.counts.accepted + opens - self._opens, self.counts.last_accept
-        if last is None or new > 0:
-            last = snapshot.finished
-        self._opens = opens
-        arrivals = self.counts.arrivals + new
-        self.counts = Counts(snapshot.tally.connections, accepted, last, arrivals=arrivals)
-
-
-def _passive_opens(snmp: int, pod: Pod) -> int:
-    opens = parse_passive_opens(net_files.read_whole(snmp))
-    if opens is None:
-        raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
-    return opens
+def _try_diag() -> None:
+    fd = process.open_netns(os.getpid())
+    try:
+        try_in(fd)
+    finally:
+        os.close(fd)

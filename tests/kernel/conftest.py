@@ -1,11 +1,14 @@
 """The programs, loaded; a pair of namespaces; each source in turn, and a pod."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from bench.rig.netns import Netns, link
+from drainmon.sources.base import Listeners, Source
 from drainmon.sources.choice import SOURCES, start_first
+from drainmon.sources.procfs import ProcfsSource
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import CLIENT, CLIENT6, SERVER, SERVER6, Pair
 from tests.kernel.probe import Probe
@@ -26,14 +29,38 @@ def pair(netns: Netns, other_netns: Netns) -> Pair:
     return Pair(netns, other_netns)
 
 
-@pytest.fixture(params=SOURCES)
-async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[SourceScene]:
+ROWS = "procfs without sock_diag"
+
+
+def _by_rows(listeners: Listeners) -> Source:
+    return ProcfsSource(listeners, by_diag=False)
+
+
+EVERY = [*SOURCES, ROWS]
+
+
+@contextlib.asynccontextmanager
+async def _scene(name: str, pair: Pair, idle: IdlePod) -> AsyncIterator[SourceScene]:
     told = Told()
-    source, _ = await start_first([request.param], told)
+    source, _ = await start_first([name], told, {**SOURCES, ROWS: _by_rows})
     try:
-        with IdlePod(pair.server) as idle:
-            scene = SourceScene(source, told, pair, idle)
-            yield scene
-            scene.place.close()
+        scene = SourceScene(source, told, pair, idle, knows_use=name != ROWS)
+        yield scene
+        scene.place.close()
     finally:
         source.close()
+
+
+@pytest.fixture(params=EVERY)
+async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[SourceScene]:
+    with IdlePod(pair.server) as idle:
+        async with _scene(request.param, pair, idle) as scene:
+            yield scene
+
+
+@pytest.fixture
+async def scenes(pair: Pair) -> AsyncIterator[list[SourceScene]]:
+    """Every source at the same pod: for what takes seconds to happen."""
+    async with contextlib.AsyncExitStack() as stack:
+        idle = stack.enter_context(IdlePod(pair.server))
+        yield [await stack.enter_async_context(_scene(name, pair, idle)) for name in EVERY]

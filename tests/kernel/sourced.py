@@ -30,9 +30,12 @@ class Told:
 
 
 class SourceScene:
-    """A source and an idle pod."""
+    """A source and an idle pod. `knows_use`: it tells how much has come and gone, and when."""
 
-    def __init__(self, source: Source, told: Told, pair: Pair, idle: IdlePod) -> None:
+    def __init__(
+        self, source: Source, told: Told, pair: Pair, idle: IdlePod, knows_use: bool = True
+    ) -> None:
+        self.knows_use = knows_use
         self.source, self.told, self.pair = source, told, pair
         self.pid, self.pod = idle.pid, idle.pod
         self.place: Place = source.open(idle.pid)

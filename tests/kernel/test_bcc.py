@@ -17,7 +17,7 @@ from drainmon.kernel.conntrack import Conntrack
 from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod
 from drainmon.sources.bcc import STATE_FOLLOWS, BccSource
-from drainmon.sources.procfs import ProcfsSource
+from drainmon.sources.pace import LEAST
 from tests.kernel import pair as pair_module
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import SERVER, SERVER6, Pair, reset, ss_states
@@ -191,7 +191,7 @@ async def test_counters_are_kept_while_nothing_changes(
         await asyncio.sleep(STATE_FOLLOWS)
         await exact(source, pod)
         kept = await source.counters(pod)
-        await asyncio.sleep(2 * ProcfsSource.look_interval)
+        await asyncio.sleep(2 * LEAST)
         assert await source.counters(pod) is kept
         with pair.dial(), listener.accept()[0]:
             await until(lambda: shows(source, pod, {"ESTABLISHED": 2}))
@@ -203,7 +203,7 @@ async def test_the_last_accept_is_when_it_was(source: BccSource, pair: Pair, pod
         began = time.monotonic()
         with pair.dial(), listener.accept()[0]:
             done = time.monotonic()
-            await asyncio.sleep(2 * ProcfsSource.look_interval)
+            await asyncio.sleep(2 * LEAST)
             await until(lambda: shows(source, pod, {"ESTABLISHED": 1}))
         counts = await source.counters(pod)
     assert counts.accepted - before.accepted == 1

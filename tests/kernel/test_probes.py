@@ -14,7 +14,7 @@ import pytest
 
 from bench.rig.netns import Netns, fresh_netns, ip, link
 from drainmon.kernel.wire import CountedAs, Handshake, LostPlace
-from drainmon.model.snapshot import Socket
+from drainmon.model.standing import Socket
 from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair, reset
 from tests.kernel.probe import Probe
 from tests.listening import PORTS_KEPT, listen_on_many

@@ -1,7 +1,8 @@
-"""What source procfs alone does on real sockets: what the kernel's file says, and does not."""
+"""What source procfs alone does on real sockets: what the kernel says either way, and does not."""
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.rig.netns import Netns, ip
+from bench.rig.netns import Netns
+from drainmon.kernel import netns as kernel_netns
+from drainmon.kernel.sock_diag import SockDiag
 from drainmon.model.ledger import Counts
-from drainmon.model.snapshot import Snapshot, Socket
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.standing import Socket
 from drainmon.pods.pod import Pod
-from drainmon.procfs.net_tcp import SURE_RTO, find_rows, parse_row
-from drainmon.sources.base import Place, Source
-from drainmon.sources.procfs import ProcfsSource, _Watcher
+from drainmon.sources.pod_net import PodNet
+from drainmon.sources.procfs import ProcfsSource
+from drainmon.sources.watcher import Watcher
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import PORT, SERVER, Pair
 from tests.kernel.scene import PairScene
@@ -36,10 +40,11 @@ class Nobody:
 class Eyes:
     """The source as a drain uses it, with a process that makes the namespace a pod."""
 
-    def __init__(self, namespace: Netns) -> None:
+    def __init__(self, namespace: Netns, by_diag: bool) -> None:
+        self.by_diag = by_diag
         self.idle = IdlePod(namespace)
         self.pod, self.pid = self.idle.pod, self.idle.pid
-        self.source: Source = ProcfsSource(Nobody())
+        self.source = ProcfsSource(Nobody(), by_diag=by_diag)
         self.place = self.source.open(self.pid)
 
     def snapshot(self) -> Snapshot:
@@ -58,9 +63,9 @@ class Eyes:
         self.source.close()
 
 
-@pytest.fixture
-def eyes(pair: Pair) -> Iterator[Eyes]:
-    eyes = Eyes(pair.server)
+@pytest.fixture(params=[True, False], ids=["sock_diag", "rows"])
+def eyes(request: pytest.FixtureRequest, pair: Pair) -> Iterator[Eyes]:
+    eyes = Eyes(pair.server, request.param)
     yield eyes
     eyes.close()
 
@@ -98,55 +103,58 @@ def test_a_half_open_handshake(scene: Scene) -> None:
     assert (counts.by_state, counts.accepted) == ({}, 0)
 
 
-def test_the_accept_queue_has_no_limit_in_the_file(pair: Pair, eyes: Eyes) -> None:
+def test_the_accept_queue_and_its_limit(pair: Pair, eyes: Eyes) -> None:
     with pair.listen(backlog=7), pair.dial(), pair.dial():
         (listener,) = eyes.snapshot().listeners
-        assert (listener.unaccepted, listener.limit) == (2, None)
+        assert (listener.unaccepted, listener.limit) == (2, 7 if eyes.by_diag else None)
 
 
-def test_a_connection_that_never_sent(scene: Scene) -> None:
+def test_what_has_come_and_gone(scene: Scene) -> None:
     client, accepted = scene.connect()
-    assert scene.eyes.only().bytes_received == 0
-    eventually(lambda: scene.eyes.only().never_used)
-    accepted.sendall(b"220 who speaks first does not receive\r\n")
+    known = scene.eyes.by_diag
+    found = scene.eyes.only()
+    assert (found.bytes_received, found.bytes_sent) == ((0, 0) if known else (None, None))
+    client.sendall(b"GET /")
+    eventually(lambda: scene.eyes.only().unread == 5)
+    accepted.recv(5)
+    accepted.sendall(b"x" * 1000)
     eventually(lambda: not scene.eyes.only().unsent)
-    assert scene.eyes.only().bytes_received == 0
-    client.sendall(b"G")
-    eventually(lambda: scene.eyes.only().bytes_received)
-    accepted.recv(1)
-    eventually(lambda: scene.eyes.only().idle_in == 0.0)
-    assert scene.eyes.only().in_flight
+    found = scene.eyes.only()
+    assert (found.bytes_received, found.bytes_sent) == ((5, 1000) if known else (None, None))
+    idles = (found.idle_in, found.idle_out, found.idle_ack)
+    assert all(idle is not None and idle < 5 for idle in idles) is known
+    assert 0.1 < found.rto < 5
+    assert (found.retransmits, found.probes_out, found.orphan) == (0, 0, False)
 
 
-def ack_timeout(eyes: Eyes) -> bytes:
-    """The column `ato` of the only connection."""
-    table = Path(f"/proc/{eyes.pid}/net/tcp").read_bytes()
-    rows = (row.split() for row in find_rows(table, eyes.pod.ports))
-    (ato,) = (row[12] for row in rows if row[2] == b"01")
-    return ato
+def test_retransmissions_and_an_orphan(scene: Scene) -> None:
+    _, accepted = scene.connect()
+    scene.pair.cut()
+    accepted.sendall(b"x" * 100)
+    eventually(lambda: scene.eyes.only().retransmits > 1)
+    assert scene.eyes.only().unsent == 100
+    assert not scene.eyes.only().orphan
+    accepted.close()
+    assert scene.eyes.only().orphan
 
 
-def test_the_ack_timeout_stays_through_delayed_acks(scene: Scene) -> None:
-    client, accepted = scene.connect()
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    assert ack_timeout(scene.eyes) == b"0"
-    pause = threading.Event()
-    for number in range(40):
-        client.sendall(b"x")
-        accepted.recv(1)
-        pause.wait((0, 0.03, 0.1, 0.25)[number % 4] if number > 16 else 0)  # the traffic itself
-        assert int(ack_timeout(scene.eyes)) >= SURE_RTO.start
-
-
-def test_a_long_retransmission_timeout_makes_nobody_sure(scene: Scene) -> None:
-    device = next(n for _, n in scene.pair.server.call(socket.if_nameindex) if n != "lo")
-    ip("-n", scene.pair.server.name, "route", "change", "10.77.0.0/24", "dev", device,
-       "src", SERVER, "rto_min", "5s")  # fmt: skip
+def test_a_refusal_is_answered_by_rows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one look to the next; nothing is taken for new."""
     scene.connect()
-    table = Path(f"/proc/{scene.eyes.pid}/net/tcp").read_bytes()
-    rows = [parse_row(row) for row in find_rows(table, scene.eyes.pod.ports)]
-    assert [row.silent for row in rows if row and row.state == 1] == [False]
-    assert scene.eyes.only().bytes_received == 1
+    scene.eyes.snapshot()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "cannot enter the network namespace")
+
+    monkeypatch.setattr(SockDiag, "tcp", refused)
+    assert scene.eyes.only().bytes_received is None
+    assert scene.eyes.only().opened is None
+    monkeypatch.undo()
+    monkeypatch.setattr(kernel_netns, "call_in", refused)
+    other = scene.eyes.source.open(scene.eyes.pid)
+    assert other.diag is None
+    other.close()
+    assert [s.state.name for s in scene.eyes.snapshot().sockets] == ["ESTABLISHED"]
 
 
 def test_data_in_the_handshake_is_data(scene: Scene) -> None:
@@ -159,7 +167,8 @@ def test_data_in_the_handshake_is_data(scene: Scene) -> None:
         client.sendto(b"GET /", socket.MSG_FASTOPEN, (SERVER, PORT))
         accepted = scene.stack.enter_context(scene.listener.accept()[0])
         assert accepted.recv(5) == b"GET /"
-    assert all(s.bytes_received for s in scene.eyes.snapshot().sockets)
+    if scene.eyes.by_diag:
+        assert [s.bytes_received for s in scene.eyes.snapshot().sockets] == [5, 5]
 
 
 def test_arrivals_are_counted_from_the_first_look_on(scene: Scene) -> None:
@@ -189,11 +198,11 @@ def test_a_new_connection_is_dated_by_the_look_that_finds_it(scene: Scene) -> No
 
 
 def test_counters_and_snapshot_share_a_look(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ProcfsSource, "look_interval", 60.0)
+    monkeypatch.setattr("drainmon.sources.procfs.LEAST", 60.0)
     scene.eyes.snapshot()
     scene.connect()
     assert scene.eyes.counters().accepted == 0
-    monkeypatch.setattr(ProcfsSource, "look_interval", 0.0)
+    monkeypatch.setattr("drainmon.sources.procfs.LEAST", 0.0)
     eventually(lambda: scene.eyes.counters().accepted == 1)
 
 
@@ -211,7 +220,7 @@ def test_a_dead_pods_counts_are_the_last_known(
     scene.connect()
     known = scene.eyes.counters()
     scene.eyes.idle.close()
-    monkeypatch.setattr(ProcfsSource, "look_interval", 0.0)
+    monkeypatch.setattr("drainmon.sources.procfs.LEAST", 0.0)
     assert scene.eyes.counters() == known
     with pytest.raises(FileNotFoundError, match=r"cannot open /proc/\d+/net/snmp: No such file"):
         scene.eyes.source.open(scene.eyes.pid)
@@ -242,13 +251,13 @@ def test_who_waits_while_it_is_closed_is_answered(
     """Another source takes over, and drains wait for more looks than there are threads."""
     scene.connect()
     may_look = threading.Event()
-    look = _Watcher.look
+    look = Watcher.look
 
-    def slow_look(watcher: _Watcher, pod: Pod, place: Place) -> Snapshot:
+    def slow_look(watcher: Watcher, pod: Pod, place: PodNet) -> Snapshot:
         may_look.wait(10)
         return look(watcher, pod, place)
 
-    monkeypatch.setattr(_Watcher, "look", slow_look)
+    monkeypatch.setattr(Watcher, "look", slow_look)
     source = scene.eyes.source
 
     async def close_meanwhile() -> list[Snapshot]:

@@ -12,6 +12,7 @@ import pytest
 from bench.rig.netns import Netns
 from drainmon.kernel import netns as kernel_netns
 from drainmon.kernel import sock_diag
+from drainmon.kernel.diag_message import Part, parse_inode_and_port
 from drainmon.pods.listeners import listeners_of
 from drainmon.procfs import net_tcp, process
 from tests.waiting import eventually
@@ -94,12 +95,50 @@ def test_a_process_that_is_gone() -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (struct.pack("=IHHIIi", 20, 2, 0, 0, 0, -errno.ENOENT), "No such file"),
-        (struct.pack("=IHHII", 20, 20, 0x10, 0, 0), "changed meanwhile"),
-        (struct.pack("=IHHII", 16, 20, 0, 0, 0), "cut short"),
-        (struct.pack("=IHHII", 88, 20, 0, 0, 0) + bytes(71), "cut short"),
+        (struct.pack("=IHHIIi", 20, 2, 0, 7, 0, -errno.ENOENT), "No such file"),
+        (struct.pack("=IHHII", 16, 20, 0, 7, 0), "cut short"),
+        (struct.pack("=IHHII", 88, 20, 0, 7, 0) + bytes(71), "cut short"),
+        (struct.pack("=IHHIIi", 20, 3, 0, 6, 0, 0), "something else"),
     ],
 )
 def test_what_is_no_list_is_an_error(answer: bytes, why: str) -> None:
-    with pytest.raises(OSError, match=f"cannot list listeners: .*{why}"):
-        sock_diag.parse(answer, {})
+    with pytest.raises(OSError, match=f"cannot list sockets: .*{why}"):
+        sock_diag.split(bytearray(answer), len(answer), 7)
+
+
+def test_the_end_may_follow_messages() -> None:
+    one = struct.pack("=IHHII", 88, 20, 0x10, 7, 0) + bytes(72)
+    answer = bytearray(one + one + struct.pack("=IHHIIi", 20, 3, 0, 7, 0, 0))
+    assert sock_diag.split(answer, len(answer), 7) == (Part(answer, [0, 88], True), True)
+    assert sock_diag.split(answer, 176, 7) == (Part(answer, [0, 88], True), False)
+
+
+def test_who_stops_reading_leaves_nothing_for_the_next(netns: Netns) -> None:
+    with ExitStack() as stack:
+
+        def body() -> sock_diag.SockDiag:
+            for _ in range(700):
+                stack.enter_context(socket.create_server(("", 0)))
+            return sock_diag.SockDiag()
+
+        diag = netns.call(body)
+        stack.callback(diag.close)
+        next(diag.tcp(sock_diag.LISTENING)).starts  # noqa: B018
+        assert sum(len(part.starts) for part in diag.tcp(sock_diag.LISTENING)) == 700
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 50, sock_diag.PORTS_FILTERED])
+def test_the_kernel_filters_by_ports(netns: Netns, number: int) -> None:
+    with ExitStack() as stack:
+
+        def body() -> sock_diag.SockDiag:
+            for port in range(20_000, 20_400):
+                stack.enter_context(socket.create_server(("", port)))
+            return sock_diag.SockDiag()
+
+        diag = netns.call(body)
+        stack.callback(diag.close)
+        wanted = set(range(20_000, 20_400, 2)[:number])
+        parts = diag.tcp(sock_diag.LISTENING, wanted)
+        found = [parse_inode_and_port(part, start)[1] for part in parts for start in part.starts]
+        assert sorted(found) == sorted(wanted)

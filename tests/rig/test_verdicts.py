@@ -70,17 +70,22 @@ def test_churn_fails_on_any_disagreement(
 
 
 @pytest.mark.parametrize(
-    ("half", "every", "status"), [(0.13, 0.13, 0), (0.15, 0.13, 1), (0.13, 0.15, 1)]
+    ("size", "diag", "rows", "ss", "status"),
+    [
+        (10_000, 0.02, 0.05, 0.03, 0),
+        (10_000, 0.04, 0.05, 0.03, 1),
+        (10_000, 0.02, 0.01, 0.03, 1),
+        (1_000, 0.04, 0.05, 0.03, 0),
+    ],
 )
 def test_procfs_fails_on_a_look_that_costs_too_much(
-    half: float, every: float, status: int, monkeypatch: pytest.MonkeyPatch
+    size: int, diag: float, rows: float, ss: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = {
-        name: [procfs.Taken(0.0, 0.1), procfs.Taken(middle, 0.1), procfs.Taken(9.0, 0.1)]
-        for name, middle in ((procfs.HALF, half), (procfs.EVERY, every))
-    }
-    taken[f"{procfs.EVERY}, first look"] = [procfs.Taken(9.0, 0.1)]
-    monkeypatch.setattr(sys, "argv", ["procfs"])
+        procfs.DIAG: diag, procfs.ROWS: rows, procfs.SS: ss,
+        procfs.RAW: 0.001, procfs.PSUTIL_NAME: 9.0,
+    }  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["procfs", "--sizes", str(size)])
     monkeypatch.setattr(procfs, "fresh_netns", lambda _: nullcontext())
     monkeypatch.setattr(procfs, "holders", lambda *_: nullcontext([1]))
     monkeypatch.setattr(procfs, "measure", lambda *_: taken)

@@ -6,8 +6,6 @@ from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import strategies as st
 
-from drainmon.procfs.net_tcp import SURE_RTO
-
 HEADER = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 
 Address = IPv4Address | IPv6Address
@@ -27,9 +25,10 @@ class Row:
     tx_queue: int = 0
     rx_queue: int = 0
     inode: int = 4711
-    rto: int = SURE_RTO.start
+    rto: int = 20
     ato: int | None = 4
-    quick: int = 0
+    retransmits: int = 0
+    probes: int = 0
     last: int = -1
 
     @property
@@ -39,11 +38,11 @@ class Row:
         text = (
             f"{proc_address(self.local, self.local_port)} "
             f"{proc_address(self.remote, self.remote_port)} {self.state:02X} "
-            f"{self.tx_queue:08X}:{self.rx_queue:08X} {timer} {0:08X} {33:5d} {0:8d} {self.inode} "
-            f"2 000000004f71fc9d"
+            f"{self.tx_queue:08X}:{self.rx_queue:08X} {timer} {self.retransmits:08X} {33:5d} "
+            f"{self.probes:8d} {self.inode} 2 000000004f71fc9d"
         )
         if self.ato is not None:
-            text += f" {self.rto} {self.ato} {self.quick} 10 {self.last}"
+            text += f" {self.rto} {self.ato} 0 10 {self.last}"
         return text.encode()
 
     def line(self, number: int = 0) -> bytes:
@@ -84,5 +83,8 @@ ROWS = st.builds(
     tx_queue=QUEUES,
     rx_queue=QUEUES,
     inode=st.integers(0, 2**64 - 1),
+    rto=st.integers(0, 12000),
+    retransmits=st.integers(0, 15),
+    probes=st.integers(0, 15),
     ato=st.integers(0, 200),
 )

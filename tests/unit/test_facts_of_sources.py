@@ -6,6 +6,7 @@ import pytest
 
 from drainmon.facts import bcc, core, procfs
 from drainmon.facts.fact import Status
+from drainmon.kernel import netns
 from tests.unit.fact_tree import OTHER, plant, process
 
 BTF = "sys/kernel/btf/vmlinux"
@@ -111,3 +112,18 @@ def test_network_tables(tmp_path: Path, tables: tuple[str, ...], status: Status)
     process(tmp_path, OTHER)
     plant(tmp_path, {f"proc/{OTHER}/net/{table}": "head\n" for table in tables})
     assert procfs.tables(tmp_path).status == status
+
+
+@pytest.mark.root
+def test_sock_diag_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert procfs.sock_diag().status is Status.OK
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "cannot enter the network namespace")
+
+    monkeypatch.setattr(netns, "enter", refused)
+    fact = procfs.sock_diag()
+    assert (fact.status, fact.found) == (
+        Status.DEGRADED,
+        "reads tables: cannot enter the network namespace",
+    )

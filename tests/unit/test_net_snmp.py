@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drainmon.procfs.net_snmp import parse_passive_opens
+from drainmon.procfs.net_snmp import parse_mptcp_handshakes, parse_passive_opens
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "proc_net"
 SNMP = b"Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn ActiveOpens PassiveOpens X\nTcp: 200 -1 18 12345 0\n"
@@ -37,6 +37,12 @@ def test_found_by_name() -> None:
 )  # fmt: skip
 def test_not_there(text: bytes) -> None:
     assert parse_passive_opens(text) is None
+
+
+def test_handshakes_of_mptcp() -> None:
+    netstat = b"TcpExt: A\nTcpExt: 7\nMPTcpExt: MPCapableSYNRX B\nMPTcpExt: 3 4\n"
+    assert parse_mptcp_handshakes(netstat) == 3
+    assert parse_mptcp_handshakes(SNMP) is None
 
 
 @given(

@@ -1,0 +1,85 @@
+"""Sockets of any kind in a netns, by /proc/<pid>/net: whose are they, and what cannot be counted.
+
+Formats: proc_pid_net(5); unix_seq_show in net/unix/af_unix.c, udp4_seq_show in net/ipv4/udp.c,
+netlink_native_seq_show in net/netlink/af_netlink.c and packet_seq_show in net/packet/af_packet.c
+of the kernel.
+"""
+
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from pathlib import Path
+
+PROC = Path("/proc")
+
+_INODE_COLUMNS = {
+    "unix": 6, "udp": 9, "udp6": 9, "udplite": 9, "udplite6": 9, "raw": 9, "raw6": 9, "icmp": 9,
+    "icmp6": 9, "netlink": 9, "packet": 8, "tcp": 9, "tcp6": 9,
+}  # fmt: skip
+"""Where the inode stands; the tables that nginx's sockets are in most often, and short, first."""
+
+EPHEMERAL = range(32768, 61000)
+"""Unless a namespace has another range."""
+
+NAMED = 20
+"""So many of what cannot be counted are named."""
+
+_LONGEST = 108  # bytes of sun_path; unix(7)
+
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON of linux/net.h, in a unix socket's flags
+_CONNECTED = "03"  # SS_CONNECTED of linux/net.h, of a unix socket
+_UDP_OPEN = "07"  # the state of a UDP socket that is connected to nobody
+
+
+def _rows(pid: int, table: str, root: Path) -> Iterator[list[str]]:
+    """The columns of each row but the first; none where the kernel has no such table."""
+    with suppress(FileNotFoundError):
+        text = (root / str(pid) / "net" / table).read_text(errors="replace")
+        yield from (line.split() for line in text.splitlines()[1:])
+
+
+def not_in(sockets: Set[int], pid: int, root: Path = PROC) -> set[int]:
+    """Those of the sockets (inodes) that are in no table of the process's netns. Raises OSError
+    when it is gone."""
+    (root / str(pid) / "net" / "unix").stat()
+    left = set(sockets)
+    for table, column in _INODE_COLUMNS.items():
+        if not left:
+            break
+        for row in _rows(pid, table, root):
+            if len(row) > column and row[column].isdigit():
+                left.discard(int(row[column]))
+    return left
+
+
+def uncountable(
+    pid: int, held: Set[int], quitting: Set[int] = frozenset(), root: Path = PROC
+) -> list[str]:
+    """What those of the sockets serve whose clients are in no TCP table: `unix /run/web.sock`,
+    `udp 8053`; at most NAMED, and how many more. `held` are inodes of masters' sockets, `quitting`
+    of workers' that have closed their listeners: what they have accepted on a unix socket has its
+    path. Raises OSError when the process is gone."""
+    found = set()
+    for row in _rows(pid, "unix", root):
+        # An abstract name begins with @; a socket without a name has no eighth column.
+        if len(row) >= 8 and row[6].isdigit():
+            with suppress(ValueError):
+                listens = int(row[3], 16) & _ACCEPTS and int(row[6]) in held
+                if listens or (row[5] == _CONNECTED and int(row[6]) in quitting):
+                    found.add(f"unix {' '.join(row[7:])[:_LONGEST]}")
+    for table in ("udp", "udp6"):
+        for row in _rows(pid, table, root):
+            if len(row) > 9 and row[3] == _UDP_OPEN and row[9].isdigit() and int(row[9]) in held:
+                with suppress(ValueError):
+                    found.add(f"udp {int(row[1].rpartition(':')[2], 16)}")
+    names = sorted(found)
+    more = len(names) - NAMED
+    return [*names[:NAMED], f"{more} more"] if more > 0 else names
+
+
+def ephemeral_ports(root: Path = PROC) -> range:
+    """The local ports that connections out of the calling thread's netns get: those of a netns are
+    seen from inside alone."""
+    with suppress(OSError, ValueError):
+        first, last = map(int, (root / "sys/net/ipv4/ip_local_port_range").read_text().split())
+        return range(first, last + 1)
+    return EPHEMERAL

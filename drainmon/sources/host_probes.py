@@ -1,0 +1,100 @@
+"""Which connections to pods are those of the host's probing processes, by the changes of state of
+both ends. Pure.
+
+A probing process is known as its socket begins to connect, its ports when that is established; the
+other end, established only after it, has the same addresses turned round. Who is not recognised is
+traffic: when an event is lost, everything that is being followed is forgotten.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from drainmon.kernel.tcp_samples import ESTABLISHED, SYN_RECV, SYN_SENT, Transition
+from drainmon.sources.reading import Ends
+
+REMEMBERED = 4096
+"""So many connections of probes, the youngest, and so many sockets that have begun to connect."""
+
+
+class Accepted(NamedTuple):
+    """A probe's connection as the pod sees it, and when it was established; the kernel counted its
+    passive open a moment before."""
+
+    time: float
+    ends: Ends
+
+
+class HostProbes:
+    """`is_probe` says of a pid whether it is a probing process of the host."""
+
+    def __init__(self, is_probe: Callable[[int], bool]) -> None:
+        self._is_probe = is_probe
+        self._connecting: dict[int, None] = {}
+        self._opened: dict[Ends, bool] = {}
+        """Whether the pod has accepted it: the next that it accepts from there is another's."""
+
+    @property
+    def connections(self) -> Collection[Ends]:
+        """Those of probes, as the pods see them; some may have closed."""
+        return self._opened.keys()
+
+    def forget(self) -> None:
+        """Something was lost: a socket or ports may have become somebody else's."""
+        self._connecting.clear()
+        self._opened.clear()
+
+    def add(self, ends: Ends, accepted: bool = True) -> None:
+        """A connection that is open already."""
+        self._opened.pop(ends, None)
+        self._opened[ends] = accepted
+        _shorten(self._opened)
+
+    def accepted(self, transitions: Iterable[Transition]) -> list[Accepted]:
+        """The connections of probes that pods have accepted in these."""
+        found = []
+        for one in transitions:
+            if one.after == SYN_SENT:
+                self._begin(one)
+            elif one.after == ESTABLISHED and one.before == SYN_SENT:
+                ends = (one.remote, one.remote_port, one.local, one.local_port)
+                if one.socket in self._connecting:
+                    del self._connecting[one.socket]
+                    self.add(ends, accepted=False)
+                else:
+                    self._opened.pop(ends, None)
+            elif one.after == ESTABLISHED and one.before == SYN_RECV:
+                ends = (one.local, one.local_port, one.remote, one.remote_port)
+                if self._opened.get(ends) is False:
+                    self._opened[ends] = True
+                    found.append(Accepted(one.time, ends))
+                else:
+                    self._opened.pop(ends, None)
+        return found
+
+    def _begin(self, one: Transition) -> None:
+        self._connecting.pop(one.socket, None)
+        if self._is_probe(one.pid):
+            self._connecting[one.socket] = None
+            _shorten(self._connecting)
+
+
+class Explained:
+    """Passive opens of one pod that were probes', from look to look."""
+
+    def __init__(self) -> None:
+        self._ahead = 0
+        """Probes that are known before their passive open has been read."""
+
+    def take(self, opens: int, probes: Collection[Accepted], read: float) -> int:
+        """How many of so many new passive opens were by probes. `probes` have shown since the last
+        look; the opens were read at `read`, and the samples after that."""
+        known = self._ahead + len(probes)
+        recognised = min(opens, known)
+        # Who is left of those before was told as an arrival, and must not explain another's.
+        self._ahead = min(known - recognised, sum(one.time > read for one in probes))
+        return recognised
+
+
+def _shorten(kept: dict[Ends, bool] | dict[int, None]) -> None:
+    if len(kept) > REMEMBERED:
+        del kept[next(iter(kept))]  # type: ignore[arg-type]

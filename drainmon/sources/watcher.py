@@ -1,0 +1,174 @@
+"""What source procfs knows of one pod, from look to look."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from drainmon.kernel.sockmaps import Sockmaps
+from drainmon.model.ignored import Ignored
+from drainmon.model.ledger import Counts
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.tcp import TcpState
+from drainmon.pods.pod import Pod
+from drainmon.procfs import net_files
+from drainmon.procfs.net_snmp import parse_mptcp_handshakes, parse_passive_opens
+from drainmon.sources import diag_reading, row_reading
+from drainmon.sources.host_probes import Explained
+from drainmon.sources.ignored_arrivals import IgnoredArrivals
+from drainmon.sources.pod_net import PodNet
+from drainmon.sources.probe_watch import ProbeWatch
+from drainmon.sources.reading import WATCHED_WITHIN, Opened, Reading, Wanted
+
+LOOK_SHARE = 20
+"""Counters are read again no sooner than this many times what the last look took."""
+
+Refused = Callable[[OSError], None]
+"""Called when the kernel does not list sockets by sock_diag."""
+
+_NEVER = float("-inf")
+
+
+class Watcher:
+    """Hold `lock` to look: that is done in threads."""
+
+    def __init__(self, refused: Refused, probes: ProbeWatch, sockmaps: Sockmaps) -> None:
+        self.lock = threading.Lock()
+        self.counts = Counts()
+        self.ended = time.monotonic()
+        self.local_ends: frozenset[tuple[bytes, int]] = frozenset()
+        """The local addresses and ports on which the last look found connections."""
+        self._refused = refused
+        self._probes = probes
+        self._sockmaps = sockmaps
+        self._explained = Explained()
+        self._fresh_until = _NEVER
+        self._ports: frozenset[int] = frozenset()
+        self._opened: Opened = {}
+        self._by_diag: bool | None = None
+        """How the last look read; what names a connection depends on it."""
+        self._opens: int | None = None
+        self._ignored: IgnoredArrivals | None = None
+
+    def ignore(self, ignored: Ignored) -> None:
+        """For looks that begin later."""
+        self._ignored = IgnoredArrivals(ignored) if ignored else None
+
+    def outdated(self, pod: Pod, interval: float) -> bool:
+        """Whether the last look is older than `interval`, or was for other ports."""
+        fresh_until = max(self._fresh_until, self.ended + interval)
+        return self._ports != pod.ports or time.monotonic() > fresh_until
+
+    def look(self, pod: Pod, place: PodNet) -> Snapshot:
+        """The pod's sockets."""
+        began = time.monotonic()
+        ignored = self._ignored
+        opens_before = _passive_opens(place, pod) if ignored else 0
+        ports = pod.ports | ignored.ports if ignored else pod.ports
+        reading = self._read(place, ports, began)
+        # Read behind the sockets: who comes in between is at least an arrival.
+        counted = time.monotonic()
+        opens = _passive_opens(place, pod)
+        ended = time.monotonic()
+        # Behind that: what it counts has shown by now.
+        probes = self._probes.accepted(pod.number)
+        new = opens - self._opens if self._opens is not None else 0
+        recognised = self._explained.take(new, probes, counted)
+        new -= recognised
+        _mark(reading, self._probes)
+        if ignored:
+            explained = {socket[:4] for socket in reading.sockets if socket.probe}.union(
+                probe.ends for probe in probes
+            )
+            others = (s[:4] for s in reading.sockets if s.state is not TcpState.SYN_RECV)
+            ignored.add(ends for ends in others if ends not in explained)
+            ignored.add(ends for ends in reading.closed if ends not in explained)
+            new = ignored.arrivals(new, opens - opens_before, ended)
+            _keep_ports(reading, pod.ports)
+        self.local_ends = frozenset(socket[:2] for socket in reading.sockets)
+        snapshot = Snapshot(
+            began,
+            ended,
+            reading.sockets,
+            tuple(reading.listeners),
+            in_parts=reading.in_parts,
+            time_wait=reading.time_wait,
+        )
+        self._count(snapshot, opens, new, recognised)
+        self._ports, self.ended = pod.ports, ended
+        self._fresh_until = ended + LOOK_SHARE * (ended - began)
+        return snapshot
+
+    def _read(self, place: PodNet, ports: frozenset[int], now: float) -> Reading:
+        by_diag = place.diag is not None
+        known = by_diag is self._by_diag
+        wanted = Wanted(
+            ports,
+            closed=self._ignored is not None,
+            opened=self._opened if known else {},
+            watched=known and now - self.ended <= WATCHED_WITHIN,
+        )
+        if place.diag:
+            mptcp = parse_mptcp_handshakes(net_files.read_whole(place.netstat))
+            try:
+                reading = diag_reading.read(place.diag, wanted, bool(mptcp))
+                self._doubt_silence(reading)
+            except OSError as error:
+                if self._by_diag is not False:
+                    self._refused(error)
+                place.diag.close()
+                place.diag = None
+                return self._read(place, ports, now)
+        else:
+            reading = row_reading.read(place.tables, wanted)
+        self._by_diag, self._opened = by_diag, reading.opened
+        return reading
+
+    def _doubt_silence(self, reading: Reading) -> None:
+        """Where a sockmap may carry data past TCP, no byte in its counters says nothing."""
+        silent = [
+            number
+            for number, one in enumerate(reading.sockets)
+            if one.bytes_received == one.bytes_sent == 0
+        ]
+        if silent and self._sockmaps.exist():
+            for number in silent:
+                one = reading.sockets[number]
+                reading.sockets[number] = one._replace(bytes_received=None, bytes_sent=None)
+
+    def _count(self, snapshot: Snapshot, opens: int, new: int, probes: int) -> None:
+        if self._opens is None:
+            self._opens = opens
+        accepted, last = self.counts.accepted + opens - self._opens, self.counts.last_accept
+        if last is None or new > 0:
+            last = snapshot.finished
+        self._opens = opens
+        open_now = sum(socket.probe and not socket.minisocket for socket in snapshot.sockets)
+        self.counts = Counts(
+            snapshot.tally.connections,
+            accepted,
+            last,
+            open_now,
+            self.counts.probes_accepted + probes,
+            self.counts.arrivals + new,
+        )
+
+
+def _mark(reading: Reading, probes: ProbeWatch) -> None:
+    known = probes.connections
+    for number, socket in enumerate(reading.sockets) if known else ():
+        if socket[:4] in known:
+            reading.sockets[number] = socket._replace(probe=True)
+
+
+def _keep_ports(reading: Reading, ports: frozenset[int]) -> None:
+    """Others were read only to know what was ignored."""
+    reading.sockets = [socket for socket in reading.sockets if socket.local_port in ports]
+    reading.listeners = [one for one in reading.listeners if one.local_port in ports]
+    reading.time_wait = sum(ends[1] in ports for ends in reading.closed)
+
+
+def _passive_opens(place: PodNet, pod: Pod) -> int:
+    opens = parse_passive_opens(net_files.read_whole(place.snmp))
+    if opens is None:
+        raise OSError(f"cannot count arrivals of {pod.label}: no PassiveOpens in net/snmp")
+    return opens
