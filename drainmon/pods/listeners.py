@@ -1,9 +1,10 @@
-"""Which ports listen in the network namespace of a process."""
+"""Which ports listen, and which connections there are, in the network namespace of a process."""
 
 import os
 
 from drainmon.kernel import netns, sock_diag
 from drainmon.procfs import net_tcp, process
+from drainmon.procfs.net_sockets import EPHEMERAL, ephemeral_ports
 
 
 def listeners_of(pid: int) -> dict[int, int]:
@@ -17,5 +18,31 @@ def listeners_of(pid: int) -> dict[int, int]:
         return netns.call_in(fd, sock_diag.listeners)
     except OSError:
         return net_tcp.listeners(pid)
+    finally:
+        os.close(fd)
+
+
+def connections_of(pid: int) -> tuple[dict[int, int], range]:
+    """Local port by socket inode of every connection in the process's netns that a process holds,
+    and the ports that connections out of it get; where it may not be entered, those that the kernel
+    gives by default. Raises OSError when the process is gone."""
+    fd = process.open_netns(pid)
+    try:
+        return netns.call_in(fd, lambda: (sock_diag.connections(), ephemeral_ports()))
+    except OSError:
+        return {inode: port for inode, port in net_tcp.connections(pid) if inode}, EPHEMERAL
+    finally:
+        os.close(fd)
+
+
+def ports_in_use(pid: int) -> frozenset[int]:
+    """The local ports of every socket in the process's netns but those in TIME_WAIT. Raises OSError
+    when the process is gone."""
+    fd = process.open_netns(pid)
+    try:
+        return netns.call_in(fd, sock_diag.ports_in_use)
+    except OSError:
+        others = (port for _, port in net_tcp.connections(pid))
+        return frozenset(net_tcp.listeners(pid).values()).union(others)
     finally:
         os.close(fd)

@@ -3,6 +3,8 @@ process ...`, `nginx: worker process`, in openresty, too; in angie `angie: worke
 
 import contextlib
 import re
+from collections.abc import Iterable
+from enum import Enum, auto
 
 import psutil
 
@@ -12,6 +14,14 @@ from drainmon.procfs import process
 _MASTER = re.compile(r"[^ ]+: master process")
 _WORKER = re.compile(r"[^ ]+: worker process(?! is shutting down)")
 """Not a cache process, nor a worker that has closed its listeners and finishes what it has."""
+
+
+_QUITTING = re.compile(r"[^ ]+: worker process is shutting down")
+
+
+def is_quitting(nginx: NginxProcess) -> bool:
+    """Whether it is a worker that has closed its listeners and finishes what it has."""
+    return _has_title(nginx, _QUITTING)
 
 
 def is_running(nginx: NginxProcess) -> bool:
@@ -25,8 +35,12 @@ def is_running(nginx: NginxProcess) -> bool:
 def is_master(nginx: NginxProcess) -> bool:
     """Whether it has workers to replace: with `master_process off` it has none, and before it has
     given itself a title a signal could end it."""
+    return _has_title(nginx, _MASTER)
+
+
+def _has_title(nginx: NginxProcess, title: re.Pattern[str]) -> bool:
     try:
-        return bool(_MASTER.match(process.title(nginx.pid)))
+        return bool(title.match(process.title(nginx.pid)))
     except OSError:
         return False
 
@@ -34,10 +48,46 @@ def is_master(nginx: NginxProcess) -> bool:
 def workers(master: NginxProcess) -> tuple[NginxProcess, ...]:
     """The master's workers that accept connections; none when it has ended."""
     found = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(master.pid).children():
-            with contextlib.suppress(OSError):
-                if _WORKER.match(process.title(child.pid)):
-                    started = process.start_time(child.pid)
-                    found.append(NginxProcess(child.pid, master.pid, started))
+    for pid in _children(master.pid):
+        with contextlib.suppress(OSError):
+            if _WORKER.match(process.title(pid)):
+                found.append(NginxProcess(pid, master.pid, process.start_time(pid)))
     return tuple(found)
+
+
+class Work(Enum):
+    """What nginx does."""
+
+    SERVES = auto()
+    """It accepts connections."""
+    QUITS = auto()
+    """Its workers finish what they have."""
+    NONE = auto()
+
+
+def work_of(masters: Iterable[NginxProcess]) -> Work:
+    """The most that any of the masters does. One without workers of its own is all there is."""
+    work = Work.NONE
+    for master in masters:
+        if not is_master(master):
+            if is_running(master):
+                return Work.SERVES
+            continue
+        for pid in _children(master.pid):
+            child = NginxProcess(pid, master.pid, 0)
+            if _has_title(child, _WORKER):
+                return Work.SERVES
+            if _has_title(child, _QUITTING):
+                work = Work.QUITS
+    return work
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return process.children(pid)
+    except FileNotFoundError:  # it has ended, or the kernel keeps no such list
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [child.pid for child in psutil.Process(pid).children()]
+    except OSError:
+        pass
+    return []

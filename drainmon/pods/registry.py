@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -45,6 +46,8 @@ class Registry:
         self._held: dict[PodKey, int] = {}
         self._ended: dict[PodKey, frozenset[int]] = {}
         self._numbers = itertools.count(1)
+        self._changing = threading.Lock()
+        """A scan takes milliseconds in a thread of its own; others change pods meanwhile."""
 
     def scan(self) -> None:
         """Look at every process of the node. Blocks for milliseconds."""
@@ -56,9 +59,15 @@ class Registry:
             known = known or self._make(next(self._numbers), key, _owner_of_any(processes))
             ports = (listening_ports(processes) - self._ignored_ports) | known.ports
             pods[key] = replace(known, processes=tuple(processes), ports=ports)
-        for key in self._pods.keys() - pods.keys():
-            known = self._pods[key]
-            if key in self._held:
+        with self._changing:
+            self._replace(pods)
+
+    def _replace(self, pods: dict[PodKey, Pod]) -> None:
+        for key, known in self._pods.items():
+            if key in pods:
+                if known.number == pods[key].number:  # ports may have been learned meanwhile
+                    pods[key] = replace(pods[key], ports=pods[key].ports | known.ports)
+            elif key in self._held:
                 pods[key] = replace(known, processes=())
             elif self.shared(key.netns):
                 self._remember(key, known.ports)
@@ -135,9 +144,16 @@ class Registry:
         """The pod of a process, none of whose ports was found, with the ports given, ignored ones
         apart. It stays while it has processes or is held."""
         key = self.key(netns, owner)
-        known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
-        self._pods[key] = replace(known, ports=ports - self._ignored_ports)
-        return self._pods[key]
+        with self._changing:
+            known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
+            self._pods[key] = replace(known, ports=ports - self._ignored_ports)
+            return self._pods[key]
+
+    def learn(self, key: PodKey, ports: frozenset[int]) -> None:
+        """Take ports for the pod's that no listener showed. Nothing, when there is no such pod."""
+        with self._changing:
+            if known := self._pods.get(key):
+                self._pods[key] = replace(known, ports=known.ports | (ports - self._ignored_ports))
 
     def hold(self, key: PodKey) -> None:
         """Keep the pod although its last process ends: it is being drained."""

@@ -196,6 +196,32 @@ def test_a_port_of_the_hosts_namespace_outlives_its_nginx(world: World) -> None:
     assert world.registry.ended_ports(key) == frozenset()
 
 
+def test_ports_that_are_learned_stay_with_the_pod(world: World) -> None:
+    world.scan_host((FIRST, INGRESS, 80))
+    key = world.registry.key(HOST, INGRESS)
+    world.registry.learn(key, frozenset({8080}))
+    world.registry.learn(world.registry.key(HOST, GATEWAY), frozenset({8081}))  # there is no such
+    world.scan_host((FIRST, INGRESS, 80))
+    (pod,) = world.registry.pods()
+    assert pod.ports == {80, 8080}
+
+
+def test_ports_that_are_learned_amid_a_scan_are_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.scan_host((FIRST, INGRESS, 80))
+    key = world.registry.key(HOST, INGRESS)
+
+    def listening_ports(_: object) -> frozenset[int]:
+        world.registry.learn(key, frozenset({8081}))
+        return frozenset({80})
+
+    monkeypatch.setattr(registry_module, "listening_ports", listening_ports)
+    world.registry.scan()
+    (pod,) = world.registry.pods()
+    assert pod.ports == {80, 8081}
+
+
 def test_a_held_pod_of_the_hosts_namespace_stays_alone(world: World) -> None:
     world.scan_host((FIRST, INGRESS, 80), (OTHER, GATEWAY, 8080))
     key = world.registry.key(HOST, INGRESS)
