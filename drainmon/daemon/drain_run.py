@@ -8,20 +8,26 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from drainmon.daemon.nginx_watch import NginxWatch
 from drainmon.daemon.node import Node
 from drainmon.daemon.roll import roll
 from drainmon.daemon.scans import Spawn
 from drainmon.drain.demand import ENDED, Demand, Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
+from drainmon.drain.reasons import CUT
 from drainmon.drain.report import DrainRecord, progress
 from drainmon.model.ignored import NOTHING
 from drainmon.model.ledger import Counts
-from drainmon.pods.nginx import is_running
+from drainmon.model.snapshot import Snapshot
+from drainmon.pods.held import count_abroad
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
 log = logging.getLogger(__name__)
+
+LAST_LOOK = 0.5
+"""Seconds for a look at what is left when the last caller has gone with nginx."""
 
 Verify = Callable[[], None]
 """Raises PermissionError when a caller is not who asked any more."""
@@ -43,7 +49,7 @@ class DrainRun:
         self._pod = pod
         self._place = place
         self._on_end = on_end
-        self._had_nginx = bool(pod.processes)
+        self._nginx = NginxWatch(pod)
         self._awake = asyncio.Event()
         self._woken = False
         self._changed = asyncio.Event()
@@ -98,9 +104,17 @@ class DrainRun:
     async def _run(self) -> None:
         try:
             await self._count_arrivals()
+            self._nginx.held = await self._node.look_at_held(self._pod)
             while self.drain.demands:
                 await self._act()
                 self._publish()
+        except asyncio.CancelledError:
+            # Who kills the pod kills its hook, too: what was lost shows now.
+            if self._nginx.has_lost(self._pod):
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(LAST_LOOK):
+                        self._saw(*await self._take())
+            raise
         except Exception:
             self.record.result = "failed"
             log.exception("drain failed", extra={"pod": self._pod.label})
@@ -109,8 +123,7 @@ class DrainRun:
         if self.drain.phase in ENDED:
             self.record.result = self.drain.phase.value
         elif not self.record.result:
-            # Who kills the pod kills its hook, too.
-            self.record.result = "gone" if self._has_lost_nginx() else "abandoned"
+            self.record.result = self._how_it_was_left()
         if self._rolling:
             self._rolling.cancel()
         self._node.registry.release(self._pod.key)
@@ -119,8 +132,16 @@ class DrainRun:
             self._node.ignore(self._pod, NOTHING)
             self._node.unwatch(self._pod)
         self._publish()
+        if self.record.result == "cut":
+            self.record.reason = CUT
         log.info("drain ended", extra={"drain": asdict(self.record)})
         self._on_end(self)
+
+    def _how_it_was_left(self) -> str:
+        """The result where nobody waits any more."""
+        if not self._nginx.has_lost(self._pod):
+            return "abandoned"
+        return "cut" if self.drain.nginx.cut or self.drain.in_flight else "gone"
 
     async def _act(self) -> None:
         self._node.set_pace(self.drain)
@@ -136,20 +157,28 @@ class DrainRun:
                 pass
 
     async def _look(self) -> None:
+        snapshot, counts = await self._take()
+        if self._pod.processes and self._nginx.has_lost(self._pod):
+            await self._rescan()  # others may have taken over
+        self._saw(snapshot, counts)
+
+    async def _take(self) -> tuple[Snapshot, Counts]:
         self._refresh()
-        self._node.ignore(self._pod, self.drain.ignored)
+        self._node.ignore(self._pod, self.drain.rules.ignored)
         # Watch first: a change during the snapshot must wake again.
         self._woken = False
         self._awake.clear()
         self._node.watch(self._pod, self._wake)
         snapshot = await self._node.snapshot(self._pod, self._place)
-        await self._count_arrivals()
-        if self._pod.processes and self._has_lost_nginx():
-            await self._rescan()  # others may have taken over
-        self.drain.saw(snapshot, self._has_lost_nginx())
+        if self._nginx.held.abroad:
+            elsewhere = await asyncio.to_thread(count_abroad, self._pod)
+            snapshot = replace(snapshot, elsewhere=elsewhere)
+        return snapshot, await self._count_arrivals()
 
-    def _has_lost_nginx(self) -> bool:
-        return self._had_nginx and not any(map(is_running, self._pod.masters))
+    def _saw(self, snapshot: Snapshot, counts: Counts) -> None:
+        self.drain.ports = self._pod.ports
+        tally = snapshot.by(self.drain.rules).tally
+        self.drain.saw(snapshot, self._nginx.now(self._pod, counts, tally))
 
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)
@@ -168,6 +197,9 @@ class DrainRun:
             note = await roll(self._pod, self._verify)
         except Exception:
             log.exception("roll failed", extra={"pod": self._pod.label})
+        if self._nginx.held.abroad:  # the new workers' sockets are counted one by one
+            with contextlib.suppress(OSError):
+                await self._rescan()
         self.drain.rolled(began, note)
         self._awake.set()
 
@@ -180,12 +212,13 @@ class DrainRun:
 
     async def _rescan(self) -> None:
         await self._node.scan()
+        self._nginx.held = await self._node.look_at_held(self._pod)
         self._refresh()
 
     def _refresh(self) -> None:
         """The pod as it is now, without the ports that the drain ignores."""
         before, pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
-        self._pod = replace(pod, ports=pod.ports - self.drain.ignored.ports)
+        self._pod = replace(pod, ports=pod.ports - self.drain.rules.ignored.ports)
         if before.number != self._pod.number:  # it was forgotten before it was held
             with contextlib.suppress(OSError):  # a source that does not work any more
                 self._node.ignore(before, NOTHING)

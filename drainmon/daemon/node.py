@@ -14,7 +14,8 @@ from drainmon.model.ledger import Counts, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
 from drainmon.pods.discovery import ports_of_owner
-from drainmon.pods.listeners import listeners_of
+from drainmon.pods.held import Held, is_in_sight, look_at
+from drainmon.pods.listeners import listeners_of, ports_in_use
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
 from drainmon.procfs import process
@@ -146,13 +147,26 @@ class Node:
         """What to call the pod of a process when it has no nginx."""
         return self.registry.without_nginx(netns, owner)
 
-    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None:
-        """The pod of the process `pid` as it is now. Where no port of nginx is known, with whatever
-        else listens or has listened in it: nginx may have ended with bytes to send, have a name
-        that we were not told, or keep us from seeing its files."""
+    async def pod_to_drain(
+        self, netns: int, owner: Owner, pid: int, ports: frozenset[int] = frozenset()
+    ) -> Pod | None:
+        """The pod of the process `pid` as it is now, with the ports that its caller knows of: an
+        earlier daemon may have seen them listen. In the host's namespace they may be another's.
+
+        Where no port of nginx is known, with whatever else listens or has listened in it: nginx may
+        have ended with bytes to send, have a name that we were not told, or keep us from seeing its
+        files."""
         await self.scan()
         pod = self.registry.find(netns, owner)
-        if pod and pod.ports:
+        if ports and not self.registry.shared(netns):
+            # What is seen alone: in a sandbox it is the caller who sees.
+            ports &= await asyncio.to_thread(ports_in_use, pid)
+            if pod is None and ports:
+                return self.registry.adopt(netns, owner, ports)
+            if pod:
+                self.registry.learn(pod.key, ports)
+                pod = self.registry.get(pod.key)
+        if pod and (pod.ports or is_in_sight(pod)):
             return pod
         if self.registry.shared(netns):
             ports = self.registry.ended_ports(self.registry.key(netns, owner))
@@ -161,6 +175,13 @@ class Node:
             listeners = await asyncio.to_thread(listeners_of, pid)
             ports = self._source.ports(netns) | frozenset(listeners.values())
         return self.registry.adopt(netns, owner, ports) if ports else pod
+
+    async def look_at_held(self, pod: Pod) -> Held:
+        """What the pod's nginx holds besides its listeners; its ports are the pod's from now on."""
+        held = await asyncio.to_thread(look_at, pod)
+        if held.ports - pod.ports:
+            self.registry.learn(pod.key, held.ports)
+        return held
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""

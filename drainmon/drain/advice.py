@@ -174,6 +174,11 @@ def advise(evidence: Evidence) -> Advice:
             f"{deadlines} of {evidence.seconds.count} drains met their deadline"
             + (": what they needed is not known, --timeout is the least" if share > 0.01 else "")
         )
+    if cut := evidence.results.get("cut", 0):
+        notes.append(
+            f"{cut} drains were cut: nginx was stopped before they had ended, as when"
+            " terminationGracePeriodSeconds is shorter than --timeout"
+        )
     grace = None if timeout is None else timeout + GRACE
     return Advice(min_wait, timeout, grace, notes)
 

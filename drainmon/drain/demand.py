@@ -12,9 +12,10 @@ class Phase(StrEnum):
     DRAINED = "drained"
     DEADLINE = "deadline"
     GONE = "gone"
+    CUT = "cut"
 
 
-ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE})
+ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE, Phase.CUT})
 
 
 class Demand:
@@ -46,7 +47,7 @@ class Demand:
         return min(last_arrival + self.policy.quiet, give_up)
 
     def settled_at(self, last_arrival: float | None, closed: float | None) -> float:
-        """When it has settled, if nothing arrives any more. `closed`: since when nothing listens,
-        None while something does."""
+        """When it has settled, if nothing arrives any more. `closed`: since when nothing listens
+        and no nginx lives, None while there is something to serve."""
         settled = max(self.min_wait_until, self.quiet_at(last_arrival))
         return settled if closed is None else min(settled, closed + self.policy.quiet)

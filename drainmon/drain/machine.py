@@ -1,15 +1,18 @@
-"""The drain as a state machine: settling -> rolling -> waiting -> drained | deadline | gone.
+"""The drain as a state machine: settling -> rolling -> waiting -> drained | deadline | gone | cut.
 
 It does nothing itself. `step` says what to do next, `saw`, `arrived` and `rolled` tell it what
 came of it. Times are monotonic seconds, given by the caller.
 
 1. Settle: serve on, at least for min_wait, and until no connection has arrived for `quiet`. From
    half of the timeout on `quiet` is no longer asked for: clients that never stop (health checks)
-   must not turn every drain into a deadline. When nothing listens any more there is nothing to
-   serve, and only `quiet` is asked for.
+   must not turn every drain into a deadline. When nothing listens any more and nginx has ended
+   there is nothing to serve, and only `quiet` is asked for.
 2. Roll: have nginx replace its workers. The old ones close idle connections and finish the rest,
    the new ones serve stragglers, the listener never closes.
 3. Wait until nothing is in flight. If stragglers came, roll again, each time twice as late.
+
+It is `gone` when nginx has ended by then, and `cut` when connections in use ended with nginx's
+processes: somebody else stopped it too early.
 
 Several callers may want the same pod drained. While one of them still lets the pod serve, no other
 is told that it may go: the pod has settled when it has for each of them. After that each is judged
@@ -26,9 +29,9 @@ from math import inf
 from operator import and_
 
 from drainmon.drain.demand import Demand, Phase
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
-from drainmon.model.ignored import Ignored
-from drainmon.model.snapshot import InFlight, Snapshot, Tally
+from drainmon.model.snapshot import InFlight, Rules, Snapshot, Tally
 
 LOOK_AGAIN = 0.02
 """Seconds to a second look after a wake-up: the event comes just before the state changes."""
@@ -87,7 +90,9 @@ class Drain:
         self._at_most = inf
         self.closed: float | None = None
         """Since when nothing listens; None while something does."""
-        self._nginx_ended = False
+        self.nginx = Nginx()
+        self.ports: frozenset[int] = frozenset()
+        """Those that the last snapshot was of."""
         self.note = ""
         """How the last roll went."""
         self._woken = False
@@ -102,10 +107,11 @@ class Drain:
         return max(self.demands, key=lambda demand: demand.deadline, default=self._left)
 
     @property
-    def ignored(self) -> Ignored:
-        """What all who wait ignore."""
-        own = [demand.policy.ignored for demand in self.demands]
-        return reduce(and_, own) if own else self._left.policy.ignored
+    def rules(self) -> Rules:
+        """The strictest of those who wait: what all of them ignore, and the longest patience."""
+        own = [demand.policy.rules for demand in self.demands] or [self._left.policy.rules]
+        ignored = reduce(and_, (rules.ignored for rules in own))
+        return Rules(ignored, max(rules.unreachable_after for rules in own))
 
     def join(self, policy: Policy, started: float) -> Demand:
         """One more caller, whose time counts from `started`. Who has waited since before the daemon
@@ -143,21 +149,21 @@ class Drain:
             if self.closed is not None:  # something has listened meanwhile
                 self.closed = max(self.closed, when)
 
-    def saw(self, snapshot: Snapshot, nginx_ended: bool = False) -> None:
-        """A snapshot that `step` asked for, and whether nginx has ended meanwhile."""
+    def saw(self, snapshot: Snapshot, nginx: Nginx = Nginx()) -> None:  # noqa: B008 - a tuple
+        """A snapshot that `step` asked for, and how nginx was at its end."""
         before = inf if self.snapshot is None else len(self.in_flight)
         counted = snapshot.tally.counted_in_flight
-        self.snapshot = snapshot = snapshot.without(self.ignored)
+        self.snapshot = snapshot = snapshot.by(self.rules)
         self.in_flight = snapshot.in_flight()
         # From a pass in parts one socket may be missing, from two in a row not the same one.
         self._at_most = len(self.in_flight)
         if snapshot.in_parts:
             self._at_most = max(self._at_most, before)
-        if snapshot.listeners:
+        self.nginx = nginx
+        if snapshot.listeners or nginx.uncounted or nginx.abroad:
             self.closed = None
         elif self.closed is None and not snapshot.in_parts:
             self.closed = snapshot.taken
-        self._nginx_ended = nginx_ended
         self.tally = snapshot.tally
         self._harmless = counted - len(self.in_flight)
         if self._promising and not self._few(len(self.in_flight)):
@@ -209,13 +215,15 @@ class Drain:
         return self._sleep(look_at, roll_at)
 
     def _end_at_deadline(self, demand: Demand) -> None:
-        settled = demand.settled_at(self.last_arrival, self.closed)
+        settled = demand.settled_at(self.last_arrival, self._ended)
         calm = self.snapshot is not None and self.snapshot.taken >= settled
         drained = calm and demand.accepts(self._at_most) and not self._woken
         self._tell([demand], self._drained() if drained else Phase.DEADLINE)
 
     def _drained(self) -> Phase:
-        return Phase.GONE if self._nginx_ended else Phase.DRAINED
+        if self.nginx.cut:
+            return Phase.CUT
+        return Phase.GONE if self.nginx.lost else Phase.DRAINED
 
     def _tell(self, demands: list[Demand], end: Phase) -> None:
         """It has ended for these callers; with the last one for all."""
@@ -254,8 +262,13 @@ class Drain:
     def _sleep(self, *times: float) -> Step:
         return Step(Action.SLEEP, min(*times, *(demand.deadline for demand in self.demands)))
 
+    @property
+    def _ended(self) -> float | None:
+        """Since when there is nothing to serve: nothing listens, and no nginx lives."""
+        return None if self.nginx.alive else self.closed
+
     def _settled_at(self) -> float:
-        return max(d.settled_at(self.last_arrival, self.closed) for d in self.demands)
+        return max(d.settled_at(self.last_arrival, self._ended) for d in self.demands)
 
     def _quiet_at(self) -> float:
         return max(demand.quiet_at(self.last_arrival) for demand in self.demands)

@@ -1,8 +1,11 @@
 """What a drain was asked for."""
 
 from dataclasses import dataclass, fields
+from math import inf
 
 from drainmon.model.ignored import NOTHING, Ignored
+from drainmon.model.snapshot import Rules
+from drainmon.model.standing import UNREACHABLE_AFTER
 
 LONGEST = 1e6
 """The largest value of any option; in seconds some eleven days."""
@@ -16,11 +19,14 @@ class Policy:
     in any case, for the news of the pod's end to reach its last client. quiet: how long no new
     connection may have arrived. exit_at: how many connections in flight are few enough. roll:
     whether nginx's workers are replaced so that idle connections close. ignored: connections that
-    neither are in flight nor disturb the quiet.
+    neither are in flight nor disturb the quiet. unreachable_after: for how long the kernel must
+    have sent again in vain until a peer is taken for gone, and its connection is no longer waited
+    for; 0: never.
 
     The others are for a caller who begins again, before another daemon. elapsed: how much of the
     timeout is spent already. rolls: how often nginx's workers were replaced in that time, and
-    rolled: when the last time was, counted from the drain's start.
+    rolled: when the last time was, counted from the drain's start. ports: those of nginx that the
+    caller knows of.
 
     Raises ValueError "cannot drain: why" for values out of range.
     """
@@ -34,11 +40,18 @@ class Policy:
     rolls: int = 0
     rolled: float = 0.0
     ignored: Ignored = NOTHING
+    unreachable_after: float = UNREACHABLE_AFTER
+    ports: frozenset[int] = frozenset()
+
+    @property
+    def rules(self) -> Rules:
+        """Which connections are waited for."""
+        return Rules(self.ignored, self.unreachable_after or inf)
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type is Ignored:
+            if field.name in {"ignored", "ports"}:
                 continue
             if field.type is bool:
                 if not isinstance(value, bool):

@@ -3,28 +3,53 @@
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
 
+CUT = "nginx was stopped while connections were in flight"
+
 
 def reason(drain: Drain, demand: Demand, now: float) -> str:
     """The reason for one of the callers, at the monotonic time `now`."""
     match demand.told or drain.phase:
-        case Phase.DRAINED:
-            return "nothing in flight" if not drain.in_flight else "few enough in flight"
         case Phase.DEADLINE:
-            return f"the timeout of {demand.policy.timeout:g} s is over"
-        case Phase.GONE:
-            return "nginx has ended"
+            said = f"the timeout of {demand.policy.timeout:g} s is over{_hint(drain)}"
+        case (Phase.DRAINED | Phase.GONE | Phase.CUT) as end:
+            said = _how_it_ended(drain, end)
         case Phase.ROLLING:
-            return "nginx replaces its workers"
+            said = "nginx replaces its workers"
         case Phase.WAITING if not demand.accepts(len(drain.in_flight)):
-            return drain.note or "connections are in flight"
+            said = drain.note or "connections are in flight"
         case _:
-            return _why_settling(drain, now) if drain.demands else "nobody waits any more"
+            said = _why_settling(drain, now) if drain.demands else "nobody waits any more"
+    return said
+
+
+def _how_it_ended(drain: Drain, end: Phase) -> str:
+    if end is Phase.CUT:
+        return CUT
+    return "nginx has ended" if end is Phase.GONE else _drained(drain)
+
+
+def _drained(drain: Drain) -> str:
+    said = "few enough in flight" if drain.in_flight else "nothing in flight"
+    uncounted = drain.nginx.uncounted
+    return f"{said} over TCP; cannot count {', '.join(uncounted)}" if uncounted else said
+
+
+def _hint(drain: Drain) -> str:
+    """What people should know of connections that nothing but a timeout of nginx's ends."""
+    match drain.tally.unrequested:
+        case 0:
+            return ""
+        case 1:
+            said = "1 connection seems to have sent no request since it opened"
+        case number:
+            said = f"{number} connections seem to have sent no request since they opened"
+    return f"; {said} (client_header_timeout closes such)"
 
 
 def _why_settling(drain: Drain, now: float) -> str:
     left = max(demand.min_wait_until for demand in drain.demands) - now
     quiet = f"quiet for {drain.quiet():g} s is asked for"
-    if drain.closed is not None:
+    if drain.closed is not None and not drain.nginx.alive:
         return f"nothing listens any more, {quiet}"
     if left > 0:
         return f"min-wait has {left:.1f} s to go"

@@ -7,22 +7,31 @@ from typing import Any
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
 from drainmon.drain.reasons import reason
-from drainmon.model.snapshot import Socket, format_address, format_states
+from drainmon.model.snapshot import format_address, format_states
+from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 
 REMAINING_SHOWN = 20
 
+PORTS_TOLD = 64
+"""At the most, for a caller to tell the next daemon."""
 
-def describe_socket(socket: Socket, now: float) -> dict[str, Any]:
-    """One connection for JSON; times in seconds, age null when it is not known."""
+
+def describe_socket(
+    socket: Socket, now: float, unreachable_after: float = UNREACHABLE_AFTER
+) -> dict[str, Any]:
+    """One connection for JSON; times in seconds, null when they are not known."""
+    standing = socket.standing(unreachable_after)
+    idle = min((t for t in (socket.idle_in, socket.idle_out) if t is not None), default=None)
     return {
         "remote": format_address(socket.remote, socket.remote_port),
         "local": format_address(socket.local, socket.local_port),
         "state": socket.state.name,
         "age": None if socket.opened is None else round(now - socket.opened, 3),
-        "idle": round(min(socket.idle_in, socket.idle_out), 3),
+        "idle": None if idle is None else round(idle, 3),
         "unsent": socket.unsent,
         "bytes_received": socket.bytes_received,
-        "in_flight": socket.in_flight,
+        "in_flight": standing is Standing.IN_FLIGHT,
+        "standing": standing.value,
         "probe": socket.probe,
     }
 
@@ -34,10 +43,13 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
     line: dict[str, Any] = {
         "phase": (demand.told or drain.phase).value,
         "in_flight": len(drain.in_flight),
-        "by_state": format_states(drain.tally.in_flight_by_state()),
+        "by_state": format_states(drain.tally.flying),
         "elapsed": round(now - demand.started, 3),
         "reason": reason(drain, demand, now),
     }
+    line |= {name: figure for name, figure in apart(drain).items() if figure}
+    if drain.ports:
+        line["ports"] = sorted(drain.ports)[:PORTS_TOLD]
     if drain.rolls_done:
         line["rolls"] = drain.rolls_done
         line["rolled"] = max(0.0, round(drain.rolls[-1] - demand.started, 3))
@@ -48,10 +60,21 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
     return line
 
 
+def apart(drain: Drain) -> dict[str, Any]:
+    """What is no connection in flight of a listed state: those that are not waited for, by why,
+    those in another network namespace, and what cannot be counted."""
+    return {
+        "unused": drain.tally.unused,
+        "unreachable": drain.tally.unreachable,
+        "elsewhere": drain.tally.elsewhere,
+        "uncounted": list(drain.nginx.uncounted),
+    }
+
+
 def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
     """The first connections that are still in flight."""
     return [
-        describe_socket(socket, now)
+        describe_socket(socket, now, drain.rules.unreachable_after)
         for socket in itertools.islice(drain.in_flight, REMAINING_SHOWN)
     ]
 
@@ -61,8 +84,10 @@ class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
     since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for.
     `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
+    `unused`, `unreachable`, `elsewhere` and `uncounted` are those of `apart`, `cut` the connections
+    in use that ended with a process of nginx's.
     `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
-    any more), gone (nginx has ended, and nobody waits), failed (the daemon could not go on);
+    any more), gone or cut (nginx has ended, and nobody waits), failed (the daemon could not go on);
     `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
     those in flight. What is not known of Kubernetes' namespace, name and pod UID is empty."""
 
@@ -87,6 +112,11 @@ class DrainRecord:
     timeout: float = 0.0
     seconds: float = 0.0
     remaining: list[dict[str, Any]] = field(default_factory=list)
+    unused: int = 0
+    unreachable: int = 0
+    elsewhere: int = 0
+    uncounted: list[str] = field(default_factory=list)
+    cut: int = 0
 
     def update(self, drain: Drain, now: float) -> None:
         """Take over where the drain is now."""
@@ -101,6 +131,9 @@ class DrainRecord:
             self.by_state = format_states(drain.snapshot.by_state())
             if self.in_flight > self.peak_in_flight or not self.peak_by_state:
                 self.peak_in_flight, self.peak_by_state = self.in_flight, self.by_state
+            for name, figure in apart(drain).items():
+                setattr(self, name, figure)
+            self.cut = drain.nginx.cut
         # Where nothing was counted, it may be when the source began to look.
         last = drain.last_arrival or drain.started
         if self.arrivals and last > drain.started:

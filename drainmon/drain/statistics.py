@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from drainmon.drain.report import DrainRecord
 
-RESULTS = ("drained", "deadline", "gone", "abandoned", "failed")
+RESULTS = ("drained", "deadline", "cut", "gone", "abandoned", "failed")
 """How a drain can end."""
 
 WHOLE = frozenset({"drained", "deadline"})

@@ -10,15 +10,21 @@ from typing import Any
 from aiohttp import web
 
 from drainmon.drain.policy import Policy
+from drainmon.drain.report import PORTS_TOLD
 from drainmon.model.ignored import Ignored
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
-from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, LIMITS, SESSION
+from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, HOST, LIMITS, SESSION
 from drainmon.server.looks import OWN_LOOKS
-from drainmon.server.replies import dumps, reply
+from drainmon.server.replies import dumps, error, reply
 
 NO_NGINX = "no nginx in this pod"
+
+UNSEEN = (
+    "cannot drain: the daemon sees neither nginx nor a listener in this pod"
+    " (it cannot see into sandboxed runtimes: gVisor, Kata)"
+)
 
 
 async def _own_pod(request: web.Request) -> Pod | None:
@@ -60,9 +66,19 @@ def parse_policy(body: bytes) -> Policy:
     if not isinstance(options, Mapping):
         raise ValueError("cannot drain: the options are not a JSON object")
     ignored = Ignored.parse(_texts(options, "ignore_peers"), _texts(options, "ignore_ports"))
-    known = {field.name for field in fields(Policy)} - {"ignored"}
+    known = {field.name for field in fields(Policy)} - {"ignored", "ports"}
     given = {name: value for name, value in options.items() if name in known}
-    return Policy(**given, ignored=ignored)
+    return Policy(**given, ignored=ignored, ports=_ports(options.get("ports", [])))
+
+
+def _ports(numbers: Any) -> frozenset[int]:
+    if not isinstance(numbers, list) or any(
+        type(n) is not int or not 0 < n < 65536 for n in numbers
+    ):
+        raise ValueError(f"cannot drain: ports is not a list of ports: {numbers!r:.80}")
+    if len(numbers) > PORTS_TOLD:
+        raise ValueError(f"cannot drain: more than {PORTS_TOLD} ports")
+    return frozenset(numbers)
 
 
 def _texts(options: Mapping[str, Any], name: str) -> list[str]:
@@ -81,11 +97,14 @@ async def post_drain(request: web.Request) -> web.StreamResponse:
 
 async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
     caller = request[CALLER]
-    pod = await request.app[CALLERS_NODE].pod_to_drain(caller.netns, caller.owner, caller.pid)
+    node = request.app[CALLERS_NODE]
+    pod = await node.pod_to_drain(caller.netns, caller.owner, caller.pid, policy.ports)
     caller.verify()
+    if pod is None and caller.netns not in request.app[HOST].network:
+        return error(404, UNSEEN)
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"
-    if pod is None or not pod.ports:
+    if pod is None:
         await response.prepare(request)
         await _write(response, _nothing_to_drain(policy))
         return response

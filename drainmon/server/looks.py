@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from drainmon.drain.report import describe_socket
-from drainmon.model.snapshot import Snapshot, Socket, format_states
+from drainmon.model.snapshot import Snapshot, format_states
+from drainmon.model.standing import Socket
 from drainmon.pods.pod import Pod
 from drainmon.uninterrupted import uninterrupted
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Action, Drain
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import Snapshot
 from tests.unit.sockets import LISTENER, established
@@ -33,6 +34,7 @@ class Moment:
     arrives: bool
     wakes: bool
     listens: bool
+    lives: bool
     in_parts: bool
     joins: Policy | None
     leaves: bool
@@ -46,6 +48,7 @@ MOMENTS = st.lists(
         arrives=st.booleans(),
         wakes=st.booleans(),
         listens=st.sampled_from([True, True, True, False]),
+        lives=st.sampled_from([True, False]),
         in_parts=st.booleans(),
         joins=st.none() | st.none() | st.none() | st.none() | POLICIES,
         leaves=st.integers(0, 15).map(lambda n: n == 15),
@@ -87,7 +90,8 @@ class Played:
                 listeners = (LISTENER,) if moment.listens else ()
                 sockets = tuple(established(self.now - 1) for _ in range(moment.in_flight))
                 self.drain.saw(
-                    Snapshot(self.now, self.now, sockets, listeners, in_parts=moment.in_parts)
+                    Snapshot(self.now, self.now, sockets, listeners, in_parts=moment.in_parts),
+                    Nginx(alive=moment.lives),
                 )
             elif action is Action.ROLL:
                 self.rolls.append(self.now)
@@ -108,7 +112,7 @@ class Played:
                 assert quiet or late
                 serving = waiting if self.now < demand.deadline else [demand]
                 settled = max(other.min_wait_until for other in serving)
-                assert self.looked >= settled or not moment.listens
+                assert self.looked >= settled or not (moment.listens or moment.lives)
             else:
                 assert self.now < demand.deadline
 

@@ -48,7 +48,9 @@ class FakeNode:
     def pod_without_nginx(self, netns: int, owner: Owner) -> Pod:
         return Pod(0, netns, Identity("shop", "idle"), (), frozenset())
 
-    async def pod_to_drain(self, netns: int, owner: Owner, pid: int) -> Pod | None:
+    async def pod_to_drain(
+        self, netns: int, owner: Owner, pid: int, ports: frozenset[int]
+    ) -> Pod | None:
         assert pid == os.getpid()
         return await self.pod_of(netns, owner)
 

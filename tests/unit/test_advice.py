@@ -113,6 +113,11 @@ def test_deadlines_are_told_of() -> None:
     assert advice.timeout == ceil(2.5 + 1.5 + 1.2 * 20)
 
 
+def test_cut_drains_are_told_of() -> None:
+    (note,) = advise(from_records([record()] * 50 + [record(7.0, 2.0, 5.0, "cut")] * 2)).notes
+    assert note.startswith("2 drains were cut: nginx was stopped before they had ended")
+
+
 def exposition(last: list[float], seconds: list[float], labels: str = "") -> str:
     """As the daemon's metrics have it."""
     lines = ['drainmon_drains_total{result="drained"} 40.0']

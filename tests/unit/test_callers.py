@@ -4,11 +4,14 @@ import pytest
 
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import reason
 from drainmon.drain.report import progress
 from tests.unit.sockets import established, snapshot
 from tests.unit.world import World, arrivals
+
+ENDED = Nginx(alive=False, lost=True)
 
 
 def test_no_caller_may_go_while_another_lets_the_pod_serve() -> None:
@@ -163,21 +166,57 @@ def test_any_number_of_rolls_may_be_told(rolls: int) -> None:
 def test_min_wait_ends_when_nothing_listens() -> None:
     world = World(min_wait=20, quiet=1.5, timeout=30)
     world.until(3.0)
-    world.listens = False
-    world.nginx_ended = True
+    world.listens, world.nginx = False, ENDED
     phase, end = world.run()
     assert phase is Phase.GONE
     assert 4.5 <= end <= 5.5
     assert reason(world.drain, world.first, world.now) == "nginx has ended"
 
 
+def test_min_wait_is_served_by_an_nginx_without_a_listener() -> None:
+    world = World(min_wait=7, quiet=1.5, timeout=30)
+    world.listens = False
+    assert world.run() == (Phase.DRAINED, 7.0)
+
+
+def test_what_cannot_be_counted_is_said() -> None:
+    world = World(min_wait=1, quiet=0)
+    world.listens, world.nginx = False, Nginx(uncounted=("unix /run/web.sock", "udp 53"))
+    assert world.run() == (Phase.DRAINED, 1.0)
+    said = reason(world.drain, world.first, world.now)
+    assert said == "nothing in flight over TCP; cannot count unix /run/web.sock, udp 53"
+
+
+def test_a_listener_elsewhere_lets_nginx_be_rolled() -> None:
+    world = World(lambda _: (established(),), min_wait=1, timeout=5)
+    world.listens, world.nginx = False, Nginx(abroad=True)
+    assert world.run() == (Phase.DEADLINE, 5.0)
+    assert world.rolls == [1.0]
+
+
+def test_connections_that_ended_with_their_process_make_no_drain() -> None:
+    world = World(lambda t: (established(),) if t < 3 else (), min_wait=1)
+    world.until(2.5)
+    world.listens, world.nginx = False, ENDED._replace(cut=1)
+    phase, _ = world.run()
+    assert phase is Phase.CUT
+
+
+def test_the_longest_patience_counts() -> None:
+    gone = established()._replace(unsent=1000, retransmits=6, rto=12.8, idle_ack=30.0)
+    world = World(lambda _: (gone,), min_wait=1, timeout=20, unreachable_after=10)
+    patient = world.join(min_wait=1, timeout=5, unreachable_after=0)
+    assert world.run() == (Phase.DRAINED, 5.0)
+    assert patient.told is Phase.DEADLINE
+
+
 def test_a_listener_that_returns_is_served() -> None:
     world = World(min_wait=20, quiet=3, timeout=30)
     world.until(3.0)
-    world.listens = False
+    world.listens, world.nginx = False, ENDED
     world.until(5.0)
     assert reason(world.drain, world.first, world.now).startswith("nothing listens any more")
-    world.listens = True
+    world.listens, world.nginx = True, Nginx()
     assert world.run() == (Phase.DRAINED, 20.0)
 
 
@@ -192,5 +231,5 @@ def test_an_nginx_that_quits_already_is_not_rolled() -> None:
 
 def test_the_tail_of_an_nginx_that_has_ended_is_waited_for() -> None:
     world = World(lambda _: (established(),), timeout=10)
-    world.listens, world.nginx_ended = False, True
+    world.listens, world.nginx = False, ENDED
     assert world.run() == (Phase.DEADLINE, 10.0)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from drainmon.cli import main, uncounted
+from drainmon.cli import daemon, main, uncounted
 from drainmon.cli.duration import parse_duration
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.server.listen import Address
+from drainmon.sources.base import PROBE_PROCESSES
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,23 @@ def test_a_bad_level_in_the_environment(
     assert "cannot log from level 'loud'" in capsys.readouterr().err
 
 
+def test_a_service_is_no_option() -> None:
+    links = {
+        "DRAINMON_IGNORE_PORT": "tcp://10.0.0.1:80",
+        "DRAINMON_IGNORE_PEER": "sctp://10.0.0.1:80",
+        "DRAINMON_LOG_LEVEL": "udp://10.0.0.1:80",
+        "DRAINMON_RECONCILE_INTERVAL": "tcp://[fd00::1]:80",
+    }
+    seen: list[dict[str, str]] = []
+    arguments = main.make_parser({**links, "HTTP_PROXY": "tcp://x", "DRAINMON_LISTEN": "off"})
+    parsed = arguments.parse_args(["daemon"])
+    assert (parsed.log_level, parsed.reconcile_interval, parsed.listen) == ("info", 1.0, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daemon, "run", lambda _, environment: seen.append(environment))
+        parsed.run(parsed)
+    assert seen == [{"HTTP_PROXY": "tcp://x", "DRAINMON_LISTEN": "off"}]
+
+
 @pytest.mark.parametrize(
     ("environment", "argv", "folder"),
     [
@@ -139,7 +157,7 @@ def test_what_cannot_be_ignored(
 
 def test_who_holds_no_drain() -> None:
     parser = main.make_parser({})
-    assert uncounted.read(parser.parse_args(["daemon"]), {}) == (("kubelet",), NOTHING)
+    assert uncounted.read(parser.parse_args(["daemon"]), {}) == (PROBE_PROCESSES, NOTHING)
     flags = ["--probe-process", "a", "--probe-process", "b", "--ignore-peer", "10.0.0.0/8"]
     given = parser.parse_args(["daemon", *flags, "--ignore-port", "80"])
     variables = {"DRAINMON_PROBE_PROCESS": "x", "DRAINMON_IGNORE_PEER": "::1,10.0.0.1"}

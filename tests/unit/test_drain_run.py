@@ -13,6 +13,7 @@ from drainmon.drain.policy import Policy
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
+from drainmon.pods.held import Held as HeldSockets
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod, PodKey
 from drainmon.sources.base import Place
@@ -38,6 +39,9 @@ class Held:
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
         self.ignored = ignored
+
+    async def look_at_held(self, pod: Pod) -> HeldSockets:
+        return HeldSockets()
 
     def unwatch(self, pod: Pod) -> None:
         self.unwatched.append(pod.number)

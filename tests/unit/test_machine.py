@@ -6,11 +6,12 @@ import pytest
 
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Action, Drain
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import reason
-from drainmon.model.snapshot import Socket
+from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
-from tests.unit.sockets import established, in_state, never_used, snapshot
+from tests.unit.sockets import established, in_state, snapshot, unused
 from tests.unit.world import World, arrivals
 
 
@@ -63,7 +64,7 @@ def test_no_roll() -> None:
 
 
 def test_nothing_in_flight_is_not_rolled() -> None:
-    world = World(lambda _: (in_state(TcpState.TIME_WAIT), never_used()), min_wait=5)
+    world = World(lambda _: (in_state(TcpState.TIME_WAIT), unused()), min_wait=5)
     assert world.run() == (Phase.DRAINED, 5.0)
     assert world.rolls == []
 
@@ -101,7 +102,7 @@ def test_a_lost_event_holds_it_for_a_second_at_most() -> None:
 
 
 def test_a_wrong_wake_up_for_never_used_connections() -> None:
-    world = World(lambda t: (never_used(), *((established(),) if t < 3 else ())), min_wait=1)
+    world = World(lambda t: (unused(), *((established(),) if t < 3 else ())), min_wait=1)
     world.until(3.0)
     world.drain.woke(1)  # the counters know no better than that one is established
     assert world.run() == (Phase.DRAINED, 3.0)
@@ -151,7 +152,7 @@ def test_a_release_needs_a_snapshot_after_the_quiet_period() -> None:
 
 def test_an_arrival_after_the_listeners_were_closed_has_quiet_begin_anew() -> None:
     world = World(min_wait=5, quiet=1.5, timeout=30)
-    world.listens = False
+    world.listens, world.nginx = False, Nginx(alive=False)
     arrivals(world, 0.7)
     assert world.run() == (Phase.DRAINED, 2.2)
 

@@ -46,8 +46,8 @@ def test_only_ignored_connections_left_is_worth_a_look_at_once() -> None:
 def test_what_all_who_wait_ignore_is_ignored() -> None:
     drain = Drain(Policy(ignored=Ignored.parse(["10.0.0.0/8", "192.0.2.0/24"], ["80"])), 100.0)
     drain.join(Policy(ignored=Ignored.parse(["10.1.0.0/16"], ["80", "81"])), 101.0)
-    assert drain.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])
+    assert drain.rules.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])
     strict = drain.join(Policy(), 102.0)
-    assert not drain.ignored
+    assert not drain.rules.ignored
     drain.leave(strict)
-    assert drain.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])
+    assert drain.rules.ignored == Ignored.parse(["10.1.0.0/16"], ["80"])

@@ -42,6 +42,13 @@ def test_what_a_request_ignores() -> None:
         parse_policy(b'{"ignore_peers": ["10.0.0.0/33"]}')
 
 
+def test_ports_and_patience_of_a_request() -> None:
+    policy = parse_policy(b'{"ports": [443, 80], "unreachable_after": 0}')
+    assert policy == Policy(ports=frozenset({80, 443}), unreachable_after=0)
+    assert policy.rules.unreachable_after == float("inf")
+    assert Policy().rules.unreachable_after == 10
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -53,6 +60,10 @@ def test_what_a_request_ignores() -> None:
         (b'{"timeout": 1e999}', "timeout is out of range"),
         (b"[" * 4000, "the options are not JSON"),
         (b'{"ignore_peers": "10.0.0.0/8"}', "ignore_peers is not a list"),
+        (b'{"ports": 80}', "ports is not a list of ports"),
+        (b'{"ports": [0]}', "ports is not a list of ports"),
+        (b'{"ports": [true]}', "ports is not a list of ports"),
+        (b'{"ports": [65536]}', "ports is not a list of ports"),
         (b'{"ignore_ports": [1.5]}', "ignore_ports is not a list of texts or numbers"),
         (b'{"ignore_ports": [true]}', "ignore_ports is not a list"),
         (b'{"ignore_peers": [null]}', "ignore_peers is not a list"),

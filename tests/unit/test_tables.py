@@ -29,6 +29,7 @@ HEALTH = {"status": "ok", "source": "core", "version": "1", "refused": {}}
 CONNECTION = {
     "remote": "192.0.2.1:40000", "local": "192.0.2.2:80", "state": "FIN_WAIT1", "age": None,
     "idle": 0.5, "unsent": 7, "bytes_received": 100, "in_flight": True,
+    "standing": "in flight",
 }  # fmt: skip
 
 
@@ -88,8 +89,11 @@ def test_connections() -> None:
     lines = shown(render_connections({"web": answer, "idle": {**answer, "connections": []}}))
     assert lines[0] == "web: 2 connections, the first 1 shown, 3 in the accept queue"
     assert lines[2].split() == [
-        "192.0.2.1:40000", "192.0.2.2:80", "FIN_WAIT1", "-", "0.5", "100", "7", "yes",
+        "192.0.2.1:40000", "192.0.2.2:80", "FIN_WAIT1", "-", "0.5", "100", "7", "in", "flight",
     ]  # fmt: skip
+    unknown = CONNECTION | {"idle": None, "bytes_received": None, "standing": "unreachable"}
+    line = shown(render_connections({"web": answer | {"connections": [unknown]}}))[2]
+    assert line.split()[3:] == ["-", "-", "-", "7", "unreachable"]
     assert shown(render_connections({})) == ["no pods"]
 
 

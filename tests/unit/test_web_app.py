@@ -21,7 +21,7 @@ from drainmon.server.listen import Address, bind, bound
 from drainmon.server.looks import SHOWN
 from drainmon.server.web_app import ROUTES, make_web_app
 from tests.unit.made_up import POD, FakeDrains, FakeNode
-from tests.unit.sockets import established, never_used, snapshot
+from tests.unit.sockets import established, snapshot, unused
 
 
 class Clock:
@@ -176,7 +176,7 @@ async def test_a_pods_connections_that_cannot_be_seen(served: Web) -> None:
 
 
 async def test_only_the_first_connections_are_shown(served: Web) -> None:
-    idle = [never_used()._replace(remote_port=1 + n) for n in range(300)]
+    idle = [unused()._replace(remote_port=1 + n) for n in range(300)]
     busy = [established(90.0 - n)._replace(remote_port=1000 + n) for n in range(3)]
 
     async def many(pod: Pod) -> Snapshot:

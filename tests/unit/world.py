@@ -6,9 +6,11 @@ import pytest
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Action, Drain, Step
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.model.ignored import Ignored
-from drainmon.model.snapshot import Snapshot, Socket
+from drainmon.model.snapshot import Snapshot
+from drainmon.model.standing import Socket
 from tests.unit.sockets import snapshot
 
 Sockets = Callable[[float], tuple[Socket, ...]]
@@ -27,7 +29,7 @@ class World:
         self.rolls: list[float] = []
         self.rolls_take_forever = False
         self.listens = True
-        self.nginx_ended = False
+        self.nginx = Nginx()
 
     @property
     def elapsed(self) -> float:
@@ -38,7 +40,7 @@ class World:
         match step.action:
             case Action.LOOK:
                 self.looks.append(self.elapsed)
-                self.drain.saw(self.look(), self.nginx_ended)
+                self.drain.saw(self.look(), self.nginx)
             case Action.ROLL:
                 self.rolls.append(self.elapsed)
                 if not self.rolls_take_forever:
