@@ -47,7 +47,7 @@ def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
         action="append",
         metavar="NAME",
         help="name of a process of the host whose connections are probes and hold no drain,"
-        " repeatable (default kubelet; source core only)",
+        " repeatable (default kubelet, and what it is called in k3s, k0s, MicroK8s)",
     )
     parser.add_argument(
         "--ignore-peer",

@@ -8,6 +8,18 @@ from pathlib import Path
 DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
 DEFAULT_POD_LOGS = "/var/log/pods"
 
+SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
+"""How Kubernetes tells of a Service: one named drainmon-ignore is DRAINMON_IGNORE_PORT."""
+
+
+def without_service_links(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that somebody has set, without those that Kubernetes has for each Service."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not (name.startswith("DRAINMON_") and value.startswith(SERVICE_LINKS))
+    }
+
 
 def is_set(environment: Mapping[str, str], name: str) -> bool:
     """Whether a variable that stands for a flag without a value is true."""

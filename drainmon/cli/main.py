@@ -6,13 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from drainmon import __version__
-from drainmon.cli import advise, check, completion, daemon, install, views
+from drainmon.cli import advise, check, completion, daemon, flags, install, views
 
 INTERRUPTED = 130
 
 
 def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     """What it parses has the command's `run`, to be called with it, for an exit code."""
+    environment = flags.without_service_links(environment)
     parser = argparse.ArgumentParser(
         prog="drainmon",
         description="Drains nginx pods with nothing lost: counts their connections in the kernel"

@@ -17,7 +17,12 @@ Answer = Mapping[str, Any]
 NARROW = 6
 """Columns that a figure or a name gets at the least."""
 
-_RESULT_STYLES = {"drained": "green", "deadline": "bold red", "failed": "bold red"}
+_RESULT_STYLES = {
+    "drained": "green",
+    "deadline": "bold red",
+    "cut": "bold red",
+    "failed": "bold red",
+}
 
 
 def plain(value: object, style: str = "") -> Text:
@@ -95,22 +100,26 @@ def current_phase(drain: Answer) -> str:
 
 
 def connections_table(connections: Iterable[Answer]) -> Table:
-    """One row a connection; times in seconds, a dash for an age that nobody knows."""
+    """One row a connection; times in seconds, a dash for what nobody knows."""
     table = _table(
-        "REMOTE", "LOCAL", "STATE", "AGE", "IDLE", "RECEIVED", "UNSENT", "IN FLIGHT",
+        "REMOTE", "LOCAL", "STATE", "AGE", "IDLE", "RECEIVED", "UNSENT", "STANDING",
         right=("AGE", "IDLE", "RECEIVED", "UNSENT"),
         elastic=("LOCAL",),
     )  # fmt: skip
     for one in connections:
-        age = one["age"]
+        received = one["bytes_received"]
         table.add_row(
             plain(one["remote"]),
             plain(one["local"]),
             plain(one["state"]),
-            plain("-" if age is None else f"{age:.1f}"),
-            plain(f"{one['idle']:.1f}"),
-            plain(one["bytes_received"]),
+            plain(_seconds(one["age"])),
+            plain(_seconds(one["idle"])),
+            plain("-" if received is None else received),
             plain(one["unsent"], "bold" if one["unsent"] else ""),
-            plain("yes" if one["in_flight"] else "no", "" if one["in_flight"] else "dim"),
+            plain(one["standing"], "" if one["in_flight"] else "dim"),
         )
     return table
+
+
+def _seconds(time: float | None) -> str:
+    return "-" if time is None else f"{time:.1f}"

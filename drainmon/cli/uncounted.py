@@ -5,8 +5,9 @@ import os
 from collections.abc import Mapping
 
 from drainmon.model.ignored import Ignored
+from drainmon.sources.base import PROBE_PROCESSES
 
-DEFAULT_PROBE_PROCESSES = "kubelet"
+DEFAULT_PROBE_PROCESSES = ",".join(PROBE_PROCESSES)
 LONGEST_NAME = 15
 """Bytes of a process's name that the kernel keeps (TASK_COMM_LEN)."""
 

@@ -66,6 +66,24 @@ def test_every_hook_drains(tmp_path: Path) -> None:
                     assert json.loads(output.splitlines()[-1])["result"] == "drained"
 
 
+def test_clients_know_the_nodes_address() -> None:
+    """A variable that is named in another one must stand before it."""
+    told = 0
+    for path in set(EXAMPLES) - {COMPOSE}:
+        for document in load(path.read_text()):
+            if "template" not in document.get("spec", {}):
+                continue
+            for one in pod_spec(document)["containers"]:
+                if one["lifecycle"]["preStop"]["exec"]["command"][0].endswith("drainmon-wait"):
+                    names = [variable["name"] for variable in one["env"]]
+                    host, address = one["env"][-2:]
+                    assert names[-2:] == ["HOST_IP", "DRAINMON_NODE_ADDRESS"]
+                    assert host["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+                    assert address["value"] == "$(HOST_IP),gateway"
+                    told += 1
+    assert told == 6
+
+
 def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     daemon = rendered_daemon("base")

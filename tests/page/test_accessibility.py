@@ -10,14 +10,14 @@ from drainmon.drain.report import DrainRecord
 from drainmon.model.snapshot import Snapshot
 from tests.page.browser import PROGRAM, Browser
 from tests.page.site import Site, opened
-from tests.unit.sockets import established, never_used
+from tests.unit.sockets import established, unused
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs chromium-headless-shell")
 
 
 def test_by_keyboard(site: Site) -> None:
     browser = site.browser
-    site.node.snapshots[3] = Snapshot(100.0, 100.0, (established(98.0), never_used()))
+    site.node.snapshots[3] = Snapshot(100.0, 100.0, (established(98.0), unused()))
     passed = []
     for _ in range(20):
         browser.press("Tab")
@@ -34,7 +34,7 @@ def test_by_keyboard(site: Site) -> None:
     assert browser.texts(".connections tbody tr:first-child > *")[:4] == [
         "192.0.2.1:40000", "80", "ESTABLISHED", "2.0 s",
     ]  # fmt: skip
-    assert "not in flight" in browser.texts(".connections tbody tr")[1]
+    assert "unused" in browser.texts(".connections tbody tr")[1]
     browser.press("Escape")
     browser.until(lambda: not browser.evaluate("document.querySelector('#detail').open"))
     assert browser.focused() == "button||api/gateway-0"

@@ -92,7 +92,7 @@ function connectionTable(connections) {
   const rows = connections.map((c) => el('tr', { class: c.in_flight ? '' : 'safe' },
     el('th', { scope: 'row' }, c.remote),
     el('td', {}, c.local.slice(c.local.lastIndexOf(':') + 1)),
-    el('td', {}, c.state + (c.in_flight ? '' : ' · not in flight')),
+    el('td', {}, c.state + (c.in_flight ? '' : ` · ${c.standing}`)),
     el('td', { class: 'number' }, duration(c.age)),
     el('td', { class: 'number' }, duration(c.idle)),
     el('td', { class: 'number' }, bytes(c.bytes_received)),
@@ -119,11 +119,19 @@ export function openDrain(drain) {
       Phases: phases.join(', '),
       'Peak in flight': count(drain.peak_in_flight),
       'Last seen': states(drain.by_state),
+      'Not waited for': notWaitedFor(drain),
+      'Cut off': drain.cut ? count(drain.cut) : undefined,
+      'Cannot be counted': drain.uncounted?.join(', ') || undefined,
       'Arrivals after it began': count(drain.arrivals),
       'Last of them': drain.last_arrival == null ? NONE : `after ${duration(drain.last_arrival)}`,
       'Workers replaced': (drain.rolls ?? []).map((at) => `after ${duration(at)}`).join(', ') || 'never',
     })),
     ...(left.length ? [el('h3', {}, 'Left at the deadline'), el('div', { class: 'table' }, connectionTable(left))] : []));
+}
+
+function notWaitedFor({ unused, unreachable }) {
+  const said = [unused && `${count(unused)} unused`, unreachable && `${count(unreachable)} unreachable`];
+  return said.filter(Boolean).join(', ') || undefined;
 }
 
 function facts(named) {
