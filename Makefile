@@ -19,9 +19,11 @@ PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-ar
 	mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
-CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -static -Wall -Wextra -Werror \
+# A static program stands at a fixed place: code that could stand anywhere is a tenth larger. Its data
+# may share a page of the file with its code.
+CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -flto -static -fno-pie -no-pie -Wall -Wextra -Werror \
 	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	-Wl,--gc-sections -Wl,-z,noseparate-code -s
+	-Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,common-page-size=512 -s
 
 # Beside the modules that load them, so that they are found in a checkout as in a wheel.
 PROGRAMS := drainmon/kernel/drainmon.bpf.o drainmon/kernel/conntrack.bcc.c
@@ -38,7 +40,7 @@ NPM := $(BIN)/npm
 
 # Daemons watch the whole node: one such test at a time. They wait more than they compute. A shell's
 # job in the background would ignore interrupts.
-NODE_TESTS := tests/e2e tests/kernel tests/client
+NODE_TESTS := tests/e2e tests/kernel
 
 .PHONY: help
 help: ## this list

@@ -15,21 +15,54 @@ static void read_states(struct span by_state, struct progress *progress)
 	}
 }
 
+static void read_uncounted(struct span list, struct progress *progress)
+{
+	struct text text = TEXT_IN(progress->uncounted);
+	struct span key, value;
+	for (size_t cursor = 0; json_next(list, &cursor, &key, &value);) {
+		if (value.at[0] != '"')
+			continue;
+		text_add(&text, text.used ? ", " : "");
+		json_string(value, &text);
+	}
+}
+
+static void read_ports(struct span list, struct carried *ports)
+{
+	struct span key, value;
+	uint64_t port;
+	for (size_t cursor = 0; json_next(list, &cursor, &key, &value);)
+		if (json_count(value, &port) && port <= UINT16_MAX)
+			carried_add(ports, (uint16_t)port);
+}
+
 bool answer_read(struct span line, struct answer *answer)
 {
 	static const char *const results[] = {[RESULT_DRAINED] = "drained",
 					      [RESULT_DEADLINE] = "deadline",
-					      [RESULT_GONE] = "gone"};
+					      [RESULT_GONE] = "gone",
+					      [RESULT_CUT] = "cut"};
 	*answer = (struct answer){.result = RESULT_NONE};
 	struct progress *progress = &answer->progress;
 	struct text phase = TEXT_IN(progress->phase), reason = TEXT_IN(progress->reason);
 	struct span value;
+	uint64_t elsewhere;
 	if (!json_is_object(line))
 		return false;
 	if (json_find(line, "in_flight", &value) && !json_count(value, &progress->in_flight))
 		return false;
 	if (json_find(line, "by_state", &value))
 		read_states(value, progress);
+	if (json_find(line, "unreachable", &value))
+		json_count(value, &progress->unreachable);
+	if (json_find(line, "unused", &value))
+		json_count(value, &progress->unused);
+	if (json_find(line, "elsewhere", &value) && json_count(value, &elsewhere))
+		progress_elsewhere(progress, elsewhere);
+	if (json_find(line, "uncounted", &value))
+		read_uncounted(value, progress);
+	if (json_find(line, "ports", &value))
+		read_ports(value, &answer->ports);
 	if (json_find(line, "reason", &value))
 		json_string(value, &reason);
 	if (json_find(line, "remaining", &value))
@@ -38,7 +71,7 @@ bool answer_read(struct span line, struct answer *answer)
 	    !(json_find(line, "rolled", &value) && json_millis(value, &answer->rolled)))
 		answer->rolls = 0;
 	if (json_find(line, "result", &value) && !json_equals(value, "") && value.at[0] == '"') {
-		for (int result = RESULT_DRAINED; result <= RESULT_GONE; result++)
+		for (int result = RESULT_DRAINED; result <= RESULT_CUT; result++)
 			if (json_equals(value, results[result]))
 				answer->result = result;
 		text_add(&phase, answer->result ? results[answer->result] : "");

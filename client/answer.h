@@ -1,6 +1,7 @@
 #ifndef DRAINMON_ANSWER_H
 #define DRAINMON_ANSWER_H
 
+#include "carried.h"
 #include "progress.h"
 
 enum { LEFT_AT_MOST = 20 };
@@ -8,10 +9,11 @@ enum { LEFT_AT_MOST = 20 };
 /* One line of the daemon's answer to POST /v1/self/drain. */
 struct answer {
 	struct progress progress;
-	enum { RESULT_NONE, RESULT_DRAINED, RESULT_DEADLINE, RESULT_GONE } result;
+	enum { RESULT_NONE, RESULT_DRAINED, RESULT_DEADLINE, RESULT_GONE, RESULT_CUT } result;
 	struct span remaining; /* a JSON array, or empty */
 	uint64_t rolls;        /* how often it has rolled nginx, and when last */
 	millis rolled;
+	struct carried ports; /* that it knows of */
 };
 
 /* False: the line is no such answer, and its sender no drainmon daemon. */

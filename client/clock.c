@@ -23,10 +23,3 @@ int64_t clock_used(void)
 {
 	return nanos(CLOCK_PROCESS_CPUTIME_ID);
 }
-
-int64_t clock_jiffy(void)
-{
-	struct timespec jiffy;
-	clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
-	return (int64_t)jiffy.tv_sec * 1000000000 + jiffy.tv_nsec;
-}

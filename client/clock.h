@@ -13,7 +13,4 @@ millis clock_now(void);
 /* Nanoseconds of processor time that this program has used. */
 int64_t clock_used(void);
 
-/* Nanoseconds between two of the kernel's ticks. */
-int64_t clock_jiffy(void);
-
 #endif

@@ -59,7 +59,7 @@ static void add_field(struct text *text, const char *name, millis time)
 
 static void write_request(struct text *request, const struct policy *policy, millis now)
 {
-	char bytes[1280];
+	char bytes[1792];
 	struct text body = TEXT_IN(bytes);
 	add_field(&body, "{\"timeout\":", daemon_timeout(policy->timeout));
 	add_field(&body, ",\"min_wait\":", policy->min_wait);
@@ -67,6 +67,7 @@ static void write_request(struct text *request, const struct policy *policy, mil
 	text_add(&body, ",\"exit_at\":");
 	text_number(&body, policy->exit_at);
 	text_add(&body, policy->roll ? ",\"roll\":true" : ",\"roll\":false");
+	add_field(&body, ",\"unreachable_after\":", policy->unreachable_after);
 	add_field(&body, ",\"elapsed\":", now);
 	ignored_fields(policy->ignored, &body);
 	if (policy->rolls) {
@@ -74,6 +75,7 @@ static void write_request(struct text *request, const struct policy *policy, mil
 		text_number(&body, policy->rolls);
 		add_field(&body, ",\"rolled\":", policy->rolled);
 	}
+	carried_field(policy->carried, &body);
 	text_add(&body, "}");
 	text_add(request, "POST /v1/self/drain HTTP/1.0\r\nHost: drainmon\r\n"
 			  "Content-Type: application/json\r\nContent-Length: ");
@@ -98,7 +100,7 @@ static enum daemon_event ask(struct daemon *daemon, const struct policy *policy,
 		daemon->next_at = now + BACKLOG_RETRY;
 		return DAEMON_NOTHING;
 	}
-	char bytes[1536];
+	char bytes[2048];
 	struct text request = TEXT_IN(bytes);
 	write_request(&request, policy, now);
 	/* An empty socket takes so little whole. */

@@ -3,6 +3,7 @@
 
 #include "arrivals.h"
 #include "look.h"
+#include "lookout.h"
 #include "report.h"
 #include "roll.h"
 #include "settle.h"
@@ -13,26 +14,35 @@ struct fallback {
 	bool rolling;
 	bool broken; /* the last look failed, and that has been said */
 	bool seen_drained;
-	const char *pid_file;
+	const char *source; /* what is looked at, as said last */
 	struct policy policy;
 	struct settle settle;
 	struct arrivals arrivals;
 	struct roll roll;
 	struct ports ports;
-	struct snapshot snapshot; /* the last whole one */
+	struct lookout lookout;
+	struct snapshot snapshot; /* the last whole one, what is elsewhere included in its sum */
 	millis look_at;
 	millis look_takes;
 };
 
+/* `nginx_seen`: it was there when this program began. */
 void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
-		    struct report *report, millis now);
+		    bool nginx_seen, struct report *report, millis now);
 
-/* Does what is due; only SETTLE_DRAINED and SETTLE_DEADLINE end the drain. */
+/* Does what is due; only SETTLE_DRAINED, also where nginx has ended, and SETTLE_DEADLINE end the
+ * drain. */
 enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now);
 millis fallback_due(const struct fallback *fallback);
 
+/* Whether nginx was stopped by somebody else with connections in flight. */
+bool fallback_was_cut(const struct fallback *fallback);
+
 /* Notes the rolls that are complete. */
 void fallback_rolls(const struct fallback *fallback, struct policy *policy);
+
+/* What may be behind those that are left at a deadline, to be added to its reason. */
+void fallback_hint(const struct fallback *fallback, struct text *reason);
 
 /* Describes a connection that is left; false: there are no more. */
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description);

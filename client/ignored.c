@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#define TOO_MANY "is more than can be ignored (at most 16)"
+
 enum { MAPPED_BITS = 96, LONGEST = 49 };
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -42,10 +44,10 @@ static bool read_peer(struct span text, uint8_t bytes[16], unsigned *bits)
 	return *bits <= most;
 }
 
-static const char *add_peer(struct ignored *ignored, struct span text)
+const char *ignored_add_peer(struct ignored *ignored, struct span text)
 {
 	if (ignored->peer_count == IGNORED_AT_MOST)
-		return "is more than can be ignored (at most 16)";
+		return TOO_MANY;
 	unsigned at = ignored->peer_count;
 	ignored->peers[at].text = text;
 	if (!read_peer(text, ignored->peers[at].bytes, &ignored->peers[at].bits))
@@ -54,24 +56,46 @@ static const char *add_peer(struct ignored *ignored, struct span text)
 	return NULL;
 }
 
-static const char *add_port(struct ignored *ignored, struct span text)
+static void map_address(const struct address *address, uint8_t bytes[16])
 {
+	memcpy(bytes, mapped, sizeof(mapped));
+	memcpy(bytes + (address->v6 ? 0 : 12), address->bytes, address->v6 ? 16 : 4);
+}
+
+const char *ignored_add_address(struct ignored *ignored, const struct address *address)
+{
+	if (ignored->peer_count == IGNORED_AT_MOST)
+		return TOO_MANY;
+	unsigned at = ignored->peer_count++;
+	ignored->peers[at].text = (struct span){NULL, 0};
+	ignored->peers[at].bits = 128;
+	map_address(address, ignored->peers[at].bytes);
+	return NULL;
+}
+
+static const char *add_peer(void *to, struct span text)
+{
+	return ignored_add_peer(to, text);
+}
+
+static const char *add_port(void *to, struct span text)
+{
+	struct ignored *ignored = to;
 	unsigned port;
 	if (ignored->port_count == IGNORED_AT_MOST)
-		return "is more than can be ignored (at most 16)";
+		return TOO_MANY;
 	if (!read_number(text, &port) || port == 0 || port > UINT16_MAX)
 		return "is not a port from 1 to 65535";
 	ignored->ports[ignored->port_count++] = (uint16_t)port;
 	return NULL;
 }
 
-static const char *add_all(struct ignored *ignored, const char *list,
-			   const char *(*add)(struct ignored *, struct span))
+const char *ignored_each(void *to, const char *list, const char *(*add)(void *to, struct span))
 {
 	const char *why = NULL;
 	for (; !why; list++) {
 		size_t size = strcspn(list, ",");
-		why = add(ignored, (struct span){list, size});
+		why = add(to, (struct span){list, size});
 		list += size;
 		if (!*list)
 			break;
@@ -81,12 +105,12 @@ static const char *add_all(struct ignored *ignored, const char *list,
 
 const char *ignored_add_peers(struct ignored *ignored, const char *list)
 {
-	return add_all(ignored, list, add_peer);
+	return ignored_each(ignored, list, add_peer);
 }
 
 const char *ignored_add_ports(struct ignored *ignored, const char *list)
 {
-	return add_all(ignored, list, add_port);
+	return ignored_each(ignored, list, add_port);
 }
 
 bool ignored_port(const struct ignored *ignored, uint16_t port)
@@ -108,8 +132,7 @@ static bool starts_with(const uint8_t *bytes, const uint8_t *prefix, unsigned bi
 bool ignored_peer(const struct ignored *ignored, const struct address *remote)
 {
 	uint8_t bytes[16];
-	memcpy(bytes, mapped, sizeof(mapped));
-	memcpy(bytes + (remote->v6 ? 0 : 12), remote->bytes, remote->v6 ? 16 : 4);
+	map_address(remote, bytes);
 	bool is_v4 = memcmp(bytes, mapped, sizeof(mapped)) == 0;
 	for (unsigned i = 0; i < ignored->peer_count; i++) {
 		unsigned bits = ignored->peers[i].bits;

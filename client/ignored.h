@@ -1,7 +1,7 @@
 #ifndef DRAINMON_IGNORED_H
 #define DRAINMON_IGNORED_H
 
-#include "procnet.h"
+#include "address.h"
 
 enum { IGNORED_AT_MOST = 16 };
 
@@ -19,6 +19,13 @@ struct ignored {
 /* Add what is between the commas of a list, which must stay; NULL, or what is wrong with it. */
 const char *ignored_add_peers(struct ignored *ignored, const char *list);
 const char *ignored_add_ports(struct ignored *ignored, const char *list);
+
+/* Add one peer: its text, which must stay, or its address; NULL, or what is wrong. */
+const char *ignored_add_peer(struct ignored *ignored, struct span text);
+const char *ignored_add_address(struct ignored *ignored, const struct address *address);
+
+/* Calls `add` with what is between the commas of a list, until it finds something wrong. */
+const char *ignored_each(void *to, const char *list, const char *(*add)(void *to, struct span));
 
 bool ignored_port(const struct ignored *ignored, uint16_t port);
 bool ignored_peer(const struct ignored *ignored, const struct address *remote);

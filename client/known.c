@@ -17,16 +17,20 @@ static uint64_t add_address(uint64_t hash, const struct address *address)
 	return add(add(hash, address->bytes, sizeof(address->bytes)), port, sizeof(port));
 }
 
+uint64_t known_name(const struct row *row)
+{
+	return add_address(add_address(0xcbf29ce484222325, &row->local), &row->remote);
+}
+
 void known_look(struct known *known, unsigned kept)
 {
 	known->look++;
 	known->kept = kept;
 }
 
-enum known_as known_saw(struct known *known, const struct row *row, millis now, millis *since)
+enum known_as known_saw(struct known *known, const struct row *row)
 {
-	uint64_t connection =
-		add_address(add_address(0xcbf29ce484222325, &row->local), &row->remote);
+	uint64_t connection = known_name(row);
 	unsigned look = known->look, free = KNOWN_SLOTS;
 	for (unsigned i = 0; i < PROBES; i++) {
 		unsigned slot = (unsigned)(connection + i) % KNOWN_SLOTS;
@@ -35,14 +39,12 @@ enum known_as known_saw(struct known *known, const struct row *row, millis now, 
 				free = slot;
 		} else if (known->slots[slot].connection == connection) {
 			known->slots[slot].look = look;
-			*since = known->slots[slot].since;
 			return KNOWN_BEFORE;
 		}
 	}
 	if (free == KNOWN_SLOTS)
 		return KNOWN_NOT;
 	known->slots[free].connection = connection;
-	known->slots[free].since = now;
 	known->slots[free].look = look;
 	return KNOWN_NEW;
 }

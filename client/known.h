@@ -1,29 +1,29 @@
 #ifndef DRAINMON_KNOWN_H
 #define DRAINMON_KNOWN_H
 
-#include "procnet.h"
+#include "row.h"
 
 enum { KNOWN_SLOTS = 16384 };
 
-/* Connections that earlier looks have seen, by a hash of their ends; what does not fit is not
- * known. */
+/* Connections that earlier looks have seen, by name; what does not fit is not known. */
 struct known {
 	unsigned kept; /* looks that a connection may miss before it is forgotten */
 	unsigned look; /* number of this look */
 	struct {
 		uint64_t connection;
-		millis since;
 		unsigned look; /* the last one that saw it; 0: the slot was never used */
 	} slots[KNOWN_SLOTS];
 };
 
 enum known_as { KNOWN_NEW, KNOWN_BEFORE, KNOWN_NOT };
 
+/* A hash of a connection's ends. */
+uint64_t known_name(const struct row *row);
+
 /* Before each look at the sockets. */
 void known_look(struct known *known, unsigned kept);
 
-/* Notes a connection that this look sees; `since` is set for KNOWN_BEFORE, to the first look that
- * saw it. KNOWN_NOT: there is no room. */
-enum known_as known_saw(struct known *known, const struct row *row, millis now, millis *since);
+/* Notes a connection that this look sees. KNOWN_NOT: there is no room. */
+enum known_as known_saw(struct known *known, const struct row *row);
 
 #endif

@@ -1,83 +1,125 @@
-/* Reading /proc/net in a stream: 100,000 sockets take no more memory than one. */
+/* Looking at the sockets of this netns: by sock_diag, which tells most, or where that is refused
+ * (an old kernel, a sandbox, a seccomp profile) by the files of /proc/self/net. */
 #include "look.h"
+#include "dump.h"
+#include "files.h"
 #include "proc.h"
+#include "procnet.h"
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
-
-static enum look failed(const char *path, struct text *why)
-{
-	const char *reason = strerror(errno);
-	text_add(why, "read ");
-	text_add(why, path);
-	text_add(why, ": ");
-	text_add(why, reason);
-	return LOOK_FAILED;
-}
-
-static enum look take_file(const char *path, struct snapshot *snapshot, struct ports *ports,
-			   millis stop_at, struct text *why)
-{
-	static char buffer[32 * 1024];
-	int fd = proc_open(path);
-	if (fd < 0)
-		return failed(path, why);
-	size_t used = 0;
-	ssize_t got;
-	while ((got = read(fd, buffer + used, sizeof(buffer) - used)) > 0) {
-		used += (size_t)got;
-		size_t taken = snapshot_take(snapshot, ports, (struct span){buffer, used});
-		used -= taken;
-		memmove(buffer, buffer + taken, used);
-		if (used == sizeof(buffer)) /* no row is that long */
-			used = 0;
-		snapshot->seams++;
-		if (clock_now() >= stop_at)
-			break;
-	}
-	if (snapshot->seams) /* the last read only found the end */
-		snapshot->seams--;
-	enum look look = got > 0 ? LOOK_LATE : got < 0 ? failed(path, why) : LOOK_DONE;
-	close(fd);
-	return look;
-}
-
-static enum look take_arrivals(uint64_t *arrivals, struct text *why)
-{
-	static const char path[] = "/proc/net/snmp";
-	static char buffer[16 * 1024];
-	struct span content;
-	if (!proc_read(path, buffer, sizeof(buffer), &content))
-		return failed(path, why);
-	if (procnet_passive_opens(content, arrivals))
-		return LOOK_DONE;
-	text_add(why, "find PassiveOpens in /proc/net/snmp");
-	return LOOK_FAILED;
-}
 
 /* Looks that may pass over a connection before it counts as a new one: 5 s at the least. */
 enum { IGNORED_KEPT = 50 };
 
-enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
-			  const struct ignored *ignored, millis stop_at, struct text *why)
+/* Of TCP, a bit each; newer kernels have others that are no connections. */
+enum { ALL_STATES = (1 << 12) - 1 };
+
+static char files_because[128]; /* empty while sock_diag answers */
+
+const char *look_source(void)
 {
-	static struct known silent, ignored_known;
-	memset(snapshot, 0, sizeof(*snapshot));
-	known_look(&silent, 0);
-	known_look(&ignored_known, IGNORED_KEPT);
-	snapshot->silent = &silent;
-	snapshot->ignored_known = &ignored_known;
-	snapshot->ignored = ignored;
-	snapshot->taken = clock_now();
-	snapshot->sure_rto = snapshot_sure_rto(clock_jiffy());
-	enum look look = LOOK_DONE;
-	if (ignored->peer_count || ignored->port_count)
-		look = take_arrivals(&snapshot->arrivals_before, why);
+	return *files_because ? files_because : "sock_diag";
+}
+
+static void give_up_diag(int error)
+{
+	struct text text = TEXT_IN(files_because);
+	text_add(&text, "the files of /proc/self/net, as sock_diag says: ");
+	text_add(&text, strerror(error));
+}
+
+struct watched {
+	struct snapshot *snapshot;
+	struct ports *ports;
+};
+
+static void take_row(void *to, const struct row *row)
+{
+	struct watched *watched = to;
+	snapshot_row(watched->snapshot, watched->ports, row);
+}
+
+static void take_mptcp(void *to, const struct row *row)
+{
+	mptcp_add(to, row);
+}
+
+/* Before TCP's sockets: what closes in between is still taken for open. */
+static void look_at_mptcp(struct snapshot *snapshot, struct mptcp *mptcp, millis stop_at)
+{
+	static bool refused;
+	struct dump_taker taker = {.take = take_mptcp, .to = mptcp};
+	uint32_t closing = ALL_STATES & ~(1u << TCP_ESTABLISHED | 1u << TCP_LISTEN);
+	mptcp_clear(mptcp);
+	snapshot->mptcp = mptcp;
+	if (!refused)
+		refused = dump_sockets(DIAG_MPTCP, closing, stop_at, &taker) == DUMP_FAILED;
+}
+
+static enum dump look_by_diag(struct snapshot *snapshot, struct ports *ports, bool time_wait,
+			      millis stop_at)
+{
+	static struct mptcp mptcp;
+	struct watched watched = {snapshot, ports};
+	struct dump_taker taker = {.take = take_row, .to = &watched};
+	uint32_t passed_over = 1u << TCP_SYN_SENT | 1u << TCP_SYN_RECV | 1u << TCP_CLOSE;
+	look_at_mptcp(snapshot, &mptcp, stop_at);
+	if (!time_wait) /* who only counts what is open has no use for them */
+		passed_over |= 1u << TCP_TIME_WAIT;
+	enum dump dump = dump_sockets(DIAG_TCP, ALL_STATES & ~passed_over, stop_at, &taker);
+	snapshot->seams = taker.seams;
+	return dump;
+}
+
+static enum look take_arrivals(uint64_t *arrivals, struct text *why)
+{
+	static const char path[] = "/proc/self/net/snmp";
+	static char buffer[16 * 1024];
+	struct span content;
+	if (!proc_read(path, buffer, sizeof(buffer), &content))
+		return files_failed(path, why);
+	if (procnet_passive_opens(content, arrivals))
+		return LOOK_DONE;
+	text_add(why, "find PassiveOpens in /proc/self/net/snmp");
+	return LOOK_FAILED;
+}
+
+static void begin(struct snapshot *snapshot, const struct policy *policy)
+{
+	static struct known known;
+	known_look(&known, IGNORED_KEPT);
+	*snapshot = (struct snapshot){
+		.known = &known,
+		.ignored = policy->ignored,
+		.nodes = policy->nodes,
+		.unreachable_after = policy->unreachable_after,
+	};
+}
+
+static enum look look_at_rows(struct snapshot *snapshot, struct ports *ports, bool time_wait,
+			      const struct policy *policy, struct text *why)
+{
+	begin(snapshot, policy);
+	if (!*files_because) {
+		enum dump dump = look_by_diag(snapshot, ports, time_wait, policy->timeout);
+		if (dump != DUMP_FAILED)
+			return dump == DUMP_DONE ? LOOK_DONE : LOOK_LATE;
+		give_up_diag(errno);
+		begin(snapshot, policy);
+	}
+	return files_look(snapshot, ports, policy->timeout, why);
+}
+
+enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
+			  const struct policy *policy, struct text *why)
+{
+	const struct ignored *ignored = policy->ignored;
+	bool others = ignored->peer_count || ignored->port_count || policy->nodes->peer_count;
+	uint64_t before = 0;
+	enum look look = others ? take_arrivals(&before, why) : LOOK_DONE;
 	if (look == LOOK_DONE)
-		look = take_file("/proc/net/tcp", snapshot, ports, stop_at, why);
-	/* A kernel without IPv6 has no such file. */
-	if (look == LOOK_DONE && access("/proc/net/tcp6", F_OK) == 0)
-		look = take_file("/proc/net/tcp6", snapshot, ports, stop_at, why);
+		look = look_at_rows(snapshot, ports, others, policy, why);
+	snapshot->arrivals_before = before;
 	/* Behind the sockets: who arrives in between is at least an arrival. */
 	return look == LOOK_DONE ? take_arrivals(&snapshot->arrivals, why) : look;
 }

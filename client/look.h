@@ -1,16 +1,14 @@
 #ifndef DRAINMON_LOOK_H
 #define DRAINMON_LOOK_H
 
-#include "snapshot.h"
-
-enum look {
-	LOOK_DONE,
-	LOOK_LATE,   /* given up, because the time to stop has come */
-	LOOK_FAILED, /* `why` says what cannot be read */
-};
+#include "files.h"
+#include "settle.h"
 
 /* Counts what is in flight on the ports now, in the netns of this process. */
 enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
-			  const struct ignored *ignored, millis stop_at, struct text *why);
+			  const struct policy *policy, struct text *why);
+
+/* What the last look asked: sock_diag, or, once that was refused, the files of /proc/self/net. */
+const char *look_source(void);
 
 #endif

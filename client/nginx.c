@@ -1,87 +1,29 @@
-/* Who nginx is: its master by the pid file, its workers, its listeners. */
+/* Who is to be signalled: nginx's master, by its pid file or its title, and its workers. */
 #include "nginx.h"
+#include "namespace.h"
 #include "proc.h"
+#include "processes.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool read_of(pid_t pid, const char *name, char *buffer, size_t size, struct span *content)
-{
-	char bytes[64];
-	struct text path = TEXT_IN(bytes);
-	proc_path(&path, pid, name);
-	return proc_read(bytes, buffer, size, content);
-}
-
-static bool is_called_nginx(pid_t pid)
-{
-	char buffer[32];
-	struct span name;
-	return read_of(pid, "comm", buffer, sizeof(buffer), &name) && name.size == 6 &&
-	       span_starts(name, "nginx\n");
-}
-
-/* "nginx: master process ..." -> "master process ..."; empty without a title. openresty's processes
- * call themselves nginx, too, angie's angie. */
-static struct span part_of(struct span title)
-{
-	size_t i = 0;
-	while (i < title.size && title.at[i] != ':' && title.at[i] != ' ' && title.at[i] != '\0')
-		i++;
-	if (i + 2 > title.size || title.at[i] != ':' || title.at[i + 1] != ' ')
-		return (struct span){title.at, 0};
-	return (struct span){title.at + i + 2, title.size - i - 2};
-}
-
-static pid_t parent_of(pid_t pid)
-{
-	char buffer[512];
-	struct span stat;
-	return read_of(pid, "stat", buffer, sizeof(buffer), &stat) ? proc_parent(stat) : 0;
-}
-
-static size_t netns_of(pid_t pid, char *name, size_t size)
-{
-	char bytes[64];
-	struct text path = TEXT_IN(bytes);
-	proc_path(&path, pid, "ns/net");
-	ssize_t length = readlink(bytes, name, size);
-	return length > 0 ? (size_t)length : 0;
-}
-
 /* A pid file left behind, in a shared pid namespace, may name the nginx of another pod. */
-static bool is_elsewhere(pid_t pid)
-{
-	char own[64], theirs[64];
-	size_t own_size = netns_of(0, own, sizeof(own));
-	size_t their_size = netns_of(pid, theirs, sizeof(theirs));
-	return own_size && their_size &&
-	       (own_size != their_size || memcmp(own, theirs, own_size) != 0);
-}
-
 static bool is_master(pid_t pid)
 {
-	char buffer[64];
-	struct span title;
-	if (!read_of(pid, "cmdline", buffer, sizeof(buffer), &title) || is_elsewhere(pid))
-		return false;
-	struct span part = part_of(title);
-	if (part.size)
-		return span_starts(part, "master process");
-	return is_called_nginx(pid) && !is_called_nginx(parent_of(pid));
+	return process_is_named_master(pid) && !namespace_is_other(pid, "ns/net");
 }
 
 static bool is_worker(pid_t pid, pid_t master)
 {
 	char buffer[64];
 	struct span title;
-	if (parent_of(pid) != master || !read_of(pid, "cmdline", buffer, sizeof(buffer), &title))
+	if (process_parent(pid) != master || !process_title(pid, buffer, sizeof(buffer), &title))
 		return false;
 	/* "worker process is shutting down" has left the listeners already. */
-	return span_starts(part_of(title), "worker process") &&
-	       !span_starts(part_of(title), "worker process is");
+	return span_starts(title_part(title), "worker process") &&
+	       !span_starts(title_part(title), "worker process is");
 }
 
 static pid_t master_in(const char *path, struct text *why)
@@ -105,6 +47,27 @@ static pid_t master_in(const char *path, struct text *why)
 	return 0;
 }
 
+/* That of this container, which may share its network and pids with others; of several that
+ * replace each other, neither. 0, and nothing said: there is none. */
+static pid_t only_master(struct text *why)
+{
+	static struct processes found;
+	pid_t only = 0;
+	why->used = 0;
+	processes_find(&found, 0);
+	for (unsigned i = 0; i < found.count; i++) {
+		pid_t pid = found.list[i].pid;
+		if (found.list[i].role != ROLE_MASTER || namespace_is_other(pid, "ns/mnt"))
+			continue;
+		if (only) {
+			text_add(why, "there are several nginx masters (see --pid-file)");
+			return 0;
+		}
+		only = pid;
+	}
+	return only;
+}
+
 pid_t nginx_master(const char *pid_file, struct text *why)
 {
 	static const char *const usual[] = {"/run/nginx.pid", "/var/run/nginx.pid",
@@ -117,7 +80,9 @@ pid_t nginx_master(const char *pid_file, struct text *why)
 		if (pid)
 			return pid;
 	}
-	why->used = 0;
+	pid_t pid = only_master(why);
+	if (pid || why->used)
+		return pid;
 	text_add(why, "no nginx master of this pod is named by /run/nginx.pid, /var/run/nginx.pid, "
 		      "/tmp/nginx.pid or those of angie and openresty (see --pid-file)");
 	return 0;
@@ -141,8 +106,8 @@ bool nginx_has_workers(pid_t master)
 {
 	char buffer[64];
 	struct span title;
-	return read_of(master, "cmdline", buffer, sizeof(buffer), &title) &&
-	       span_starts(part_of(title), "master process");
+	return process_title(master, buffer, sizeof(buffer), &title) &&
+	       span_starts(title_part(title), "master process");
 }
 
 bool nginx_signal(pid_t master, pid_t worker, int signal)
@@ -162,33 +127,4 @@ bool nginx_signal(pid_t master, pid_t worker, int signal)
 		close(held);
 	errno = error;
 	return error == 0;
-}
-
-bool nginx_listeners(pid_t master, struct ports *ports)
-{
-	char bytes[64], target[64];
-	struct text path = TEXT_IN(bytes);
-	struct proc_numbers descriptors;
-	long number;
-	bool whole = true;
-	proc_path(&path, master, "fd/");
-	size_t prefix = path.used;
-	ports->listener_count = 0;
-	if (!proc_numbers_open(&descriptors, bytes))
-		return false;
-	while (whole && proc_numbers_next(&descriptors, &number)) {
-		path.used = prefix;
-		text_number(&path, (uint64_t)number);
-		ssize_t size = readlink(bytes, target, sizeof(target));
-		if (size < 10 || !span_starts((struct span){target, (size_t)size}, "socket:["))
-			continue;
-		uint64_t inode = 0;
-		for (ssize_t i = 8; i < size && target[i] >= '0' && target[i] <= '9'; i++)
-			inode = inode * 10 + (uint64_t)(target[i] - '0');
-		whole = ports->listener_count < LISTENERS_AT_MOST;
-		if (whole)
-			ports->listeners[ports->listener_count++] = inode;
-	}
-	proc_numbers_close(&descriptors);
-	return whole && ports->listener_count > 0;
 }

@@ -23,8 +23,9 @@ static const char help[] =
 	"  --quiet 1.5s           and until nothing has arrived for this long\n"
 	"  --exit-at 0            connections that may be left\n"
 	"  --no-roll              do not reload nginx: only wait\n"
-	"  --ignore-peer CIDR     connections from there do not hold it; repeatable\n"
-	"  --ignore-port PORT     nor do those to this port; repeatable\n"
+	"  --ignore-peer CIDR, --ignore-port PORT  such do not hold it; repeatable\n"
+	"  --unreachable-after 10s  a peer that leaves so long unanswered is gone; 0: never\n"
+	"  --node-address ADDR    without a daemon: probes come from there; or `gateway`\n"
 	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
 	"  --socket PATH          the daemon (/run/drainmon/drainmon.sock)\n"
 	"  --pid-file PATH        nginx (/run/nginx.pid and other usual places)\n"
@@ -32,9 +33,9 @@ static const char help[] =
 	"  --verbose, --version, --help\n"
 	"\n"
 	"Each is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
-	"Exit: 0 drained, 1 timeout, 2 usage, 3 no daemon (--on-missing fail).\n";
+	"Exit: 0 drained, 1 timeout or cut, 2 usage, 3 no daemon (--on-missing fail).\n";
 
-enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS };
+enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS, NODES };
 
 static const struct option {
 	const char *flag;
@@ -51,6 +52,9 @@ static const struct option {
 	{"--pid-file", "DRAINMON_PID_FILE", PATH, offsetof(struct options, pid_file)},
 	{"--ignore-peer", "DRAINMON_IGNORE_PEER", PEERS, offsetof(struct options, ignored)},
 	{"--ignore-port", "DRAINMON_IGNORE_PORT", PORTS, offsetof(struct options, ignored)},
+	{"--unreachable-after", "DRAINMON_UNREACHABLE_AFTER", DURATION,
+	 offsetof(struct options, unreachable_after)},
+	{"--node-address", "DRAINMON_NODE_ADDRESS", NODES, offsetof(struct options, node)},
 	{"--no-roll", "DRAINMON_NO_ROLL", SWITCH, offsetof(struct options, no_roll)},
 	{"--no-pod-log", "DRAINMON_NO_POD_LOG", SWITCH, offsetof(struct options, no_pod_log)},
 	{"--verbose", "DRAINMON_VERBOSE", SWITCH, offsetof(struct options, verbose)},
@@ -109,8 +113,18 @@ static const char *set(struct options *options, const struct option *option, con
 		return ignored_add_peers(field, value);
 	case PORTS:
 		return ignored_add_ports(field, value);
+	case NODES:
+		return node_add(field, value);
 	}
 	return NULL;
+}
+
+/* What Kubernetes says of a Service whose name begins with drainmon-: no option of anybody's. */
+static bool is_service_link(const char *value)
+{
+	struct span text = span_of(value);
+	return span_starts(text, "tcp://") || span_starts(text, "udp://") ||
+	       span_starts(text, "sctp://");
 }
 
 static enum options_outcome wrong(struct text *message, const char *name, const char *value,
@@ -167,6 +181,24 @@ static enum options_outcome read_flags(struct options *options, char **argv, boo
 	return OPTIONS_GOOD;
 }
 
+/* A hook that ended for a variable, which maybe somebody else has set, would lose everything. */
+static void read_variables(struct options *options, const bool *given, struct text *message)
+{
+	for (int i = 0; i < OPTIONS; i++) {
+		const char *value = given[i] ? NULL : getenv(table[i].variable);
+		/* Empty: a manifest passes on what is not set. */
+		if (!value || !*value || is_service_link(value))
+			continue;
+		struct options before = *options;
+		const char *why = set(options, &table[i], value);
+		if (!why)
+			continue;
+		*options = before;
+		wrong(message, table[i].variable, value, why);
+		text_add(message, "; the default is taken\n");
+	}
+}
+
 enum options_outcome options_read(struct options *options, char **argv, struct text *message)
 {
 	bool given[OPTIONS] = {false};
@@ -175,15 +207,10 @@ enum options_outcome options_read(struct options *options, char **argv, struct t
 		.timeout = 25000,
 		.min_wait = 5000,
 		.quiet = 1500,
+		.unreachable_after = 10000,
 	};
 	enum options_outcome outcome = read_flags(options, argv, given, message);
-	for (int i = 0; i < OPTIONS && outcome == OPTIONS_GOOD; i++) {
-		const char *value = given[i] ? NULL : getenv(table[i].variable);
-		if (!value || !*value) /* a manifest that passes on what is not set */
-			continue;
-		const char *why = set(options, &table[i], value);
-		if (why)
-			return wrong(message, table[i].variable, value, why);
-	}
+	if (outcome == OPTIONS_GOOD)
+		read_variables(options, given, message);
 	return outcome;
 }

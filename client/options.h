@@ -1,6 +1,7 @@
 #ifndef DRAINMON_OPTIONS_H
 #define DRAINMON_OPTIONS_H
 
+#include "node.h"
 #include "settle.h"
 
 enum on_missing { MISSING_FALLBACK, MISSING_PASS, MISSING_FAIL };
@@ -17,10 +18,12 @@ struct options {
 	bool no_pod_log;
 	bool verbose;
 	struct ignored ignored;
+	millis unreachable_after;
+	struct node node;
 };
 
 enum options_outcome {
-	OPTIONS_GOOD,
+	OPTIONS_GOOD,     /* `message` has a line for each variable that was passed over */
 	OPTIONS_ANSWERED, /* --help or --version: `message` is the answer */
 	OPTIONS_WRONG,    /* `message` says what cannot be read */
 };

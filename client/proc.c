@@ -47,6 +47,14 @@ bool proc_read(const char *path, char *buffer, size_t size, struct span *content
 	return got >= 0;
 }
 
+bool proc_read_of(pid_t pid, const char *name, char *buffer, size_t size, struct span *content)
+{
+	char bytes[64];
+	struct text path = TEXT_IN(bytes);
+	proc_path(&path, pid, name);
+	return proc_read(bytes, buffer, size, content);
+}
+
 bool proc_numbers_open(struct proc_numbers *numbers, const char *path)
 {
 	numbers->used = numbers->at = 0;
@@ -88,6 +96,15 @@ long proc_number(struct span text)
 		number = number * 10 + (text.at[i] - '0');
 	}
 	return number;
+}
+
+uint64_t proc_bracketed(struct span link, size_t from)
+{
+	uint64_t number = 0;
+	size_t at = from;
+	for (; at < link.size && at < from + 19 && link.at[at] >= '0' && link.at[at] <= '9'; at++)
+		number = number * 10 + (uint64_t)(link.at[at] - '0');
+	return at < link.size && link.at[at] == ']' ? number : 0;
 }
 
 pid_t proc_parent(struct span stat)

@@ -13,6 +13,9 @@ int proc_open(const char *path);
 /* The beginning of a file, as much as fits; false sets errno. */
 bool proc_read(const char *path, char *buffer, size_t size, struct span *content);
 
+/* The same of a process's file: "stat" of /proc/17. */
+bool proc_read_of(pid_t pid, const char *name, char *buffer, size_t size, struct span *content);
+
 /* Walks the numbers that are names in a directory: pids of /proc, descriptors of /proc/17/fd. */
 struct proc_numbers {
 	int fd;
@@ -26,6 +29,10 @@ void proc_numbers_close(struct proc_numbers *numbers);
 
 /* A positive decimal number that fills the text, but for white space at its end; 0: it is none. */
 long proc_number(struct span text);
+
+/* The number from a place in a link's target up to the bracket that closes it: "socket:[1234]" from
+ * 8 is 1234; 0: there is none. */
+uint64_t proc_bracketed(struct span link, size_t from);
 
 /* The parent in the text of /proc/<pid>/stat; 0: not such a text. */
 pid_t proc_parent(struct span stat);

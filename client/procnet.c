@@ -87,46 +87,44 @@ static bool take_whole_number(struct span *line, uint64_t *value)
 	return take_number(line, value) && take(line, ' ');
 }
 
-/* References, address, rto, ato, quick acknowledgements and pingpong, congestion window, ssthresh.
- * ato is set when the first byte comes (tcp_event_data_recv of the kernel). A listener has the
- * length of its Fast Open queue where others have ssthresh. */
-static void take_end(struct span *line, struct row *row)
+/* What the kernel prints it in: USER_HZ is 100 wherever nginx runs. */
+enum { TICK = 10, LONGEST_RTO = 1000000 };
+
+/* References, address, rto; none in what remains of a closed connection. */
+static millis take_rto(struct span *line)
 {
 	struct span word;
-	uint64_t rto, ato, quick, window, queue;
-	row->rto = 0;
-	row->silent = row->fast_open = false;
-	if (!take_word(line, &word) || !take_word(line, &word) || !take_whole_number(line, &rto) ||
-	    !take_whole_number(line, &ato) || !take_whole_number(line, &quick) ||
-	    !take_whole_number(line, &window))
-		return;
-	row->rto = rto;
-	row->silent = row->state == TCP_ESTABLISHED && !ato && !quick;
-	row->fast_open = row->state == TCP_LISTEN && take_number(line, &queue) && queue;
+	uint64_t ticks;
+	if (!take_word(line, &word) || !take_word(line, &word) ||
+	    !take_whole_number(line, &ticks) || ticks > LONGEST_RTO)
+		return 0;
+	return (millis)ticks * TICK;
 }
 
 bool procnet_row(struct span line, struct row *row)
 {
 	uint64_t number;
-	uint32_t hex;
+	uint32_t state, retransmits;
 	struct span word;
+	memset(row, 0, sizeof(*row));
 	take_spaces(&line);
 	if (!take_number(&line, &number) || !take(&line, ':') || !take(&line, ' ') ||
 	    !take_address(&line, &row->local) || !take(&line, ' ') ||
-	    !take_address(&line, &row->remote) || !take(&line, ' ') || !take_hex(&line, 2, &hex) ||
-	    !take(&line, ' ') || row->local.v6 != row->remote.v6)
+	    !take_address(&line, &row->remote) || !take(&line, ' ') ||
+	    !take_hex(&line, 2, &state) || !take(&line, ' ') || row->local.v6 != row->remote.v6)
 		return false;
-	row->state = hex;
-	uint32_t unread;
-	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') || !take_hex(&line, 8, &unread))
+	row->state = state;
+	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') ||
+	    !take_hex(&line, 8, &row->unread))
 		return false;
-	for (int i = 0; i < 4; i++) /* tr:tm->when, retrnsmt, uid, timeout */
-		if (!take_word(&line, &word))
-			return false;
+	if (!take_word(&line, &word) || !take(&line, ' ') || !take_hex(&line, 8, &retransmits) ||
+	    !take_word(&line, &word) || !take_whole_number(&line, &number)) /* tr, uid, timeout */
+		return false;
+	row->retransmits = retransmits;
+	row->probes_out = (unsigned)number;
 	if (!take_whole_number(&line, &row->inode))
 		return false;
-	take_end(&line, row);
-	row->silent &= !unread && !row->unsent;
+	row->rto = take_rto(&line);
 	return true;
 }
 

@@ -10,11 +10,18 @@ struct progress {
 	char phase[16];
 	char reason[200];
 	uint64_t in_flight;
+	uint64_t unreachable; /* beside those in flight, as are the unused */
+	uint64_t unused;
 	struct {
 		char name[16];
 		uint64_t count;
 	} states[PROGRESS_STATES];
 	unsigned state_count;
+	char uncounted[160]; /* "unix /run/web.sock, udp 8053": what cannot be counted */
 };
+
+/* Adds connections that nginx holds in another netns, where their states are not known: a part of
+ * those in flight. */
+void progress_elsewhere(struct progress *progress, uint64_t count);
 
 #endif

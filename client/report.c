@@ -1,9 +1,11 @@
 /* A hook's output appears nowhere in Kubernetes: what is said here goes to the container's own log
  * as well. Nobody may be reading either, so no write is allowed to wait. */
 #include "report.h"
+#include "proc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,14 +19,36 @@ static bool same_file(int a, int b)
 	       one.st_ino == other.st_ino;
 }
 
-void report_open(struct report *report, int out, bool pod_log, bool verbose)
+static bool is_null(int fd)
+{
+	struct stat one, null;
+	return fstat(fd, &one) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(one.st_mode) &&
+	       one.st_rdev == null.st_rdev;
+}
+
+/* The log of the container that nginx runs in; else of that whose first process is pid 1, which in
+ * a shared pid namespace is the pod's pause. */
+static int open_pod_log(pid_t master)
+{
+	char bytes[64];
+	struct text path = TEXT_IN(bytes);
+	const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	proc_path(&path, master ? master : 1, "fd/1");
+	int fd = open(bytes, flags);
+	if (!master || (fd >= 0 && !is_null(fd)))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return open_pod_log(0);
+}
+
+void report_open(struct report *report, int out, bool pod_log, bool verbose, pid_t master)
 {
 	*report =
 		(struct report){.out = out, .pod_log = -1, .verbose = verbose, .shown_at = -EVERY};
 	if (!pod_log)
 		return;
-	report->pod_log =
-		open("/proc/1/fd/1", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	report->pod_log = open_pod_log(master);
 	if (report->pod_log >= 0 && same_file(report->pod_log, out)) {
 		close(report->pod_log);
 		report->pod_log = -1;
@@ -52,6 +76,14 @@ static void show(struct report *report, struct text *line)
 	put(report->pod_log, line);
 }
 
+static void add_count(uint64_t count, const char *what, struct text *line)
+{
+	if (!count)
+		return;
+	text_number(line, count);
+	text_add(line, what);
+}
+
 static void describe(const struct progress *progress, const char *phase, const char *reason,
 		     millis now, struct text *line)
 {
@@ -67,11 +99,17 @@ static void describe(const struct progress *progress, const char *phase, const c
 		text_number(line, progress->states[i].count);
 	}
 	text_add(line, progress->state_count ? "), " : ", ");
+	add_count(progress->unreachable, " unreachable, ", line);
+	add_count(progress->unused, " unused, ", line);
 	text_seconds(line, now);
 	text_add(line, " s");
 	if (*reason) {
 		text_add(line, ": ");
 		text_add(line, reason);
+	}
+	if (*progress->uncounted && !span_has(span_of(reason), "cannot count")) {
+		text_add(line, *reason ? "; cannot count " : ": cannot count ");
+		text_add(line, progress->uncounted);
 	}
 }
 
@@ -87,7 +125,7 @@ static void describe_uncounted(const char *outcome, millis now, struct text *lin
 /* What makes two lines different to a reader: all but the time and a reason's countdown. */
 static uint64_t fingerprint(const struct progress *progress)
 {
-	char bytes[512], reason[sizeof(progress->reason)];
+	char bytes[640], reason[sizeof(progress->reason)];
 	struct text line = TEXT_IN(bytes), steady = TEXT_IN(reason);
 	reason[0] = '\0';
 	for (const char *c = progress->reason; *c; c++)
@@ -117,7 +155,7 @@ void report_tick(struct report *report, millis now)
 {
 	if (!report->pending || now < report->shown_at + EVERY)
 		return;
-	char bytes[512];
+	char bytes[640];
 	struct text line = TEXT_IN(bytes);
 	describe(&report->latest, report->latest.phase, report->latest.reason, now, &line);
 	show(report, &line);
@@ -133,7 +171,7 @@ millis report_due(const struct report *report)
 
 void report_outcome(struct report *report, const char *outcome, const char *reason, millis now)
 {
-	char bytes[512];
+	char bytes[640];
 	struct text line = TEXT_IN(bytes);
 	report->pending = false;
 	if (report->counted)
@@ -145,13 +183,22 @@ void report_outcome(struct report *report, const char *outcome, const char *reas
 
 void report_note(struct report *report, const char *first, const char *second, const char *third)
 {
-	char bytes[512];
+	char bytes[640];
 	struct text line = TEXT_IN(bytes);
 	text_add(&line, "drainmon: ");
 	text_add(&line, first);
 	text_add(&line, second);
 	text_add(&line, third);
 	show(report, &line);
+}
+
+void report_lines(struct report *report, const struct text *lines)
+{
+	char *at = lines->at, *newline;
+	for (; lines->used && (newline = strchr(at, '\n')) != NULL; at = newline + 1) {
+		*newline = '\0';
+		report_note(report, at, "", "");
+	}
 }
 
 void report_detail(struct report *report, const char *first, const char *second)

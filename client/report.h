@@ -2,6 +2,7 @@
 #define DRAINMON_REPORT_H
 
 #include "progress.h"
+#include <sys/types.h>
 
 /* The lines for whoever reads the log: at most one a second of progress, and only on a change. */
 struct report {
@@ -15,7 +16,8 @@ struct report {
 	struct progress latest;
 };
 
-void report_open(struct report *report, int out, bool pod_log, bool verbose);
+/* `master`: nginx's, whose container's log is written to; 0: that of pid 1's. */
+void report_open(struct report *report, int out, bool pod_log, bool verbose, pid_t master);
 
 void report_progress(struct report *report, const struct progress *progress, millis now);
 /* Keeps progress for the outcome without showing it. */
@@ -29,6 +31,8 @@ void report_outcome(struct report *report, const char *outcome, const char *reas
 
 /* One line besides the progress, at once. */
 void report_note(struct report *report, const char *first, const char *second, const char *third);
+/* A note for each line, all of which end. */
+void report_lines(struct report *report, const struct text *lines);
 /* The same, for --verbose only. */
 void report_detail(struct report *report, const char *first, const char *second);
 

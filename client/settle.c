@@ -28,7 +28,8 @@ millis settle_look_pause(int64_t used)
 static millis quiet_left(const struct settle *settle, const struct policy *policy, millis now)
 {
 	/* Health checks that never stop must not turn every drain into a deadline. */
-	if (now >= policy->timeout / 2 || now - settle->last_arrival >= policy->quiet)
+	if (settle->nginx_ended || now >= policy->timeout / 2 ||
+	    now - settle->last_arrival >= policy->quiet)
 		return 0;
 	return settle->last_arrival + policy->quiet - now;
 }
@@ -94,6 +95,13 @@ void settle_cannot_roll(struct settle *settle)
 {
 	settle->rolls--;
 	settle_rolled(settle);
+}
+
+void settle_nginx_ended(struct settle *settle)
+{
+	settle->nginx_ended = true;
+	settle->phase = WAITING;
+	settle->arrived_since_roll = false;
 }
 
 const char *settle_phase(const struct settle *settle)

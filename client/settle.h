@@ -1,7 +1,7 @@
 #ifndef DRAINMON_SETTLE_H
 #define DRAINMON_SETTLE_H
 
-#include "ignored.h"
+#include "carried.h"
 
 struct policy {
 	millis timeout;
@@ -13,6 +13,10 @@ struct policy {
 	uint64_t rolls;
 	millis rolled;
 	const struct ignored *ignored;
+	struct carried *carried; /* ports known so far */
+	/* Without a daemon: new connections from there are kubelet's probes. */
+	const struct ignored *nodes;
+	millis unreachable_after; /* 0: never */
 };
 
 /* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */
@@ -24,6 +28,7 @@ struct settle {
 	bool arrived_since_roll;
 	millis last_roll;
 	uint64_t rolls;
+	bool nginx_ended;
 };
 
 enum settle_action {
@@ -42,6 +47,8 @@ enum settle_action settle_step(struct settle *settle, const struct policy *polic
 			       uint64_t in_flight, uint64_t arrivals);
 void settle_rolled(struct settle *settle);
 void settle_cannot_roll(struct settle *settle);
+/* Nothing arrives any more: only what nginx has left to the kernel is still waited for. */
+void settle_nginx_ended(struct settle *settle);
 
 /* From one look, which used so many nanoseconds of a core, to the next. */
 millis settle_look_pause(int64_t used);

@@ -1,23 +1,8 @@
 /* Counting what is in flight, row by row. Pure. */
 #include "snapshot.h"
+#include "procnet.h"
+#include "standing.h"
 #include <string.h>
-
-enum {
-	NEVER_USED_AFTER = 2000, /* milliseconds, as the daemon has it */
-	ATO_MIN = 4,             /* clock ticks: TCP_ATO_MIN of include/net/tcp.h */
-};
-
-const char *snapshot_state(unsigned state)
-{
-	/* FIN_WAIT2 and TIME_WAIT are missing: the peer has acknowledged every byte. CLOSE_WAIT is
-	 * here: a client that has closed its half still receives. */
-	static const char *const names[TCP_STATES] = {
-		[TCP_ESTABLISHED] = "ESTABLISHED", [TCP_FIN_WAIT1] = "FIN_WAIT1",
-		[TCP_CLOSE_WAIT] = "CLOSE_WAIT",   [TCP_LAST_ACK] = "LAST_ACK",
-		[TCP_CLOSING] = "CLOSING",
-	};
-	return state < TCP_STATES ? names[state] : NULL;
-}
 
 bool ports_has(const struct ports *ports, uint16_t port)
 {
@@ -32,54 +17,66 @@ static bool holds(const struct ports *ports, uint64_t inode)
 	return false;
 }
 
-uint64_t snapshot_sure_rto(int64_t jiffy)
+static void note_listener(struct snapshot *snapshot, struct ports *ports, const struct row *row)
 {
-	/* The kernel holds ato, of 8 bits since Linux 6.7, below 3/2 of rto: up to 170 jiffies it
-	 * cannot wrap to 0. A clock tick is 10 ms wherever nginx runs. */
-	return (uint64_t)jiffy * 170 / 10000000;
-}
-
-/* A browser's pre-connect: it has been silent for too long to have a request on its way. A shorter
- * rto than ato's least value may round ato to 0. */
-static bool is_never_used(struct snapshot *snapshot, const struct ports *ports,
-			  const struct row *row)
-{
-	millis since;
-	return row->silent && row->rto >= ATO_MIN && row->rto < snapshot->sure_rto &&
-	       !ports->fast_open &&
-	       known_saw(snapshot->silent, row, snapshot->taken, &since) == KNOWN_BEFORE &&
-	       snapshot->taken - since > NEVER_USED_AFTER;
-}
-
-static bool is_ignored(struct snapshot *snapshot, const struct ports *ports, const struct row *row)
-{
-	millis since;
-	if (!ignored_port(snapshot->ignored, row->local.port) &&
-	    !(ports_has(ports, row->local.port) && ignored_peer(snapshot->ignored, &row->remote)))
-		return false;
-	if (row->state != TCP_LISTEN && row->state != TCP_SYN_RECV &&
-	    known_saw(snapshot->ignored_known, row, snapshot->taken, &since) == KNOWN_NEW)
-		snapshot->ignored_new++;
-	return true;
-}
-
-static void take_row(struct snapshot *snapshot, struct ports *ports, const struct row *row)
-{
-	if (row->state == TCP_LISTEN && !ports_has(ports, row->local.port) &&
-	    (ports->any_listener || holds(ports, row->inode))) {
-		if (!ignored_port(snapshot->ignored, row->local.port))
-			ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);
-		ports->count++;
-	}
-	if (row->fast_open && ports_has(ports, row->local.port))
-		ports->fast_open = true;
-	if (is_ignored(snapshot, ports, row) || !snapshot_state(row->state) ||
-	    !ports_has(ports, row->local.port) || is_never_used(snapshot, ports, row))
+	if (ports_has(ports, row->local.port) || !(ports->any_listener || holds(ports, row->inode)))
 		return;
+	if (!ignored_port(snapshot->ignored, row->local.port))
+		ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);
+	ports->count++;
+}
+
+static void note_arrival(struct snapshot *snapshot, const struct row *row)
+{
+	if (row->state != TCP_SYN_RECV && known_saw(snapshot->known, row) == KNOWN_NEW)
+		snapshot->ignored_new++;
+}
+
+static void note_in_flight(struct snapshot *snapshot, const struct row *row)
+{
 	snapshot->in_flight++;
 	snapshot->by_state[row->state]++;
+	snapshot->unrequested += standing_unrequested(row);
 	if (snapshot->left_count < SNAPSHOT_LEFT)
 		snapshot->left[snapshot->left_count++] = *row;
+}
+
+static void note_standing(struct snapshot *snapshot, const struct row *row)
+{
+	switch (standing_of(row, snapshot->unreachable_after)) {
+	case STANDING_FINISHED:
+		break;
+	case STANDING_UNUSED:
+		snapshot->unused++;
+		break;
+	case STANDING_UNREACHABLE:
+		snapshot->unreachable++;
+		break;
+	case STANDING_IN_FLIGHT:
+		note_in_flight(snapshot, row);
+	}
+}
+
+void snapshot_row(struct snapshot *snapshot, struct ports *ports, const struct row *row)
+{
+	if (row->state == TCP_LISTEN) {
+		note_listener(snapshot, ports, row);
+		return;
+	}
+	bool port_is_ignored = ignored_port(snapshot->ignored, row->local.port);
+	if (!port_is_ignored && !ports_has(ports, row->local.port))
+		return;
+	bool ignored = port_is_ignored || ignored_peer(snapshot->ignored, &row->remote);
+	/* An address cannot tell a probe from a client that comes by way of its node: what is open
+	 * is waited for. */
+	if (ignored || ignored_peer(snapshot->nodes, &row->remote))
+		note_arrival(snapshot, row);
+	if (ignored)
+		return;
+	struct row judged = *row;
+	if (snapshot->mptcp)
+		mptcp_apply(snapshot->mptcp, &judged);
+	note_standing(snapshot, &judged);
 }
 
 size_t snapshot_take(struct snapshot *snapshot, struct ports *ports, struct span bytes)
@@ -91,7 +88,7 @@ size_t snapshot_take(struct snapshot *snapshot, struct ports *ports, struct span
 		struct span line = {bytes.at + taken, (size_t)(newline - bytes.at) - taken};
 		struct row row;
 		if (procnet_row(line, &row))
-			take_row(snapshot, ports, &row);
+			snapshot_row(snapshot, ports, &row);
 		taken += line.size + 1;
 	}
 	return taken;

@@ -66,3 +66,11 @@ bool span_starts(struct span span, const char *prefix)
 	size_t size = strlen(prefix);
 	return span.size >= size && memcmp(span.at, prefix, size) == 0;
 }
+
+bool span_has(struct span span, const char *part)
+{
+	for (; span.size; span.at++, span.size--)
+		if (span_starts(span, part))
+			return true;
+	return false;
+}

@@ -34,5 +34,6 @@ void text_foreign(struct text *text, struct span bytes);
 
 struct span span_of(const char *string);
 bool span_starts(struct span span, const char *prefix);
+bool span_has(struct span span, const char *part);
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { EXIT_DRAINED = 0, EXIT_DEADLINE = 1, EXIT_USAGE = 2, EXIT_CANNOT_COUNT = 3, RUNNING = -1 };
+enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_USAGE = 2, EXIT_CANNOT_COUNT = 3, RUNNING = -1 };
 
 /* How much later than the timeout a write or a file of /proc that hangs may make the exit. */
 enum { OVERTIME = 50 };
@@ -18,6 +18,8 @@ enum { OVERTIME = 50 };
 struct wait {
 	struct options options;
 	struct policy policy;
+	struct carried carried;
+	bool nginx_seen; /* when this program began */
 	struct report report;
 	struct daemon daemon;
 	struct fallback fallback;
@@ -37,7 +39,7 @@ static void fill_standard_descriptors(void)
 static void overtime(int signal)
 {
 	(void)signal;
-	_exit(EXIT_DEADLINE);
+	_exit(EXIT_LOST);
 }
 
 /* A hook inherits what its runtime ignores or blocks. */
@@ -59,6 +61,16 @@ static void set_overtime(millis timeout)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+static void open_report(struct wait *wait, int out)
+{
+	const struct options *options = &wait->options;
+	char bytes[320];
+	struct text why = TEXT_IN(bytes);
+	pid_t master = nginx_master(options->pid_file, &why);
+	wait->nginx_seen = master != 0;
+	report_open(&wait->report, out, !options->no_pod_log, options->verbose, master);
+}
+
 static void make_policy(struct wait *wait)
 {
 	struct options *options = &wait->options;
@@ -67,6 +79,7 @@ static void make_policy(struct wait *wait)
 		report_note(&wait->report, "--min-wait is not less than --timeout: ",
 			    "half of the timeout is taken", "");
 	}
+	node_find_gateways(&options->node);
 	wait->policy = (struct policy){
 		.timeout = options->timeout,
 		.min_wait = options->min_wait,
@@ -74,6 +87,9 @@ static void make_policy(struct wait *wait)
 		.exit_at = options->exit_at,
 		.roll = !options->no_roll,
 		.ignored = &options->ignored,
+		.carried = &wait->carried,
+		.nodes = &options->node.addresses,
+		.unreachable_after = options->unreachable_after,
 	};
 }
 
@@ -97,7 +113,7 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 	struct report *report = &wait->report;
 	report_remember(report, &answer->progress);
 	report_outcome(report, answer->progress.phase, answer->progress.reason, now);
-	if (answer->result != RESULT_DEADLINE)
+	if (answer->result != RESULT_DEADLINE && answer->result != RESULT_CUT)
 		return EXIT_DRAINED;
 	char bytes[256];
 	size_t cursor = 0;
@@ -109,15 +125,20 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 		say_left(report, bytes);
 	}
 	say_more_left(report, said);
-	return EXIT_DEADLINE;
+	return EXIT_LOST;
 }
 
 static int finish_by_deadline(struct wait *wait, millis now)
 {
 	struct report *report = &wait->report;
-	report_outcome(report, "deadline", "they did not end in time", now);
+	char reason[160];
+	struct text why = TEXT_IN(reason);
+	text_add(&why, "they did not end in time");
+	if (wait->fallback.active)
+		fallback_hint(&wait->fallback, &why);
+	report_outcome(report, "deadline", reason, now);
 	if (!wait->fallback.active)
-		return EXIT_DEADLINE;
+		return EXIT_LOST;
 	char bytes[256];
 	unsigned said = 0;
 	for (;; said++) {
@@ -127,7 +148,14 @@ static int finish_by_deadline(struct wait *wait, millis now)
 		say_left(report, bytes);
 	}
 	say_more_left(report, said);
-	return EXIT_DEADLINE;
+	return EXIT_LOST;
+}
+
+static int finish_alone(struct wait *wait, millis now)
+{
+	const struct progress *latest = &wait->report.latest;
+	report_outcome(&wait->report, latest->phase, latest->reason, now);
+	return fallback_was_cut(&wait->fallback) ? EXIT_LOST : EXIT_DRAINED;
 }
 
 static int daemon_answered(struct wait *wait, const struct answer *answer, millis now)
@@ -137,6 +165,8 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 	wait->fallback.active = false;
 	if (answer->result)
 		return finish_by_answer(wait, answer, now);
+	for (unsigned i = 0; i < answer->ports.count; i++)
+		carried_add(&wait->carried, answer->ports.ports[i]);
 	if (answer->rolls > wait->policy.rolls) {
 		wait->policy.rolls = answer->rolls;
 		wait->policy.rolled = answer->rolled;
@@ -165,7 +195,8 @@ static int daemon_lost(struct wait *wait, millis now)
 		return RUNNING;
 	}
 	report_note(report, cannot, why, "; counting without it");
-	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, report, now);
+	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, wait->nginx_seen,
+		       report, now);
 	return RUNNING;
 }
 
@@ -204,11 +235,8 @@ static int run(struct wait *wait)
 			fallback_rolls(&wait->fallback, &wait->policy);
 			if (action == SETTLE_DEADLINE)
 				return finish_by_deadline(wait, clock_now());
-			if (action == SETTLE_DRAINED) {
-				report_outcome(&wait->report, "drained", wait->report.latest.reason,
-					       clock_now());
-				return EXIT_DRAINED;
-			}
+			if (action == SETTLE_DRAINED)
+				return finish_alone(wait, clock_now());
 		}
 		report_tick(&wait->report, now);
 		sleep_until_due(wait);
@@ -228,12 +256,13 @@ int main(int argc, char **argv)
 	if (outcome == OPTIONS_ANSWERED)
 		return write(STDOUT_FILENO, message.at, message.used) < 0;
 	if (outcome == OPTIONS_WRONG) {
-		report_open(&wait.report, STDERR_FILENO, !wait.options.no_pod_log, false);
+		open_report(&wait, STDERR_FILENO);
 		report_note(&wait.report, message.at, "", "");
 		return EXIT_USAGE;
 	}
 	set_overtime(wait.options.timeout);
-	report_open(&wait.report, STDOUT_FILENO, !wait.options.no_pod_log, wait.options.verbose);
+	open_report(&wait, STDOUT_FILENO);
+	report_lines(&wait.report, &message);
 	make_policy(&wait);
 	daemon_init(&wait.daemon, wait.options.socket);
 	return run(&wait);

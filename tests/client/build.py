@@ -34,7 +34,8 @@ def compile_client(command: list[str], to: Path, *flags: str) -> Path:
 
 def compile_library(to: Path) -> Path:
     pure = [path for path in SOURCES if path.name != "wait.c"]
-    return _compile(LIBRARY, [*pure, Path(__file__).with_name("shim.c")], to)
+    shims = sorted(Path(__file__).parent.glob("shim*.c"))
+    return _compile(LIBRARY, [*pure, *shims], to)
 
 
 def _compile(command: list[str], sources: list[Path], to: Path) -> Path:

@@ -10,6 +10,7 @@ from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns, fresh_netns
 from tests.client import build
 from tests.client.library import Library
+from tests.client.nginx_library import NginxLibrary
 from tests.client.pod import Pod
 from tests.client.run import Client
 
@@ -34,8 +35,18 @@ def checked_client(built: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def library(built: Path) -> Library:
-    return Library(build.compile_library(built / "client.so"))
+def compiled(built: Path) -> Path:
+    return build.compile_library(built / "client.so")
+
+
+@pytest.fixture(scope="session")
+def library(compiled: Path) -> Library:
+    return Library(compiled)
+
+
+@pytest.fixture(scope="session")
+def nginx_library(compiled: Path) -> NginxLibrary:
+    return NginxLibrary(compiled)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,36 @@ PAGE = mmap.PAGESIZE
 PROT_NONE = 0
 
 ACTIONS = ("look", "roll", "drained", "deadline")
-RESULTS = ("none", "drained", "deadline", "gone")
+RESULTS = ("none", "drained", "deadline", "gone", "cut")
+STANDINGS = ("finished", "unused", "unreachable", "in flight")
+
+
+class Address(ctypes.Structure):
+    """struct address of address.h."""
+
+    _fields_ = (("bytes", ctypes.c_uint8 * 16), ("v6", ctypes.c_bool), ("port", ctypes.c_uint16))
+
+
+class Row(ctypes.Structure):
+    """struct row of row.h; times in milliseconds."""
+
+    _fields_ = (
+        ("local", Address),
+        ("remote", Address),
+        ("state", ctypes.c_uint),
+        ("unsent", ctypes.c_uint32),
+        ("unread", ctypes.c_uint32),
+        ("inode", ctypes.c_uint64),
+        ("retransmits", ctypes.c_uint),
+        ("probes_out", ctypes.c_uint),
+        ("rto", ctypes.c_int64),
+        ("counted", ctypes.c_bool),
+        ("bytes_received", ctypes.c_uint64),
+        ("bytes_sent", ctypes.c_uint64),
+        ("idle_in", ctypes.c_int64),
+        ("idle_out", ctypes.c_int64),
+        ("idle_ack", ctypes.c_int64),
+    )
 
 
 class Library:
@@ -22,7 +51,8 @@ class Library:
         self._shim.shim_walk.restype = ctypes.c_size_t
         self._shim.shim_number.restype = ctypes.c_long
         self._shim.shim_in_flight.restype = ctypes.c_uint64
-        self._shim.shim_in_flight_at.restype = ctypes.c_uint64
+        self._shim.shim_row_size.restype = ctypes.c_size_t
+        assert self._shim.shim_row_size() == ctypes.sizeof(Row)
         self._shim.shim_arrivals.restype = ctypes.c_uint64
         self._shim.shim_look_pause.restype = ctypes.c_int64
         self._out = ctypes.create_string_buffer(OUTPUT)
@@ -102,12 +132,36 @@ class Library:
             )
         )
 
-    def in_flight_at(
-        self, data: bytes, now: int, jiffy: int = 4_000_000, first: bool = False
-    ) -> int:
-        """With what earlier looks have left; milliseconds, and a jiffy's nanoseconds."""
-        i64 = ctypes.c_int64
-        return int(self._shim.shim_in_flight_at(*self._bytes(data), i64(now), i64(jiffy), first))
+    def standing(self, row: Row, unreachable_after: int) -> tuple[str, bool]:
+        """How it stands, and whether it seems to have sent no request; milliseconds."""
+        unrequested = ctypes.c_int()
+        standing = self._shim.shim_standing(
+            ctypes.byref(row), ctypes.c_int64(unreachable_after), ctypes.byref(unrequested)
+        )
+        return STANDINGS[standing], bool(unrequested.value)
+
+    def diag(self, data: bytes) -> list[str]:
+        """What is made of one receive, a line for each message."""
+        self._shim.shim_diag(*self._bytes(data), *self._output())
+        return self._out.value.decode().splitlines()
+
+    def diag_request(self, family: int, mptcp: bool, states: int) -> bytes:
+        size = self._shim.shim_diag_request(family, mptcp, ctypes.c_uint32(states), self._out)
+        return self._out.raw[:size]
+
+    def mptcp(self, closing: list[Row], subflow: Row) -> tuple[int, int]:
+        """State and inode that a subflow is judged by, beside these MPTCP sockets."""
+        rows = (Row * len(closing))(*closing)
+        inode = ctypes.c_uint64()
+        state = self._shim.shim_mptcp(
+            rows, len(closing), ctypes.byref(subflow), ctypes.byref(inode)
+        )
+        return int(state), inode.value
+
+    def gateway(self, line: bytes, v6: bool) -> str | None:
+        """The gateway of a default route, or None: it is no such line."""
+        good = self._shim.shim_gateway(*self._bytes(line), v6, *self._output())
+        return self._out.value.decode() if good else None
 
     def peers(self, text: str, address: bytes) -> bool | None:
         """Whether a list of peers covers an address of 16 bytes; None: it is no such list."""
@@ -125,11 +179,12 @@ class Library:
         *,
         peers: str = "",
         ports: str = "",
+        nodes: str = "",
         first: bool = False,
     ) -> int:
         """How many passive opens one look tells of, ignored ones apart: of `opens` ever, `during`
         while it read the table."""
-        texts = peers.encode(), ports.encode()
+        texts = peers.encode(), ports.encode(), nodes.encode()
         return int(
             self._shim.shim_arrivals(
                 *self._bytes(data),

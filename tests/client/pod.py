@@ -2,6 +2,8 @@
 
 import socket
 import subprocess
+import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +11,10 @@ from bench.rig.netns import Netns, add_address, link
 from tests.client.run import Client
 
 PORT = 8080
+REFUSE = str(Path(__file__).with_name("refuse.py"))
+WITHOUT_DIAG = [sys.executable, REFUSE, "socket"]
+"""The client looks at the files of /proc/self/net instead."""
+
 QUICK = ["--no-pod-log", "--min-wait=0.3s", "--quiet=0.2s"]
 
 
@@ -51,6 +57,15 @@ class Pod:
         ours, _ = self.listener.accept()
         return theirs, self.keep(ours)
 
-    def start(self, *arguments: str) -> Client:
+    def start(self, *arguments: str, under: Sequence[str] = ()) -> Client:
+        """The client in the pod, started by the command `under`, if any."""
         argv = [str(self.client), f"--socket={self.socket_path}", *QUICK, *arguments]
-        return Client(self.netns.command(argv))
+        return Client(self.netns.command([*under, *argv]))
+
+    def cut_off(self, theirs: socket.socket) -> None:
+        """From now on no packet reaches this client, and none comes from it."""
+        port = str(theirs.getsockname()[1])
+        program = "ip6tables" if theirs.family == socket.AF_INET6 else "iptables"
+        for rule in (["INPUT", "-p", "tcp", "--dport"], ["OUTPUT", "-p", "tcp", "--sport"]):
+            argv = [program, "--wait", "--append", *rule, port, "--jump", "DROP"]
+            subprocess.run(self.outside.command(argv), check=True)

@@ -1,13 +1,10 @@
-/* The pure parts of the client with plain arguments, for ctypes. */
+/* The pure parts of the client with plain arguments, for ctypes; about sockets: shim_sockets.c. */
 #include "answer.h"
-#include "arrivals.h"
 #include "duration.h"
 #include "http.h"
-#include "ignored.h"
 #include "json.h"
 #include "proc.h"
 #include "settle.h"
-#include "snapshot.h"
 #include <string.h>
 
 #define BYTES ((struct span){bytes, size})
@@ -75,6 +72,14 @@ int shim_answer(const char *bytes, size_t size, char *out, size_t out_size)
 		text_char(&text, '=');
 		text_number(&text, answer.progress.states[i].count);
 	}
+	if (answer.progress.uncounted[0]) {
+		text_add(&text, " but ");
+		text_add(&text, answer.progress.uncounted);
+	}
+	for (unsigned i = 0; i < answer.ports.count; i++) {
+		text_add(&text, i ? "," : " :");
+		text_number(&text, answer.ports.ports[i]);
+	}
 	size_t cursor = 0;
 	for (int i = 0; i < LEFT_AT_MOST; i++) {
 		text_char(&text, '\n');
@@ -119,71 +124,7 @@ void shim_http(const char *bytes, size_t size, size_t chunk, char *out, size_t o
 	}
 }
 
-int shim_row(const char *bytes, size_t size, char *out, size_t out_size)
-{
-	struct row row;
-	struct text text = {out, out_size, 0};
-	if (!procnet_row(BYTES, &row))
-		return 0;
-	address_text(&row.local, &text);
-	text_char(&text, ' ');
-	address_text(&row.remote, &text);
-	text_char(&text, ' ');
-	text_number(&text, row.state);
-	text_char(&text, ' ');
-	text_number(&text, row.unsent);
-	text_char(&text, ' ');
-	text_number(&text, row.inode);
-	return 1;
-}
-
-int shim_passive_opens(const char *bytes, size_t size, uint64_t *count)
-{
-	return procnet_passive_opens(BYTES, count);
-}
-
 static const struct ignored nobody;
-
-/* In flight in a table handed over in pieces; `listener` 0: every listener is nginx's. */
-uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t listener)
-{
-	static struct ports ports;
-	static struct known silent;
-	struct snapshot snapshot = {.silent = &silent, .ignored = &nobody};
-	memset(&ports, 0, sizeof(ports));
-	known_look(&silent, 0);
-	ports.any_listener = listener == 0;
-	ports.listener_count = 1;
-	ports.listeners[0] = listener;
-	for (size_t taken = 0, end = 0; end < size;) {
-		end = size - end < chunk ? size : end + chunk;
-		taken +=
-			snapshot_take(&snapshot, &ports, (struct span){bytes + taken, end - taken});
-	}
-	return snapshot.in_flight;
-}
-
-/* The same at a moment, in one piece, with what earlier looks have left; `first`: they left none.
- */
-uint64_t shim_in_flight_at(const char *bytes, size_t size, int64_t now, int64_t jiffy, int first)
-{
-	static struct ports ports;
-	static struct known silent;
-	if (first) {
-		memset(&ports, 0, sizeof(ports));
-		memset(&silent, 0, sizeof(silent));
-	}
-	ports.any_listener = true;
-	known_look(&silent, 0);
-	struct snapshot snapshot = {
-
-		.ignored = &nobody,
-		.silent = &silent,
-		.taken = now,
-		.sure_rto = snapshot_sure_rto(jiffy)};
-	snapshot_take(&snapshot, &ports, BYTES);
-	return snapshot.in_flight;
-}
 
 long shim_number(const char *bytes, size_t size)
 {
@@ -201,7 +142,15 @@ static struct policy policy;
 void shim_settle(int64_t timeout, int64_t min_wait, int64_t quiet, uint64_t exit_at, int roll,
 		 int64_t now, uint64_t rolls, int64_t rolled)
 {
-	policy = (struct policy){timeout, min_wait, quiet, exit_at, roll, rolls, rolled, &nobody};
+	policy = (struct policy){.timeout = timeout,
+				 .min_wait = min_wait,
+				 .quiet = quiet,
+				 .exit_at = exit_at,
+				 .roll = roll,
+				 .rolls = rolls,
+				 .rolled = rolled,
+				 .ignored = &nobody,
+				 .nodes = &nobody};
 	settle_init(&settle, &policy, now);
 }
 
@@ -240,49 +189,4 @@ void shim_reason(int64_t now, uint64_t in_flight, char *out, size_t out_size)
 	struct text text = {out, out_size, 0};
 	out[0] = '\0';
 	settle_reason(&settle, &policy, now, in_flight, &text);
-}
-
-/* 0: it is a list of peers, else it is none; `covers` for an address in 16 bytes, IPv4 mapped. */
-int shim_peers(const char *list, const uint8_t address[16], int *covers)
-{
-	struct ignored ignored = {0};
-	struct address remote = {.v6 = true};
-	if (ignored_add_peers(&ignored, list))
-		return -1;
-	memcpy(remote.bytes, address, 16);
-	*covers = ignored_peer(&ignored, &remote);
-	if (!memcmp(address, "\0\0\0\0\0\0\0\0\0\0\377\377", 12)) {
-		struct address v4 = {.v6 = false};
-		memcpy(v4.bytes, address + 12, 4);
-		if (ignored_peer(&ignored, &v4) != *covers)
-			*covers = -1;
-	}
-	return 0;
-}
-
-/* Begins anew with the first look; how many passive opens this one tells of. */
-uint64_t shim_arrivals(const char *bytes, size_t size, const char *peers, const char *ports_list,
-		       uint64_t opens, uint64_t during, int first)
-{
-	static struct ports ports;
-	static struct known known, silent;
-	static struct ignored ignored;
-	static struct arrivals arrivals;
-	if (first) {
-		memset(&ports, 0, sizeof(ports));
-		memset(&known, 0, sizeof(known));
-		memset(&arrivals, 0, sizeof(arrivals));
-		memset(&ignored, 0, sizeof(ignored));
-		ignored_add_peers(&ignored, peers);
-		ignored_add_ports(&ignored, ports_list);
-	}
-	ports.any_listener = true;
-	known_look(&silent, 0);
-	known_look(&known, 50);
-	struct snapshot snapshot = {
-		.silent = &silent, .ignored_known = &known, .ignored = &ignored};
-	snapshot_take(&snapshot, &ports, BYTES);
-	uint64_t before = arrivals.others;
-	arrivals_add(&arrivals, opens - during, opens, snapshot.ignored_new);
-	return arrivals.others - before;
 }

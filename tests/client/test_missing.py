@@ -43,11 +43,18 @@ def answers_garbage(daemon: Conversation) -> None:
     daemon.raw(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
+def cannot_see(daemon: Conversation) -> None:
+    """A sandbox's guest kernel has the sockets."""
+    daemon.head("501 Not Implemented", "application/json")
+    daemon.raw(b'{"error":"cannot drain: runsc: the daemon cannot see into gVisor"}')
+
+
 FAILURES: dict[str, tuple[list[Script], str]] = {
     "missing": ([], "No such file or directory"),
     "dying": ([dies, stays_away], "it closed the connection"),
     "returning": ([dies, returns], "it closed the connection"),
     "hanging": ([hangs], "it does not answer"),
+    "blind": ([cannot_see], "it says: cannot drain: runsc: the daemon cannot see into gVisor"),
     "garbage": ([answers_garbage], "it answers with garbage"),
 }
 
@@ -91,6 +98,7 @@ def test_a_connection_in_flight_holds_it_to_the_timeout_and_no_longer(pod: Pod, 
 @pytest.mark.parametrize("how", FAILURES)
 def test_its_end_releases_the_drain(pod: Pod, how: str) -> None:
     theirs, ours = pod.connect()
+    theirs.sendall(b"G")
     with failing(how, pod):
         waiting = pod.start("--timeout=6s", "--no-roll", "--on-missing=fallback")
         waiting.line("cannot use the daemon: ")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drainmon.model.ignored import Ignored
-from tests.client.fake_daemon import Conversation, FakeDaemon
+from tests.client.fake_daemon import Answer, Conversation, FakeDaemon
 from tests.client.library import Library
 from tests.client.run import run
 from tests.unit.proc_net import packed
@@ -83,17 +83,57 @@ def test_a_bad_argument_is_refused(client: Path, arguments: list[str], complaint
         ("DRAINMON_SOCKET", "/" + "x" * 107),
     ],
 )
-def test_a_bad_variable_is_refused_by_name(client: Path, variable: str, value: str) -> None:
-    ended = run(client, env={variable: value})
-    assert ended.status == 2
-    assert f"cannot read {variable}: '{value}'" in ended.last
-
-
-def test_nothing_is_done_before_everything_is_checked(client: Path, socket_path: Path) -> None:
+def test_a_bad_variable_is_as_if_it_were_not_there(
+    client: Path, socket_path: Path, variable: str, value: str
+) -> None:
+    """A hook that ended for it would lose everything, for what somebody else has set."""
+    of_socket = variable == "DRAINMON_SOCKET"
+    flag = "--on-missing=fail" if of_socket else f"--socket={socket_path}"
     with FakeDaemon(socket_path, drained) as daemon:
-        ended = run(client, f"--socket={socket_path}", "--quiet=1s", env={"DRAINMON_EXIT_AT": "x"})
+        ended = run(client, flag, env={variable: value})
+    assert ended.lines[0].startswith(f"cannot read {variable}: '{value}' is ")
+    assert ended.lines[0].endswith("; the default is taken")
+    if not of_socket:
+        (request,) = daemon.requests
+        assert without_elapsed(request) == DEFAULTS
+        assert (ended.status, len(ended.lines)) == (0, 2)
+
+
+def test_every_bad_variable_is_named(client: Path, socket_path: Path) -> None:
+    env = {"DRAINMON_TIMEOUT": "x" * 300, "DRAINMON_QUIET": "y\n", "DRAINMON_MIN_WAIT": "1s"}
+    with FakeDaemon(socket_path, drained) as daemon:
+        ended = run(client, f"--socket={socket_path}", env=env)
+    assert ended.status == 0
+    assert [line.split("'")[1] for line in ended.lines[:2]] == ["x" * 200, "y?"]
+    assert daemon.requests[0]["min_wait"] == 1
+
+
+@pytest.mark.parametrize("value", ["tcp://10.0.0.1:80", "udp://[fd00::1]:53", "sctp://10.0.0.1:9"])
+def test_a_service_is_no_option(client: Path, socket_path: Path, value: str) -> None:
+    """What Kubernetes tells of a Service named drainmon-ignore, and of others."""
+    names = ["DRAINMON_IGNORE_PORT", "DRAINMON_IGNORE_PORT_80_TCP", "DRAINMON_TIMEOUT"]
+    with FakeDaemon(socket_path, drained) as daemon:
+        ended = run(client, f"--socket={socket_path}", env=dict.fromkeys(names, value))
+    assert (ended.status, len(ended.lines)) == (0, 1)
+    assert without_elapsed(daemon.requests[0]) == DEFAULTS
+    assert run(client, f"--ignore-port={value}").status == 2
+
+
+def test_nothing_is_done_before_every_flag_is_checked(client: Path, socket_path: Path) -> None:
+    with FakeDaemon(socket_path, drained) as daemon:
+        ended = run(client, f"--socket={socket_path}", "--quiet=1s", "--exit-at=x")
     assert ended.status == 2
     assert daemon.requests == []
+
+
+DEFAULTS = {
+    "timeout": 24.75, "min_wait": 5.0, "quiet": 1.5, "exit_at": 0, "roll": True,
+    "unreachable_after": 10.0,
+}  # fmt: skip
+
+
+def without_elapsed(request: Answer) -> Answer:
+    return {name: value for name, value in request.items() if name != "elapsed"}
 
 
 def drained(conversation: Conversation) -> None:
@@ -105,10 +145,8 @@ def test_the_defaults_are_asked_for(client: Path, socket_path: Path) -> None:
     with FakeDaemon(socket_path, drained) as daemon:
         assert run(client, "--socket", str(socket_path)).status == 0
     (request,) = daemon.requests
-    assert 0 <= request.pop("elapsed") < 0.4
-    assert request == {
-        "timeout": 24.75, "min_wait": 5.0, "quiet": 1.5, "exit_at": 0, "roll": True,
-    }  # fmt: skip
+    assert 0 <= request["elapsed"] < 0.4
+    assert without_elapsed(request) == DEFAULTS
     assert daemon.head_lines == ["POST /v1/self/drain HTTP/1.0"]
 
 
@@ -129,6 +167,24 @@ def test_variables_are_read_and_flags_win(client: Path, socket_path: Path) -> No
     assert (first["timeout"], first["min_wait"], first["quiet"]) == (59.75, 1.25, 0.75)
     assert (first["exit_at"], first["roll"]) == (3, False)
     assert (second["quiet"], second["exit_at"], second["roll"]) == (0.5, 7, True)
+
+
+def test_how_long_a_peer_may_be_gone_is_asked_for(client: Path, socket_path: Path) -> None:
+    env = {"DRAINMON_SOCKET": str(socket_path), "DRAINMON_UNREACHABLE_AFTER": "1m"}
+    with FakeDaemon(socket_path, drained) as daemon:
+        assert run(client, env=env).status == 0
+        assert run(client, "--unreachable-after=0", env=env).status == 0
+    assert [request["unreachable_after"] for request in daemon.requests] == [60.0, 0.0]
+
+
+def test_the_daemon_is_not_told_of_the_node_s_addresses(client: Path, socket_path: Path) -> None:
+    env = {"DRAINMON_SOCKET": str(socket_path), "DRAINMON_NODE_ADDRESS": "192.0.2.1,gateway"}
+    with FakeDaemon(socket_path, drained) as daemon:
+        assert run(client, "--node-address=fd77::1", env=env).status == 0
+        assert run(client, env=env).status == 0
+    for request in daemon.requests:
+        assert not any("192.0.2.1" in str(value) or "peer" in name
+                       for name, value in request.items())  # fmt: skip
 
 
 def test_what_is_ignored_is_asked_for(client: Path, socket_path: Path) -> None:

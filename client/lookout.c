@@ -1,0 +1,60 @@
+/* nginx's processes and their sockets, from look to look. */
+#include "lookout.h"
+#include "nginx.h"
+#include <string.h>
+
+bool lookout_find(struct lookout *lookout, struct ports *ports, millis stop_at, struct text *why)
+{
+	lookout->named = nginx_master(lookout->pid_file, why);
+	processes_find(&lookout->nginx, lookout->named);
+	if (!survey_take(&lookout->survey, &lookout->nginx, ports, stop_at))
+		lookout->survey.known = false;
+	if (lookout->survey.known)
+		return true;
+	if (lookout->nginx.count) {
+		why->used = 0;
+		text_add(why, "cannot read which sockets nginx holds");
+	}
+	return false;
+}
+
+bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_flight, millis stop_at)
+{
+	bool whole = true;
+	if (lookout->survey.inherited) {
+		uint64_t before = lookout->survey.elsewhere;
+		whole = survey_take(&lookout->survey, &lookout->nginx, ports, stop_at);
+		if (lookout->survey.elsewhere > before)
+			lookout->arrived_elsewhere += lookout->survey.elsewhere - before;
+		*in_flight += lookout->survey.elsewhere;
+	}
+	/* After a reload by somebody else all that were known quit. */
+	processes_again(&lookout->nginx);
+	if (!processes_with(&lookout->nginx, ROLE_WORKER))
+		processes_find(&lookout->nginx, lookout->named);
+	if (whole)
+		life_look(&lookout->life, &lookout->nginx, *in_flight);
+	return whole;
+}
+
+const char *lookout_outcome(const struct lookout *lookout, uint64_t exit_at, struct text *reason)
+{
+	if (!life_was_cut(&lookout->life, exit_at)) {
+		text_add(reason, "nginx has ended");
+		return "gone";
+	}
+	text_add(reason, "somebody stopped nginx with ");
+	text_number(reason, lookout->life.in_flight);
+	text_add(reason, " in flight");
+	return "cut";
+}
+
+void lookout_progress(const struct lookout *lookout, struct progress *progress)
+{
+	struct text uncounted = TEXT_IN(progress->uncounted);
+	struct text reason = TEXT_IN(progress->reason);
+	text_add(&uncounted, lookout->survey.uncounted);
+	if (uncounted.used && !progress->in_flight && strcmp(progress->phase, "drained") == 0)
+		text_add(&reason, "nothing in flight over TCP");
+	progress_elsewhere(progress, lookout->survey.elsewhere);
+}

@@ -1,0 +1,44 @@
+#ifndef DRAINMON_PROCESSES_H
+#define DRAINMON_PROCESSES_H
+
+#include "text.h"
+#include <sys/types.h>
+
+enum { PROCESSES_AT_MOST = 1088 }; /* more than NGX_MAX_PROCESSES */
+
+enum role {
+	ROLE_NONE, /* not a process of nginx */
+	ROLE_MASTER,
+	ROLE_WORKER,
+	ROLE_QUITTING, /* a worker that has left the listeners and finishes its connections */
+	ROLE_HELPER,   /* the cache's manager and the like: no connection is theirs */
+};
+
+/* "nginx: master process ..." -> "master process ..."; empty without a title. */
+struct span title_part(struct span title);
+/* By the titles of nginx and angie; openresty's and tengine's processes call themselves nginx. */
+enum role title_role(struct span title);
+
+/* The first bytes of a process's command line, which nginx overwrites with a title. */
+bool process_title(pid_t pid, char *buffer, size_t size, struct span *title);
+pid_t process_parent(pid_t pid);
+/* Whether who is named by a pid file is an nginx, whatever its title calls it: it has none yet in
+ * the beginning, and never with master_process off. */
+bool process_is_named_master(pid_t pid);
+
+/* The nginx processes of this netns. */
+struct processes {
+	unsigned count;
+	struct process {
+		pid_t pid;
+		enum role role;
+	} list[PROCESSES_AT_MOST];
+};
+
+/* All of them; `named`: the master that a pid file names, or 0. */
+void processes_find(struct processes *processes, pid_t named);
+/* What those that were found are now, without looking for others. */
+void processes_again(struct processes *processes);
+unsigned processes_with(const struct processes *processes, enum role role);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef DRAINMON_SURVEY_H
+#define DRAINMON_SURVEY_H
+
+#include "carried.h"
+#include "holders.h"
+#include "tables.h"
+
+/* What nginx's processes hold, beside the listeners that a look at the sockets finds. */
+struct survey {
+	bool known;          /* ports->listeners has all that the masters hold */
+	bool listens;        /* something listens */
+	bool inherited;      /* a master holds a listener of another netns */
+	uint64_t elsewhere;  /* connections of that other netns */
+	char uncounted[160]; /* as in struct progress */
+};
+
+/* Fills in the survey and the listeners of `ports`, and adds the ports of connections that nginx
+ * has although it no longer listens there. False: the time to stop has come. */
+bool survey_take(struct survey *survey, const struct processes *processes, struct ports *ports,
+		 millis stop_at);
+
+/* Local ports of connections, by how many there are (at most 255). */
+struct held_ports {
+	uint8_t counts[65536];
+};
+
+/* Adds the ports that nginx must have listened on: those that outgoing connections are not given,
+ * those that several connections share; and with `any`, when these are none, all. Pure. */
+void survey_choose(const struct held_ports *held, struct port_range range, bool any,
+		   struct ports *ports);
+
+#endif
