@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +22,9 @@ class Where(Protocol):
 
 
 class PlainNginx:
-    """One nginx master. `listen` are its listen directives, `main` what is said outside of http.
-    Close it at the end."""
+    """One nginx master. `listen` are its listen directives, `main` what is said outside of http,
+    `inherit` a listening socket that it takes over, as from its predecessor. Close it at the end.
+    """
 
     def __init__(
         self,
@@ -31,11 +33,13 @@ class PlainNginx:
         listen: str = LISTEN,
         main: str = "",
         binary: Path | None = None,
+        inherit: int | None = None,
     ) -> None:
         self._where = where
         self._folder = folder
         self._main = main
         self._binary = binary or nginx_binaries.choose()
+        self._inherit = inherit
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         self.configure(listen)
@@ -59,7 +63,12 @@ class PlainNginx:
         argv = [str(self._binary), "-p", str(self._folder), "-e", "stderr"]
         argv += ["-c", str(self._folder / "nginx.conf")]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._where.command(argv), stderr=log)
+            self._process = subprocess.Popen(
+                self._where.command(argv),
+                stderr=log,
+                pass_fds=() if self._inherit is None else (self._inherit,),
+                env=None if self._inherit is None else os.environ | {"NGINX": f"{self._inherit};"},
+            )
         eventually(lambda: pid.exists() and pid.read_text())
 
     def log(self) -> str:
@@ -71,6 +80,19 @@ class PlainNginx:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
+
+    def running(self) -> bool:
+        assert self._process
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End every process at once, as when a container is killed."""
+        if self.running():
+            doomed = [psutil.Process(self.pid), *psutil.Process(self.pid).children()]
+            for process in doomed:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(doomed[1:], 10)
 
     def wait(self) -> None:
         assert self._process

@@ -192,5 +192,7 @@ def test_a_pod_that_goes_amid_its_drain(daemon: Daemon, client_netns: Netns) -> 
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
             eventually(lambda: record_of(daemon.socket, pod))
             psutil.Process(pod.master_pid).kill()
-            assert finish(hook)[0] == 0
+            status, output = finish(hook)
+        assert (status, "cut, 0 in flight" in output) == (1, True)
+        assert record_of(daemon.socket, pod)["cut"] == 1
     assert "Traceback" not in daemon.log.read_text()

@@ -118,23 +118,31 @@ def drain(daemon: Daemon, pod: FakePod, **flags: object) -> tuple[int, str]:
     return finish(pod.exec(wait_argv(daemon.socket, **(QUIET | flags))))
 
 
-def test_a_readiness_probe_holds_no_drain(run: Run, pod: FakePod) -> None:
-    daemon = run("--source", "core")
+SOURCES = ("core", "bcc", "procfs")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_readiness_probe_holds_no_drain(run: Run, pod: FakePod, source: str) -> None:
+    daemon = run("--source", source)
     with asking(pod, "kubelet"):
         status, output = drain(daemon, pod)
         seen = pod_of(daemon, pod)
     assert status == 0, output
     record = record_of(daemon, pod)
     assert record["seconds"] < SOON
-    assert (record["arrivals"], record["peak_in_flight"]) == (0, 0)
+    # One may have come just before anybody looked at who comes.
+    assert record["arrivals"] <= (source != "core")
+    assert record["peak_in_flight"] == 0
     assert seen["probes_accepted"] >= 2
     assert seen["in_flight"] == 0
 
 
-def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod) -> None:
-    daemon = run("--source", "core", "--probe-process", "kubelet", "--probe-process", "scraper")
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod, source: str) -> None:
+    daemon = run("--source", source, "--probe-process", "kubelet", "--probe-process", "scraper")
     with asking(pod, "scraper", header="keep-alive"), asking(pod, "kubelet"):
-        eventually(lambda: pod_of(daemon, pod).get("probes") == 1)
+        if source == "core":  # the others look at who it is only while they drain
+            eventually(lambda: pod_of(daemon, pod).get("probes") == 1)
         status, output = drain(daemon, pod)
     assert status == 0, output
     record = record_of(daemon, pod)
@@ -154,16 +162,14 @@ def test_a_scraper_that_is_older_than_the_daemon(host: Netns, pod: FakePod, tmp_
         assert record_of(daemon, pod)["peak_in_flight"] == 0
 
 
-def test_beside_probes_traffic_holds(run: Run, pod: FakePod) -> None:
-    daemon = run("--source", "core")
+@pytest.mark.parametrize("source", SOURCES)
+def test_beside_probes_traffic_holds(run: Run, pod: FakePod, source: str) -> None:
+    daemon = run("--source", source)
     with asking(pod, "kubelet"), Connection(pod) as connection:
         assert connection.get()
         status, output = drain(daemon, pod, timeout="3s", no_roll=True)
     assert status == 1
     assert "1 in flight (ESTABLISHED 1)" in output
-
-
-SOURCES = ("core", "bcc", "procfs")
 
 
 @pytest.mark.parametrize("source", SOURCES)
