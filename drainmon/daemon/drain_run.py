@@ -177,8 +177,9 @@ class DrainRun:
 
     def _saw(self, snapshot: Snapshot, counts: Counts) -> None:
         self.drain.ports = self._pod.ports
-        tally = snapshot.by(self.drain.rules).tally
-        self.drain.saw(snapshot, self._nginx.now(self._pod, counts, tally))
+        judged = snapshot.by(self.drain.rules)
+        nginx = self._nginx.now(self._pod, counts, judged.tally)
+        self.drain.saw(judged, nginx, snapshot.tally.counted_in_flight)
 
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)

@@ -29,7 +29,7 @@ from math import inf
 from operator import and_
 
 from drainmon.drain.demand import Demand, Phase
-from drainmon.drain.nginx import Nginx
+from drainmon.drain.nginx import ALIVE, Nginx
 from drainmon.drain.policy import Policy
 from drainmon.model.snapshot import InFlight, Rules, Snapshot, Tally
 
@@ -90,7 +90,7 @@ class Drain:
         self._at_most = inf
         self.closed: float | None = None
         """Since when nothing listens; None while something does."""
-        self.nginx = Nginx()
+        self.nginx = ALIVE
         self.ports: frozenset[int] = frozenset()
         """Those that the last snapshot was of."""
         self.note = ""
@@ -149,10 +149,11 @@ class Drain:
             if self.closed is not None:  # something has listened meanwhile
                 self.closed = max(self.closed, when)
 
-    def saw(self, snapshot: Snapshot, nginx: Nginx = Nginx()) -> None:  # noqa: B008 - a tuple
-        """A snapshot that `step` asked for, and how nginx was at its end."""
+    def saw(self, snapshot: Snapshot, nginx: Nginx = ALIVE, counted: int | None = None) -> None:
+        """A snapshot that `step` asked for, and how nginx was at its end; `counted` is what
+        counters have in flight, where the snapshot is by the drain's rules already."""
         before = inf if self.snapshot is None else len(self.in_flight)
-        counted = snapshot.tally.counted_in_flight
+        counted = snapshot.tally.counted_in_flight if counted is None else counted
         self.snapshot = snapshot = snapshot.by(self.rules)
         self.in_flight = snapshot.in_flight()
         # From a pass in parts one socket may be missing, from two in a row not the same one.

@@ -13,3 +13,6 @@ class Nginx(NamedTuple):
     cut: int = 0
     uncounted: tuple[str, ...] = ()
     abroad: bool = False
+
+
+ALIVE = Nginx()

@@ -19,7 +19,7 @@ CONNECTIONS = """\
 # TYPE drainmon_connections gauge
 """
 IN_FLIGHT = """\
-# HELP drainmon_in_flight Connections whose peer may still miss something, never-used ones included.
+# HELP drainmon_in_flight Connections that may lose something, unused and unreachable ones included.
 # TYPE drainmon_in_flight gauge
 """
 ACCEPTED = """\

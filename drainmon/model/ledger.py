@@ -31,7 +31,7 @@ class Counts(NamedTuple):
 
     @property
     def in_flight(self) -> int:
-        """Connections in a state that has something to lose; never-used ones included."""
+        """Connections in a state that may lose something, unused and unreachable ones included."""
         return sum(count for state, count in self.by_state.items() if state in IN_FLIGHT)
 
 
