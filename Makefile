@@ -21,7 +21,7 @@ PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-ar
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 # A static program stands at a fixed place: code that could stand anywhere is a tenth larger. Its data
 # may share a page of the file with its code.
-CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Os -flto -static -fno-pie -no-pie -Wall -Wextra -Werror \
+CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Oz -flto -static -fno-pie -no-pie -Wall -Wextra -Werror \
 	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,common-page-size=512 -s
 
@@ -72,7 +72,7 @@ demo: build ## nginx under load, ended by each known hook: what is lost (needs r
 	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: test
-test: build build/prometheus ## every test (those that need root or BPF skip elsewhere, with the reason)
+test: build build/prometheus build/nginx-http3 ## every test (those that need root or BPF skip elsewhere, with the reason)
 	@echo "beside each other: what waits for the node ($(NODE_TESTS)), and the others"
 	@nice env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
 	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
@@ -94,6 +94,15 @@ bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains 
 .PHONY: bench-hooks
 bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
 	$(BIN)/python -m bench.hooks $(ARGS)
+
+.PHONY: bench-http3
+bench-http3: build build/nginx-http3 ## HTTP/3 under load, ended by each known hook: what is lost (7 minutes; needs root; ARGS=--help)
+	$(BIN)/python -m bench.http3 $(ARGS)
+
+.PHONY: bench-roll
+bench-roll: build ## nginx's workers replaced by SIGQUIT and by SIGHUP: what is lost, in build/roll (8 minutes; needs root)
+	$(BIN)/python -m bench.hooks --hook roll-quit --hook roll-quit-hup --hook roll-hup \
+		--mix used --mix full --mix full-4 --trials 6 --out build/roll $(ARGS)
 
 .PHONY: lint
 lint: build ## formats, types, import rule
@@ -150,6 +159,27 @@ build/prometheus: build/.packages
 	fi
 	@mv $@.new $@
 
+# Debian 12's nginx has no HTTP/3, Debian 13's has, and runs with the libraries of both. From the archive
+# that this machine's apt is configured with, by an apt whose lists are its own.
+NEWER := trixie
+
+build/nginx-http3: build/.packages
+	@echo "unpacking $(NEWER)'s package nginx into $@"
+	@rm -rf $@ $@.new && mkdir -p $@.new/apt/lists/partial
+	@archive=$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' 'Component: main' \
+		"Release: $$(. /etc/os-release && echo $$VERSION_CODENAME)" | awk 'NR == 1'); \
+	[ -n "$$archive" ] || { echo "cannot unpack nginx: apt is configured with no Debian archive" >&2; exit 1; }; \
+	cd $@.new; \
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $$archive $(NEWER) main" >apt/sources.list; \
+	newer="apt-get -qq -o Dir::Etc::SourceList=$$PWD/apt/sources.list -o Dir::Etc::SourceParts=- \
+		-o Dir::State::Lists=$$PWD/apt/lists -o Dir::Cache=$$PWD/apt -o Acquire::Languages=none \
+		-o APT::Sandbox::User= -o APT::Update::Error-Mode=any"; \
+	{ $$newer update && $$newer download nginx/$(NEWER) && dpkg-deb -x nginx_*.deb . \
+		&& usr/sbin/nginx -V 2>&1 | grep -e --with-http_v3_module; } >../apt.log 2>&1 \
+		|| { tail -20 ../apt.log >&2; echo "cannot unpack nginx of Debian $(NEWER)" >&2; exit 1; }; \
+	rm -r apt nginx_*.deb
+	@mv $@.new $@
+
 # The system's Python and its packages: bcc comes from Debian alone.
 $(BIN)/drainmon: pyproject.toml build/.packages
 	@echo "installing Python packages into .venv: those of pyproject.toml"
@@ -189,3 +219,4 @@ drainmon/server/page/uplot/%: build/npm/.installed
 build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.tools
 	@echo "building $@"
 	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@
+	@llvm-objcopy --strip-sections $@  # the kernel loads segments

@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 
 from bench.rig.exchange import Connection
+from bench.rig.http3.connection import Http3Connection
 from bench.rig.news import News
-from bench.rig.outcome import Kind, Lost, Outcome, Totals
+from bench.rig.outcome import Disclaimed, Kind, Lost, Outcome, Totals
 
 THINK_SECONDS = (0.005, 0.05)
 UPSTREAM_SECONDS = (2.0, 3.0)
@@ -30,6 +31,8 @@ class LoadSpec:
     address: str = "127.0.0.1"
     port: int = 80
     upstream_port: int = 9000
+    http3: bool = False
+    """Over QUIC, where the server has to be slow for a slow reader, and nothing can be upgraded."""
     short_rate: float = 200.0
     """New connections per second, at random times."""
     short_clients: int = 20
@@ -172,6 +175,8 @@ class Load:
         try:
             with await self._open(receive_buffer) as connection:
                 await connection.get(path, last=True, rate=rate, patience=patience)
+        except Disclaimed:
+            return
         except Lost as lost:
             self._lost(kind, lost)
             if kind is not Kind.SHORT:  # those keep their rate
@@ -185,7 +190,7 @@ class Load:
         while not client.learned():
             seconds = client.random.uniform(longest / 2, longest)
             try:
-                with await self._open() as connection:
+                with await self._open_tcp() as connection:
                     await connection.stream("/stream", seconds, STREAM_PAUSE_SECONDS)
             except Lost as lost:
                 self._lost(Kind.STREAM, lost)
@@ -213,7 +218,11 @@ class Load:
                 await self._converse(kind, client, connection, finished)
 
     async def _converse(
-        self, kind: Kind, client: Client, connection: Connection, finished: Callable[[], bool]
+        self,
+        kind: Kind,
+        client: Client,
+        connection: Connection | Http3Connection,
+        finished: Callable[[], bool],
     ) -> None:
         reused = False
         while not finished() and not connection.hung_up():
@@ -223,6 +232,8 @@ class Load:
                 await asyncio.sleep(self.spec.round_trip)
             try:
                 keep = await connection.get("/", last=False)
+            except Disclaimed:
+                return
             except Lost as lost:
                 self._lost(kind, lost, race=reused and lost.outcome is Outcome.RESET)
                 return
@@ -232,12 +243,17 @@ class Load:
             reused = True
             await asyncio.sleep(client.random.uniform(*THINK_SECONDS))
 
-    async def _open(self, receive_buffer: int | None = None) -> Connection:
+    async def _open(self, receive_buffer: int | None = None) -> Connection | Http3Connection:
+        if self.spec.http3:
+            return await Http3Connection.open(self.spec.address, self.spec.port, self.spec.patience)
+        return await self._open_tcp(receive_buffer)
+
+    async def _open_tcp(self, receive_buffer: int | None = None) -> Connection:
         return await Connection.open(
             self.spec.address, self.spec.port, self.spec.patience, receive_buffer
         )
 
-    def _served(self, kind: Kind, connection: Connection) -> None:
+    def _served(self, kind: Kind, connection: Connection | Http3Connection) -> None:
         self.totals.add(kind, Outcome.OK)
         if kind is not Kind.ENDLESS:
             self.last_reply = max(self.last_reply, connection.whole_at)

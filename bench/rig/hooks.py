@@ -1,11 +1,14 @@
 """The preStop hooks people use, and drainmon's, as the command lines a kubelet would run."""
 
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rig.pod import PID_FILE, FakePod
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,18 @@ def _quit_wait(before: float, poll: float) -> Callable[[FakePod, Tools], list[st
     return argv
 
 
+def _roll(to: str) -> Callable[[FakePod, Tools], list[str]]:
+    """Settle for five seconds, signal, and wait for the workers that there were."""
+
+    def argv(_pod: FakePod, _tools: Tools) -> list[str]:
+        return _shell(
+            f"workers=$(cat /proc/1/task/1/children); sleep 5; {to}; "
+            "for worker in $workers; do while kill -0 $worker 2>/dev/null; do sleep 0.1; done; done"
+        )
+
+    return argv
+
+
 def _poll_status(pod: FakePod, _tools: Tools) -> list[str]:
     # Its own connection is one of those that are counted.
     status = f"curl -s http://127.0.0.1:{pod.port}/stub_status"
@@ -61,6 +76,21 @@ def drainmon(*flags: str) -> Hook:
     return Hook("drainmon", "drainmon-wait", argv)
 
 
+def _alone(_pod: FakePod, tools: Tools) -> list[str]:
+    return [str(tools.client), "--socket", "/nowhere/drainmon.sock", "--timeout", "25s"]
+
+
+def roll(way: str, title: str) -> Hook:
+    """`drainmon-wait` that only counts, beside a script that replaces nginx's workers."""
+
+    def argv(_pod: FakePod, tools: Tools) -> list[str]:
+        wait = [str(tools.client), "--socket", str(tools.socket), "--timeout", "25s", "--no-roll"]
+        script = shlex.join([sys.executable, "-m", "bench.rig.roll", way])
+        return _shell(f"cd {shlex.quote(str(ROOT))}; {script} & exec {shlex.join(wait)}")
+
+    return Hook(f"roll-{way}", title, argv)
+
+
 def sleep(seconds: float) -> Hook:
     """The fixed guess: long enough loses nothing that ends by itself, and always costs as much."""
     title = f"sleep {seconds:g}"
@@ -70,6 +100,10 @@ def sleep(seconds: float) -> Hook:
 NONE = Hook("none", "no hook", _none)
 QUIT = Hook("quit", "nginx -s quit", _quit)
 QUIT_WAIT = Hook("quit-wait", "sleep 3; nginx -s quit; wait", _quit_wait(before=3, poll=0.1))
+QUIT_LATE = Hook("quit-late", "sleep 5; nginx -s quit; wait", _quit_wait(before=5, poll=0.1))
+ROLL_BY_HUP = Hook("hup", "sleep 5; HUP; old workers gone", _roll("kill -HUP 1"))
+ROLL_BY_QUIT = Hook("quit-workers", "sleep 5; QUIT to workers; gone", _roll("kill -QUIT $workers"))
+DRAINMON_ALONE = Hook("alone", "drainmon-wait, no daemon", _alone)
 QUIT_POLL = Hook("quit-poll", "nginx -s quit; look every second", _quit_wait(before=0, poll=1))
 """What ingress-nginx's wait-shutdown comes to: it looks every second for nginx's processes."""
 POLL_STATUS = Hook(
@@ -79,6 +113,13 @@ POLL_STATUS = Hook(
 
 HOOKS: dict[str, Hook] = {hook.name: hook for hook in (NONE, QUIT, QUIT_WAIT, drainmon())}
 """Those of the demo."""
+
+HTTP3_HOOKS: dict[str, Hook] = {
+    hook.name: hook
+    for hook in (
+        NONE, QUIT_LATE, sleep(5), ROLL_BY_HUP, ROLL_BY_QUIT, drainmon(), DRAINMON_ALONE,
+    )
+}  # fmt: skip
 
 
 def _shell(script: str) -> list[str]:

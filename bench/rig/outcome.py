@@ -41,6 +41,13 @@ class Lost(Exception):
         self.why = why
 
 
+class Disclaimed(Exception):
+    """The server has said that it has not acted on the request, which goes to another one: no loss.
+
+    Only HTTP/3's GOAWAY says so.
+    """
+
+
 @dataclass
 class Totals:
     """Requests by kind and outcome; `races` of them were sent on a reused connection and reset.

@@ -3,13 +3,15 @@
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.rig.clients import LoadSpec
 from bench.rig.hooks import Hook, Tools
-from bench.rig.netns import fresh_netns
+from bench.rig.netns import Netns, fresh_netns
 from bench.rig.outcome import Totals
 from bench.rig.pod import FakePod, Termination
 from bench.rig.traffic import Traffic
@@ -36,19 +38,27 @@ def run_trial(
     tools: Tools,
     *,
     nginx: Path | None = None,
+    make_pod: Callable[[Netns], AbstractContextManager[FakePod]] | None = None,
     load: LoadSpec | None = None,
     warm_up: float = 2.5,
+    workers: int = 2,
     stop_signal: signal.Signals = signal.SIGTERM,
     grace: float = 30.0,
     progress: Callable[[Totals], None] | None = None,
 ) -> Trial:
-    """Run `load` (its address is filled in) against a pod that ends by `hook`.
+    """Run `load` (its address is filled in, and its port unless it is HTTP/3's) against a pod of
+    `make_pod`, by default one with `nginx`, that ends by `hook`.
 
     Raises RigError when the rig itself fails.
     """
-    with fresh_netns("drainmon-client") as client, FakePod(client, nginx=nginx) as pod:
+    make_pod = make_pod or partial(FakePod, nginx=nginx, workers=workers)
+    load = load or LoadSpec()
+    with fresh_netns("drainmon-client") as client, make_pod(client) as pod:
         spec = replace(
-            load or LoadSpec(), address=pod.address, port=pod.port, upstream_port=pod.upstream_port
+            load,
+            address=pod.address,
+            port=load.port if load.http3 else pod.port,
+            upstream_port=pod.upstream_port,
         )
         with Traffic(client, spec, progress) as traffic:
             time.sleep(warm_up)
