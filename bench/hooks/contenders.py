@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from bench.rig.clients import LoadSpec
-from bench.rig.hooks import NONE, POLL_STATUS, QUIT, QUIT_POLL, QUIT_WAIT, Hook, drainmon, sleep
+from bench.rig.hooks import (
+    NONE,
+    POLL_STATUS,
+    QUIT,
+    QUIT_POLL,
+    QUIT_WAIT,
+    Hook,
+    drainmon,
+    roll,
+    sleep,
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Mix:
     load: LoadSpec
     contenders: tuple[str, ...]
     warm_up: float = 2.5
+    workers: int = 2
+    """nginx's."""
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -41,9 +53,15 @@ CONTENDERS: dict[str, Contender] = {
         Contender("core", "drainmon, core", drainmon(), "core"),
         Contender("alone-8s", "alone, --min-wait 8s", drainmon("--min-wait", "8s"), None),
         Contender("core-8s", "core, --min-wait 8s", drainmon("--min-wait", "8s"), "core"),
+        Contender("roll-quit", "SIGQUIT to the workers", roll("quit", "SIGQUIT to the workers")),
+        Contender(
+            "roll-quit-hup", "SIGQUIT, then SIGHUP", roll("quit-hup", "SIGQUIT, then SIGHUP")
+        ),
+        Contender("roll-hup", "SIGHUP to the master", roll("hup", "SIGHUP to the master")),
     )
 }
 DRAINMON = ("alone", "procfs", "bcc", "core")
+ROLLS = ("roll-quit", "roll-quit-hup", "roll-hup")
 
 MIXES: dict[str, Mix] = {
     "full": Mix(
@@ -63,6 +81,12 @@ MIXES: dict[str, Mix] = {
             slow_upstream=0, earliest=3.0, propagation=7.0,
         ),
         ("none", "quit-wait", "poll-status", "sleep-15", *DRAINMON, "alone-8s", "core-8s"),
+    ),
+    "full-4": Mix(
+        "the full mix before four workers",
+        LoadSpec(streams=4, never_used=3, earliest=0.2, propagation=5.0),
+        ROLLS,
+        workers=4,
     ),
     "quick": Mix(
         "a few clients, who learn of the end within 0.8 s",

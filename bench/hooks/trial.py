@@ -29,6 +29,7 @@ def measure(run: Run, tools: Tools) -> Record:
         nginx=Path(run.nginx),
         load=replace(mix.load, seed=run.seed),
         warm_up=mix.warm_up,
+        workers=mix.workers,
         stop_signal=signal.Signals[f"SIG{run.stop_signal}"],
     )
     end = trial.termination
