@@ -41,10 +41,12 @@ bool answer_read(struct span line, struct answer *answer)
 	static const char *const results[] = {[RESULT_DRAINED] = "drained",
 					      [RESULT_DEADLINE] = "deadline",
 					      [RESULT_GONE] = "gone",
-					      [RESULT_CUT] = "cut"};
+					      [RESULT_CUT] = "cut",
+					      [RESULT_STUCK] = "stuck"};
 	*answer = (struct answer){.result = RESULT_NONE};
 	struct progress *progress = &answer->progress;
 	struct text phase = TEXT_IN(progress->phase), reason = TEXT_IN(progress->reason);
+	struct text roll = TEXT_IN(progress->roll);
 	struct span value;
 	uint64_t elsewhere;
 	if (!json_is_object(line))
@@ -57,6 +59,10 @@ bool answer_read(struct span line, struct answer *answer)
 		json_count(value, &progress->unreachable);
 	if (json_find(line, "unused", &value))
 		json_count(value, &progress->unused);
+	if (json_find(line, "udp_workers", &value))
+		json_count(value, &progress->udp_workers);
+	if (json_find(line, "roll", &value))
+		json_string(value, &roll);
 	if (json_find(line, "elsewhere", &value) && json_count(value, &elsewhere))
 		progress_elsewhere(progress, elsewhere);
 	if (json_find(line, "uncounted", &value))
@@ -71,7 +77,7 @@ bool answer_read(struct span line, struct answer *answer)
 	    !(json_find(line, "rolled", &value) && json_millis(value, &answer->rolled)))
 		answer->rolls = 0;
 	if (json_find(line, "result", &value) && !json_equals(value, "") && value.at[0] == '"') {
-		for (int result = RESULT_DRAINED; result <= RESULT_CUT; result++)
+		for (int result = RESULT_DRAINED; result <= RESULT_STUCK; result++)
 			if (json_equals(value, results[result]))
 				answer->result = result;
 		text_add(&phase, answer->result ? results[answer->result] : "");

@@ -9,7 +9,14 @@ enum { LEFT_AT_MOST = 20 };
 /* One line of the daemon's answer to POST /v1/self/drain. */
 struct answer {
 	struct progress progress;
-	enum { RESULT_NONE, RESULT_DRAINED, RESULT_DEADLINE, RESULT_GONE, RESULT_CUT } result;
+	enum {
+		RESULT_NONE,
+		RESULT_DRAINED,
+		RESULT_DEADLINE,
+		RESULT_GONE,
+		RESULT_CUT,
+		RESULT_STUCK
+	} result;
 	struct span remaining; /* a JSON array, or empty */
 	uint64_t rolls;        /* how often it has rolled nginx, and when last */
 	millis rolled;

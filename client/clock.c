@@ -1,11 +1,16 @@
 #include "clock.h"
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(time_t) == sizeof(long), "the system call fills in a struct timespec");
 
 static int64_t began;
 
 static int64_t nanos(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(clock, &now);
+	/* musl's own looks for the vDSO first: 1 KB of code for the few times a look asks. */
+	syscall(SYS_clock_gettime, clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

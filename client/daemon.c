@@ -34,7 +34,7 @@ static enum daemon_event lost(struct daemon *daemon, millis now, const char *wha
 		text_add(&why, " ");
 		text_foreign(&why, span_of(daemon->socket));
 		text_add(&why, ": ");
-		text_add(&why, strerror(error));
+		text_error(&why, error);
 	}
 	if (daemon->fd >= 0)
 		close(daemon->fd);

@@ -1,14 +1,14 @@
 /* The drain without a daemon: look, decide, roll. */
 #include "fallback.h"
+#include "fallback_roll.h"
 #include "standing.h"
 
 enum {
 	LOOK_TWICE = 10,
-	ROLL_LOOK_EVERY = 50,
 	AFTER_FAILURE = 1000,
 };
 
-static void find_listeners(struct fallback *fallback, struct report *report)
+void fallback_find_listeners(struct fallback *fallback, struct report *report)
 {
 	char bytes[256];
 	struct text why = TEXT_IN(bytes);
@@ -37,6 +37,9 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 {
 	fallback->active = true;
 	fallback->rolling = fallback->broken = fallback->seen_drained = false;
+	fallback->rolled[0] = '\0';
+	fallback->vanished = (struct vanished){0};
+	fallback->roll.master_count = fallback->roll.old_count = 0;
 	fallback->policy = *policy;
 	fallback->lookout = (struct lookout){.pid_file = pid_file};
 	fallback->look_at = now;
@@ -47,45 +50,7 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 	if (nginx_seen && report->counted)
 		fallback->lookout.life =
 			(struct life){.seen = true, .in_flight = report->latest.in_flight};
-	find_listeners(fallback, report);
-}
-
-static void begin_roll(struct fallback *fallback, struct report *report, millis now)
-{
-	char bytes[320];
-	struct text why = TEXT_IN(bytes);
-	bytes[0] = '\0';
-	if (fallback->lookout.life.quitting) {
-		fallback->policy.roll = false;
-		settle_cannot_roll(&fallback->settle);
-		report_detail(report, "does not roll nginx: it quits", "");
-		return;
-	}
-	fallback->rolling = roll_begin(&fallback->roll, fallback->lookout.pid_file, now, &why);
-	if (!fallback->rolling) {
-		report_note(report, "cannot roll nginx: ", bytes, "; only waiting");
-		fallback->policy.roll = false;
-		settle_cannot_roll(&fallback->settle);
-		return;
-	}
-	text_number(&why, (uint64_t)fallback->roll.master);
-	report_detail(report, "sent SIGHUP to nginx ", bytes);
-}
-
-static void go_on_rolling(struct fallback *fallback, struct report *report, millis now)
-{
-	enum roll_state state = roll_step(&fallback->roll, now);
-	if (state == ROLL_RUNNING)
-		return;
-	if (state == ROLL_FORCED)
-		report_note(report, "nginx started no new workers on SIGHUP, as with a broken ",
-			    "configuration",
-			    fallback->roll.old_count ? ": sent SIGQUIT to the old ones" : "");
-	else
-		report_detail(report, "new workers have taken over", "");
-	fallback->rolling = false;
-	settle_rolled(&fallback->settle);
-	find_listeners(fallback, report); /* the configuration may have changed them */
+	fallback_find_listeners(fallback, report);
 }
 
 static void say_progress(struct fallback *fallback, struct report *report, millis now)
@@ -95,15 +60,17 @@ static void say_progress(struct fallback *fallback, struct report *report, milli
 	const struct snapshot *snapshot = &fallback->snapshot;
 	struct progress progress = {.in_flight = snapshot->in_flight,
 				    .unreachable = snapshot->unreachable,
-				    .unused = snapshot->unused};
+				    .unused = snapshot->unused,
+				    .udp_workers = fallback->sight.udp_workers};
 	struct text phase = TEXT_IN(progress.phase), reason = TEXT_IN(progress.reason);
-	if (fallback->settle.phase == DRAINED && fallback->settle.nginx_ended) {
+	struct text roll = TEXT_IN(progress.roll);
+	text_add(&roll, fallback->rolled);
+	if (fallback->settle.phase == DRAINED && !fallback->settle.lives) {
 		text_add(&phase,
 			 lookout_outcome(&fallback->lookout, fallback->policy.exit_at, &reason));
 	} else {
 		text_add(&phase, settle_phase(&fallback->settle));
-		settle_reason(&fallback->settle, &fallback->policy, now, snapshot->in_flight,
-			      &reason);
+		settle_reason(&fallback->settle, &fallback->policy, now, &fallback->sight, &reason);
 	}
 	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		uint64_t count = snapshot->by_state[order[i]];
@@ -113,8 +80,8 @@ static void say_progress(struct fallback *fallback, struct report *report, milli
 		text_add(&name, standing_state(order[i]));
 		progress.states[progress.state_count++].count = count;
 	}
-	lookout_progress(&fallback->lookout, &progress);
-	if (fallback->settle.phase == DRAINED || fallback->settle.phase == DEADLINE)
+	lookout_progress(&fallback->lookout, fallback->udp, &progress);
+	if (fallback->settle.phase >= DRAINED)
 		report_remember(report, &progress);
 	else
 		report_progress(report, &progress, now);
@@ -141,13 +108,6 @@ static bool is_believed(struct fallback *fallback, const struct snapshot *snapsh
 	return believed;
 }
 
-static void nginx_ended(struct fallback *fallback)
-{
-	fallback->rolling = false;
-	fallback->policy.roll = false;
-	settle_nginx_ended(&fallback->settle);
-}
-
 static void say_source(struct fallback *fallback, struct report *report)
 {
 	const char *source = look_source();
@@ -161,6 +121,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	static struct snapshot snapshot;
 	char bytes[128];
 	struct text why = TEXT_IN(bytes);
+	const struct survey *survey = &fallback->lookout.survey;
 	int64_t used = clock_used();
 	bool first = !fallback->settle.counted;
 	enum look look = look_at_sockets(&snapshot, &fallback->ports, &fallback->policy, &why);
@@ -181,8 +142,8 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	say_source(fallback, report);
 	arrivals_add(&fallback->arrivals, snapshot.arrivals_before, snapshot.arrivals,
 		     snapshot.ignored_new);
-	if (!fallback->ports.count && !fallback->ports.any_listener &&
-	    !fallback->lookout.survey.uncounted[0] && !fallback->lookout.survey.inherited) {
+	if (!fallback->ports.count && !fallback->ports.any_listener && !survey->uncounted[0] &&
+	    !survey->udp.count && !survey->inherited) {
 		/* Whatever the pid file names, it is not who listens here. */
 		fallback->ports.any_listener = true;
 		fallback->look_at = now;
@@ -195,25 +156,33 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	if (first)
 		say_ports(&fallback->ports, report);
 	/* Of all that listens here, only the daemon can tell what is nginx's. */
-	if (!fallback->ports.any_listener || !fallback->lookout.survey.listens)
+	if (!fallback->ports.any_listener || !survey->listens)
 		carried_add_all(fallback->policy.carried, &fallback->ports);
-	if (fallback->lookout.life.ended)
-		nginx_ended(fallback);
 	now = clock_now(); /* an arrival is dated when it was seen: later than it was, never earlier
 			    */
+	fallback->sight = (struct sight){
+		.in_flight = snapshot.in_flight,
+		.arrivals = fallback->arrivals.others + fallback->lookout.arrived_elsewhere,
+		.udp_workers = fallback_udp_workers(fallback, now),
+		.udp_told = !processes_with(&fallback->lookout.nginx, ROLE_WORKER),
+		.listens = lookout_listens(&fallback->lookout, snapshot.listens),
+		.lives = !fallback->lookout.life.ended,
+	};
+	bool settling = fallback->settle.phase == SETTLING;
 	enum settle_action action =
-		settle_step(&fallback->settle, &fallback->policy, now, snapshot.in_flight,
-			    fallback->arrivals.others + fallback->lookout.arrived_elsewhere);
+		settle_step(&fallback->settle, &fallback->policy, now, &fallback->sight);
 	if (action == SETTLE_ROLL)
-		begin_roll(fallback, report, now);
+		fallback_begin_roll(fallback, report, now);
+	else if (settling && fallback->settle.phase == WAITING && !fallback->sight.listens)
+		report_detail(report, "does not roll nginx: it quits", "");
 	say_progress(fallback, report, now);
 	return action;
 }
 
 enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now)
 {
-	if (fallback->rolling)
-		go_on_rolling(fallback, report, now);
+	if (fallback->rolling && now >= fallback->roll_look_at)
+		fallback_go_on_rolling(fallback, report, now);
 	/* A look that cannot end in time would only delay the exit. */
 	if (now + fallback->look_takes > fallback->policy.timeout)
 		fallback->look_at = fallback->policy.timeout;
@@ -226,20 +195,19 @@ millis fallback_due(const struct fallback *fallback)
 {
 	if (!fallback->active)
 		return INT64_MAX;
-	millis rolling = clock_now() + ROLL_LOOK_EVERY;
-	return fallback->rolling && rolling < fallback->look_at ? rolling : fallback->look_at;
+	bool rolls = fallback->rolling && fallback->roll_look_at < fallback->look_at;
+	return rolls ? fallback->roll_look_at : fallback->look_at;
 }
 
 bool fallback_was_cut(const struct fallback *fallback)
 {
-	return fallback->settle.nginx_ended &&
+	return !fallback->settle.lives &&
 	       life_was_cut(&fallback->lookout.life, fallback->policy.exit_at);
 }
 
 void fallback_rolls(const struct fallback *fallback, struct policy *policy)
 {
-	if (fallback->rolling)
-		return;
+	policy->roll &= !fallback->settle.roll_failed;
 	policy->rolls = fallback->settle.rolls;
 	policy->rolled = fallback->settle.last_roll;
 }

@@ -7,16 +7,22 @@
 #include "report.h"
 #include "roll.h"
 #include "settle.h"
+#include "vanished.h"
 
 /* Counting without the daemon: the sockets of this netns, and nginx by its pid file. */
 struct fallback {
 	bool active;
 	bool rolling;
+	millis roll_look_at;
 	bool broken; /* the last look failed, and that has been said */
 	bool seen_drained;
 	const char *source; /* what is looked at, as said last */
 	struct policy policy;
 	struct settle settle;
+	struct sight sight; /* at the last look */
+	bool udp;           /* UDP clients are counted, by their workers */
+	struct vanished vanished;
+	char rolled[128]; /* as in struct progress */
 	struct arrivals arrivals;
 	struct roll roll;
 	struct ports ports;
@@ -30,15 +36,18 @@ struct fallback {
 void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
 		    bool nginx_seen, struct report *report, millis now);
 
-/* Does what is due; only SETTLE_DRAINED, also where nginx has ended, and SETTLE_DEADLINE end the
- * drain. */
+/* Does what is due; SETTLE_DRAINED, also where nginx has ended, SETTLE_DEADLINE and SETTLE_STUCK
+ * end the drain. */
 enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now);
 millis fallback_due(const struct fallback *fallback);
+
+/* Finds nginx and what it listens on anew. */
+void fallback_find_listeners(struct fallback *fallback, struct report *report);
 
 /* Whether nginx was stopped by somebody else with connections in flight. */
 bool fallback_was_cut(const struct fallback *fallback);
 
-/* Notes the rolls that are complete. */
+/* Notes the rolls that have begun, and whether one would change nothing. */
 void fallback_rolls(const struct fallback *fallback, struct policy *policy);
 
 /* What may be behind those that are left at a deadline, to be added to its reason. */

@@ -8,11 +8,11 @@
 
 enum look files_failed(const char *path, struct text *why)
 {
-	const char *reason = strerror(errno);
+	int error = errno;
 	text_add(why, "read ");
 	text_add(why, path);
 	text_add(why, ": ");
-	text_add(why, reason);
+	text_error(why, error);
 	return LOOK_FAILED;
 }
 

@@ -249,6 +249,5 @@ bool json_equals(struct span value, const char *expected)
 {
 	char buffer[64];
 	struct text text = TEXT_IN(buffer);
-	return json_string(value, &text) && text.used == strlen(expected) &&
-	       memcmp(buffer, expected, text.used) == 0;
+	return json_string(value, &text) && span_is((struct span){buffer, text.used}, expected);
 }

@@ -25,7 +25,7 @@ static void give_up_diag(int error)
 {
 	struct text text = TEXT_IN(files_because);
 	text_add(&text, "the files of /proc/self/net, as sock_diag says: ");
-	text_add(&text, strerror(error));
+	text_error(&text, error);
 }
 
 struct watched {
@@ -71,6 +71,22 @@ static enum dump look_by_diag(struct snapshot *snapshot, struct ports *ports, bo
 	return dump;
 }
 
+bool look_at_datagrams(uint64_t *in, uint64_t *out)
+{
+	static char buffer[16 * 1024];
+	struct span content;
+	uint64_t more;
+	if (!proc_read("/proc/self/net/snmp", buffer, sizeof(buffer), &content) ||
+	    !procnet_counter(content, "Udp: ", "InDatagrams", in) ||
+	    !procnet_counter(content, "Udp: ", "OutDatagrams", out))
+		return false;
+	if (proc_read("/proc/self/net/snmp6", buffer, sizeof(buffer), &content)) {
+		*in += procnet_value(content, "Udp6InDatagrams", &more) ? more : 0;
+		*out += procnet_value(content, "Udp6OutDatagrams", &more) ? more : 0;
+	}
+	return true;
+}
+
 static enum look take_arrivals(uint64_t *arrivals, struct text *why)
 {
 	static const char path[] = "/proc/self/net/snmp";
@@ -78,7 +94,7 @@ static enum look take_arrivals(uint64_t *arrivals, struct text *why)
 	struct span content;
 	if (!proc_read(path, buffer, sizeof(buffer), &content))
 		return files_failed(path, why);
-	if (procnet_passive_opens(content, arrivals))
+	if (procnet_counter(content, "Tcp: ", "PassiveOpens", arrivals))
 		return LOOK_DONE;
 	text_add(why, "find PassiveOpens in /proc/self/net/snmp");
 	return LOOK_FAILED;

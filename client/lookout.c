@@ -49,11 +49,24 @@ const char *lookout_outcome(const struct lookout *lookout, uint64_t exit_at, str
 	return "cut";
 }
 
-void lookout_progress(const struct lookout *lookout, struct progress *progress)
+bool lookout_listens(const struct lookout *lookout, bool seen)
+{
+	const struct survey *survey = &lookout->survey;
+	return !lookout->life.ended &&
+	       (seen || survey->uncounted[0] || survey->udp.count || survey->inherited ||
+		processes_with(&lookout->nginx, ROLE_WORKER));
+}
+
+void lookout_progress(const struct lookout *lookout, bool udp, struct progress *progress)
 {
 	struct text uncounted = TEXT_IN(progress->uncounted);
 	struct text reason = TEXT_IN(progress->reason);
+	const struct carried *ports = &lookout->survey.udp;
 	text_add(&uncounted, lookout->survey.uncounted);
+	for (unsigned i = 0; i < ports->count && !udp; i++) {
+		text_add(&uncounted, uncounted.used ? ", udp " : "udp ");
+		text_number(&uncounted, ports->ports[i]);
+	}
 	if (uncounted.used && !progress->in_flight && strcmp(progress->phase, "drained") == 0)
 		text_add(&reason, "nothing in flight over TCP");
 	progress_elsewhere(progress, lookout->survey.elsewhere);

@@ -27,7 +27,10 @@ bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_fli
 /* How the drain of an nginx that has ended has ended, in place of the phase, and why. */
 const char *lookout_outcome(const struct lookout *lookout, uint64_t exit_at, struct text *reason);
 
-/* Adds what a reader should know of it. */
-void lookout_progress(const struct lookout *lookout, struct progress *progress);
+/* Whether something listens for nginx; `seen`: the look at the sockets has found a listener. */
+bool lookout_listens(const struct lookout *lookout, bool seen);
+
+/* Adds what a reader should know of it; `udp`: that is counted by its workers. */
+void lookout_progress(const struct lookout *lookout, bool udp, struct progress *progress);
 
 #endif

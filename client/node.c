@@ -8,7 +8,7 @@ enum { RTF_GATEWAY = 2 }; /* linux/route.h */
 static const char *add(void *to, struct span text)
 {
 	struct node *node = to;
-	if (text.size == strlen("gateway") && span_starts(text, "gateway")) {
+	if (span_is(text, "gateway")) {
 		node->gateways = true;
 		return NULL;
 	}
@@ -18,21 +18,6 @@ static const char *add(void *to, struct span text)
 const char *node_add(struct node *node, const char *list)
 {
 	return ignored_each(node, list, add);
-}
-
-static bool take_field(struct span *line, struct span *field)
-{
-	while (line->size && (*line->at == ' ' || *line->at == '\t')) {
-		line->at++;
-		line->size--;
-	}
-	*field = (struct span){line->at, 0};
-	while (line->size && *line->at != ' ' && *line->at != '\t') {
-		field->size++;
-		line->at++;
-		line->size--;
-	}
-	return field->size != 0;
 }
 
 /* All of the text as bytes, two digits each, in the order they are written in. */
@@ -76,7 +61,7 @@ bool node_gateway(struct span line, struct address *gateway)
 	uint32_t address;
 	memset(gateway, 0, sizeof(*gateway));
 	for (int i = 0; i < 8; i++)
-		if (!take_field(&line, &field[i]))
+		if (!span_word(&line, &field[i]))
 			return false;
 	if (!is_zero(field[1]) || !is_zero(field[7]) || !read_word(field[2], &address) || !address)
 		return false;
@@ -92,7 +77,7 @@ bool node_gateway6(struct span line, struct address *gateway)
 	memset(gateway, 0, sizeof(*gateway));
 	gateway->v6 = true;
 	for (int i = 0; i < 9; i++)
-		if (!take_field(&line, &field[i]))
+		if (!span_word(&line, &field[i]))
 			return false;
 	return is_zero(field[0]) && is_zero(field[1]) && read_word(field[8], &flags) &&
 	       flags & RTF_GATEWAY && read_hex(field[4], gateway->bytes, sizeof(gateway->bytes));

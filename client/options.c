@@ -15,14 +15,14 @@ static const char help[] =
 	"  lifecycle: {preStop: {exec: {command: [/drainmon/drainmon-wait, --timeout=25s]}}}\n"
 	"\n"
 	"It asks the drainmon daemon of the node; without one it counts by itself. First\n"
-	"it waits for new connections to stop, then it reloads nginx to close idle ones,\n"
-	"then it waits for the rest. Give the pod a longer grace period than --timeout.\n"
+	"it waits for new connections to stop, then it has nginx close idle ones, then it\n"
+	"waits for the rest. Give the pod a longer grace period than --timeout.\n"
 	"\n"
 	"  --timeout 25s          give up after this\n"
 	"  --min-wait 5s          wait this long for the endpoint removal to spread\n"
 	"  --quiet 1.5s           and until nothing has arrived for this long\n"
 	"  --exit-at 0            connections that may be left\n"
-	"  --no-roll              do not reload nginx: only wait\n"
+	"  --no-roll              do not replace workers: only wait\n"
 	"  --ignore-peer CIDR, --ignore-port PORT  such do not hold it; repeatable\n"
 	"  --unreachable-after 10s  a peer that leaves so long unanswered is gone; 0: never\n"
 	"  --node-address ADDR    without a daemon: probes come from there; or `gateway`\n"
@@ -33,31 +33,29 @@ static const char help[] =
 	"  --verbose, --version, --help\n"
 	"\n"
 	"Each is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
-	"Exit: 0 drained, 1 timeout or cut, 2 usage, 3 no daemon (--on-missing fail).\n";
+	"Exit: 0 drained, 1 timeout, cut or stuck, 2 usage, 3 no daemon (--on-missing fail).\n";
 
 enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS, NODES };
 
 static const struct option {
-	const char *flag;
-	const char *variable;
-	enum kind kind;
-	size_t offset;
+	char flag[20];
+	uint16_t kind;
+	uint16_t offset;
 } table[] = {
-	{"--socket", "DRAINMON_SOCKET", SOCKET, offsetof(struct options, socket)},
-	{"--timeout", "DRAINMON_TIMEOUT", DURATION, offsetof(struct options, timeout)},
-	{"--min-wait", "DRAINMON_MIN_WAIT", DURATION, offsetof(struct options, min_wait)},
-	{"--quiet", "DRAINMON_QUIET", DURATION, offsetof(struct options, quiet)},
-	{"--exit-at", "DRAINMON_EXIT_AT", COUNT, offsetof(struct options, exit_at)},
-	{"--on-missing", "DRAINMON_ON_MISSING", ON_MISSING, offsetof(struct options, on_missing)},
-	{"--pid-file", "DRAINMON_PID_FILE", PATH, offsetof(struct options, pid_file)},
-	{"--ignore-peer", "DRAINMON_IGNORE_PEER", PEERS, offsetof(struct options, ignored)},
-	{"--ignore-port", "DRAINMON_IGNORE_PORT", PORTS, offsetof(struct options, ignored)},
-	{"--unreachable-after", "DRAINMON_UNREACHABLE_AFTER", DURATION,
-	 offsetof(struct options, unreachable_after)},
-	{"--node-address", "DRAINMON_NODE_ADDRESS", NODES, offsetof(struct options, node)},
-	{"--no-roll", "DRAINMON_NO_ROLL", SWITCH, offsetof(struct options, no_roll)},
-	{"--no-pod-log", "DRAINMON_NO_POD_LOG", SWITCH, offsetof(struct options, no_pod_log)},
-	{"--verbose", "DRAINMON_VERBOSE", SWITCH, offsetof(struct options, verbose)},
+	{"--socket", SOCKET, offsetof(struct options, socket)},
+	{"--timeout", DURATION, offsetof(struct options, timeout)},
+	{"--min-wait", DURATION, offsetof(struct options, min_wait)},
+	{"--quiet", DURATION, offsetof(struct options, quiet)},
+	{"--exit-at", COUNT, offsetof(struct options, exit_at)},
+	{"--on-missing", ON_MISSING, offsetof(struct options, on_missing)},
+	{"--pid-file", PATH, offsetof(struct options, pid_file)},
+	{"--ignore-peer", PEERS, offsetof(struct options, ignored)},
+	{"--ignore-port", PORTS, offsetof(struct options, ignored)},
+	{"--unreachable-after", DURATION, offsetof(struct options, unreachable_after)},
+	{"--node-address", NODES, offsetof(struct options, node)},
+	{"--no-roll", SWITCH, offsetof(struct options, no_roll)},
+	{"--no-pod-log", SWITCH, offsetof(struct options, no_pod_log)},
+	{"--verbose", SWITCH, offsetof(struct options, verbose)},
 };
 enum { OPTIONS = sizeof(table) / sizeof(*table) };
 
@@ -142,10 +140,18 @@ static enum options_outcome wrong(struct text *message, const char *name, const 
 	return OPTIONS_WRONG;
 }
 
+/* --min-wait is DRAINMON_MIN_WAIT. */
+static void name_variable(const char *flag, struct text *name)
+{
+	text_add(name, "DRAINMON_");
+	for (flag += 2; *flag; flag++)
+		text_char(name, *flag == '-' ? '_' : (char)(*flag & ~0x20));
+}
+
 static const struct option *find(struct span flag)
 {
 	for (int i = 0; i < OPTIONS; i++)
-		if (flag.size == strlen(table[i].flag) && span_starts(flag, table[i].flag))
+		if (span_is(flag, table[i].flag))
 			return &table[i];
 	return NULL;
 }
@@ -185,7 +191,10 @@ static enum options_outcome read_flags(struct options *options, char **argv, boo
 static void read_variables(struct options *options, const bool *given, struct text *message)
 {
 	for (int i = 0; i < OPTIONS; i++) {
-		const char *value = given[i] ? NULL : getenv(table[i].variable);
+		char bytes[32];
+		struct text variable = TEXT_IN(bytes);
+		name_variable(table[i].flag, &variable);
+		const char *value = given[i] ? NULL : getenv(bytes);
 		/* Empty: a manifest passes on what is not set. */
 		if (!value || !*value || is_service_link(value))
 			continue;
@@ -194,7 +203,7 @@ static void read_variables(struct options *options, const bool *given, struct te
 		if (!why)
 			continue;
 		*options = before;
-		wrong(message, table[i].variable, value, why);
+		wrong(message, bytes, value, why);
 		text_add(message, "; the default is taken\n");
 	}
 }

@@ -107,13 +107,18 @@ uint64_t proc_bracketed(struct span link, size_t from)
 	return at < link.size && link.at[at] == ']' ? number : 0;
 }
 
-pid_t proc_parent(struct span stat)
+uint64_t proc_stat(struct span stat, unsigned field)
 {
 	/* The name in parentheses may itself hold parentheses: the last one closes it. */
 	const char *close = stat.size ? memrchr(stat.at, ')', stat.size) : NULL;
-	const char *end = stat.at + stat.size;
-	if (!close || end - close < 5 || close[1] != ' ' || close[3] != ' ')
+	struct span word = {NULL, 0};
+	uint64_t number;
+	if (!close)
 		return 0;
-	const char *from = close + 4, *space = memchr(from, ' ', (size_t)(end - from));
-	return space ? (pid_t)proc_number((struct span){from, (size_t)(space - from)}) : 0;
+	stat = (struct span){close + 1, stat.size - (size_t)(close + 1 - stat.at)};
+	for (unsigned at = STAT_NAME; at < field; at++)
+		if (!span_word(&stat, &word))
+			return 0;
+	/* A number at the very end may have lost its last digits. */
+	return stat.size && span_number(word, &number) ? number : 0;
 }

@@ -34,7 +34,10 @@ long proc_number(struct span text);
  * 8 is 1234; 0: there is none. */
 uint64_t proc_bracketed(struct span link, size_t from);
 
-/* The parent in the text of /proc/<pid>/stat; 0: not such a text. */
-pid_t proc_parent(struct span stat);
+/* Fields of /proc/<pid>/stat, as proc_pid_stat(5) numbers them; times are in USER_HZ, which is 100
+ * wherever nginx runs. */
+enum { STAT_NAME = 2, STAT_PARENT = 4, STAT_USER = 14, STAT_SYSTEM = 15, STAT_STARTED = 22 };
+/* The number in a field behind the name; 0: there is none. */
+uint64_t proc_stat(struct span stat, unsigned field);
 
 #endif

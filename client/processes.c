@@ -35,15 +35,29 @@ static bool is_called_nginx(pid_t pid)
 {
 	char buffer[32];
 	struct span name;
-	return proc_read_of(pid, "comm", buffer, sizeof(buffer), &name) && name.size == 6 &&
-	       span_starts(name, "nginx\n");
+	return proc_read_of(pid, "comm", buffer, sizeof(buffer), &name) && span_is(name, "nginx\n");
 }
 
-pid_t process_parent(pid_t pid)
+/* The first fields are enough. */
+static struct span read_stat(pid_t pid, char *buffer, size_t size)
+{
+	struct span stat;
+	return proc_read_of(pid, "stat", buffer, size, &stat) ? stat : (struct span){buffer, 0};
+}
+
+uint64_t process_used(pid_t pid)
 {
 	char buffer[512];
-	struct span stat;
-	return proc_read_of(pid, "stat", buffer, sizeof(buffer), &stat) ? proc_parent(stat) : 0;
+	struct span stat = read_stat(pid, buffer, sizeof(buffer));
+	return proc_stat(stat, STAT_USER) + proc_stat(stat, STAT_SYSTEM);
+}
+
+static void read_origin(struct process *process)
+{
+	char buffer[512];
+	struct span stat = read_stat(process->pid, buffer, sizeof(buffer));
+	process->parent = (pid_t)proc_stat(stat, STAT_PARENT);
+	process->started = proc_stat(stat, STAT_STARTED);
 }
 
 bool process_is_named_master(pid_t pid)
@@ -56,7 +70,9 @@ bool process_is_named_master(pid_t pid)
 	struct span part = title_part(title);
 	if (part.size)
 		return span_starts(part, "master process");
-	return is_called_nginx(pid) && !is_called_nginx(process_parent(pid));
+	struct process process = {.pid = pid};
+	read_origin(&process);
+	return is_called_nginx(pid) && !is_called_nginx(process.parent);
 }
 
 static enum role role_of(pid_t pid, bool named)
@@ -68,6 +84,13 @@ static enum role role_of(pid_t pid, bool named)
 	return process_title(pid, buffer, sizeof(buffer), &title) ? title_role(title) : ROLE_NONE;
 }
 
+void process_read(struct process *process, bool named)
+{
+	process->role = role_of(process->pid, named);
+	if (process->role != ROLE_NONE)
+		read_origin(process);
+}
+
 void processes_find(struct processes *processes, pid_t named)
 {
 	struct proc_numbers numbers;
@@ -76,9 +99,11 @@ void processes_find(struct processes *processes, pid_t named)
 	if (!proc_numbers_open(&numbers, "/proc"))
 		return;
 	while (processes->count < PROCESSES_AT_MOST && proc_numbers_next(&numbers, &pid)) {
-		enum role role = role_of((pid_t)pid, pid == named);
-		if (role != ROLE_NONE && !namespace_is_other((pid_t)pid, "ns/net"))
-			processes->list[processes->count++] = (struct process){(pid_t)pid, role};
+		struct process *process = &processes->list[processes->count];
+		*process = (struct process){.pid = (pid_t)pid};
+		process_read(process, pid == named);
+		processes->count +=
+			process->role != ROLE_NONE && !namespace_is_other((pid_t)pid, "ns/net");
 	}
 	proc_numbers_close(&numbers);
 }

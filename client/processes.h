@@ -21,22 +21,28 @@ enum role title_role(struct span title);
 
 /* The first bytes of a process's command line, which nginx overwrites with a title. */
 bool process_title(pid_t pid, char *buffer, size_t size, struct span *title);
-pid_t process_parent(pid_t pid);
 /* Whether who is named by a pid file is an nginx, whatever its title calls it: it has none yet in
  * the beginning, and never with master_process off. */
 bool process_is_named_master(pid_t pid);
 
+struct process {
+	pid_t pid, parent;
+	enum role role;
+	uint64_t started; /* in ticks of 10 ms */
+};
+/* What the process of that pid is now; `named`: a pid file says that it is a master. */
+void process_read(struct process *process, bool named);
+
 /* The nginx processes of this netns. */
 struct processes {
 	unsigned count;
-	struct process {
-		pid_t pid;
-		enum role role;
-	} list[PROCESSES_AT_MOST];
+	struct process list[PROCESSES_AT_MOST];
 };
 
 /* All of them; `named`: the master that a pid file names, or 0. */
 void processes_find(struct processes *processes, pid_t named);
+/* The processor time that a process has used, in ticks. */
+uint64_t process_used(pid_t pid);
 /* What those that were found are now, without looking for others. */
 void processes_again(struct processes *processes);
 unsigned processes_with(const struct processes *processes, enum role role);

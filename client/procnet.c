@@ -50,17 +50,6 @@ static bool take_number(struct span *line, uint64_t *value)
 	return line->at != from;
 }
 
-static bool take_word(struct span *line, struct span *word)
-{
-	take_spaces(line);
-	*word = (struct span){line->at, 0};
-	while (line->size && *line->at != ' ') {
-		word->size++;
-		take(line, *line->at);
-	}
-	return word->size != 0;
-}
-
 static bool take_address(struct span *line, struct address *address)
 {
 	const char *colon = memchr(line->at, ':', line->size);
@@ -95,7 +84,7 @@ static millis take_rto(struct span *line)
 {
 	struct span word;
 	uint64_t ticks;
-	if (!take_word(line, &word) || !take_word(line, &word) ||
+	if (!span_word(line, &word) || !span_word(line, &word) ||
 	    !take_whole_number(line, &ticks) || ticks > LONGEST_RTO)
 		return 0;
 	return (millis)ticks * TICK;
@@ -117,8 +106,8 @@ bool procnet_row(struct span line, struct row *row)
 	if (!take_hex(&line, 8, &row->unsent) || !take(&line, ':') ||
 	    !take_hex(&line, 8, &row->unread))
 		return false;
-	if (!take_word(&line, &word) || !take(&line, ' ') || !take_hex(&line, 8, &retransmits) ||
-	    !take_word(&line, &word) || !take_whole_number(&line, &number)) /* tr, uid, timeout */
+	if (!span_word(&line, &word) || !take(&line, ' ') || !take_hex(&line, 8, &retransmits) ||
+	    !span_word(&line, &word) || !take_whole_number(&line, &number)) /* tr, uid, timeout */
 		return false;
 	row->retransmits = retransmits;
 	row->probes_out = (unsigned)number;
@@ -128,7 +117,7 @@ bool procnet_row(struct span line, struct row *row)
 	return true;
 }
 
-static bool next_line(struct span *text, struct span *line)
+bool procnet_line(struct span *text, struct span *line)
 {
 	const char *newline = text->size ? memchr(text->at, '\n', text->size) : NULL;
 	if (!newline)
@@ -139,17 +128,26 @@ static bool next_line(struct span *text, struct span *line)
 	return true;
 }
 
-bool procnet_passive_opens(struct span snmp, uint64_t *count)
+bool procnet_counter(struct span snmp, const char *protocol, const char *counter, uint64_t *count)
 {
 	struct span names, values, name, value;
 	do
-		if (!next_line(&snmp, &names))
+		if (!procnet_line(&snmp, &names))
 			return false;
-	while (!span_starts(names, "Tcp: "));
-	if (!next_line(&snmp, &values) || !span_starts(values, "Tcp: "))
+	while (!span_starts(names, protocol));
+	if (!procnet_line(&snmp, &values) || !span_starts(values, protocol))
 		return false;
-	while (take_word(&names, &name) && take_word(&values, &value))
-		if (name.size == strlen("PassiveOpens") && span_starts(name, "PassiveOpens"))
-			return take_number(&value, count) && value.size == 0;
+	while (span_word(&names, &name) && span_word(&values, &value))
+		if (span_is(name, counter))
+			return span_number(value, count);
+	return false;
+}
+
+bool procnet_value(struct span lines, const char *name, uint64_t *value)
+{
+	struct span line, word;
+	while (procnet_line(&lines, &line))
+		if (span_word(&line, &word) && span_is(word, name))
+			return span_word(&line, &word) && span_number(word, value);
 	return false;
 }

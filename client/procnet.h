@@ -7,7 +7,14 @@
  * False for a header, and for a row that is torn or otherwise not as the kernel writes it. */
 bool procnet_row(struct span line, struct row *row);
 
-/* The passive opens of /proc/net/snmp. */
-bool procnet_passive_opens(struct span snmp, uint64_t *count);
+/* A counter of /proc/net/snmp, of the protocol "Tcp: ". */
+bool procnet_counter(struct span snmp, const char *protocol, const char *counter, uint64_t *count);
+
+/* The number behind a name that begins a line: of /proc/net/snmp6, /proc/<pid>/status and a
+ * cgroup's memory.stat. */
+bool procnet_value(struct span lines, const char *name, uint64_t *value);
+
+/* The next whole line, and the text behind it. */
+bool procnet_line(struct span *text, struct span *line);
 
 #endif

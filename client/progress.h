@@ -12,6 +12,8 @@ struct progress {
 	uint64_t in_flight;
 	uint64_t unreachable; /* beside those in flight, as are the unused */
 	uint64_t unused;
+	uint64_t udp_workers; /* worker processes that may still serve UDP clients */
+	char roll[128];       /* how nginx was rolled: "quit", "skipped (why)"; empty: it was not */
 	struct {
 		char name[16];
 		uint64_t count;

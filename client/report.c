@@ -8,22 +8,33 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { EVERY = 1000 };
+enum { EVERY = 1000, LINE = 800 };
+
+/* musl's own goes by statx, whose answer has to be translated. */
+static bool file_of(int fd, struct stat *file)
+{
+	return syscall(SYS_fstat, fd, file) == 0;
+}
 
 static bool same_file(int a, int b)
 {
 	struct stat one, other;
-	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+	return file_of(a, &one) && file_of(b, &other) && one.st_dev == other.st_dev &&
 	       one.st_ino == other.st_ino;
 }
 
 static bool is_null(int fd)
 {
 	struct stat one, null;
-	return fstat(fd, &one) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(one.st_mode) &&
-	       one.st_rdev == null.st_rdev;
+	int opened = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool is = file_of(fd, &one) && file_of(opened, &null) && S_ISCHR(one.st_mode) &&
+		  one.st_rdev == null.st_rdev;
+	if (opened >= 0)
+		close(opened);
+	return is;
 }
 
 /* The log of the container that nginx runs in; else of that whose first process is pid 1, which in
@@ -101,6 +112,12 @@ static void describe(const struct progress *progress, const char *phase, const c
 	text_add(line, progress->state_count ? "), " : ", ");
 	add_count(progress->unreachable, " unreachable, ", line);
 	add_count(progress->unused, " unused, ", line);
+	add_count(progress->udp_workers, " UDP workers, ", line);
+	if (*progress->roll) {
+		text_add(line, "roll: ");
+		text_add(line, progress->roll);
+		text_add(line, ", ");
+	}
 	text_seconds(line, now);
 	text_add(line, " s");
 	if (*reason) {
@@ -125,7 +142,7 @@ static void describe_uncounted(const char *outcome, millis now, struct text *lin
 /* What makes two lines different to a reader: all but the time and a reason's countdown. */
 static uint64_t fingerprint(const struct progress *progress)
 {
-	char bytes[640], reason[sizeof(progress->reason)];
+	char bytes[LINE], reason[sizeof(progress->reason)];
 	struct text line = TEXT_IN(bytes), steady = TEXT_IN(reason);
 	reason[0] = '\0';
 	for (const char *c = progress->reason; *c; c++)
@@ -155,7 +172,7 @@ void report_tick(struct report *report, millis now)
 {
 	if (!report->pending || now < report->shown_at + EVERY)
 		return;
-	char bytes[640];
+	char bytes[LINE];
 	struct text line = TEXT_IN(bytes);
 	describe(&report->latest, report->latest.phase, report->latest.reason, now, &line);
 	show(report, &line);
@@ -171,7 +188,7 @@ millis report_due(const struct report *report)
 
 void report_outcome(struct report *report, const char *outcome, const char *reason, millis now)
 {
-	char bytes[640];
+	char bytes[LINE];
 	struct text line = TEXT_IN(bytes);
 	report->pending = false;
 	if (report->counted)
@@ -183,7 +200,7 @@ void report_outcome(struct report *report, const char *outcome, const char *reas
 
 void report_note(struct report *report, const char *first, const char *second, const char *third)
 {
-	char bytes[640];
+	char bytes[LINE];
 	struct text line = TEXT_IN(bytes);
 	text_add(&line, "drainmon: ");
 	text_add(&line, first);

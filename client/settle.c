@@ -8,8 +8,11 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 		.phase = rolled && now >= policy->min_wait ? WAITING : SETTLING,
 		.last_arrival = now, /* what arrived before was not seen: quiet begins here */
 		.arrived_since_roll = rolled,
+		.taken_over = rolled,
 		.last_roll = policy->rolled,
 		.rolls = policy->rolls,
+		.listens = true,
+		.lives = true,
 	};
 }
 
@@ -25,13 +28,23 @@ millis settle_look_pause(int64_t used)
 	return pause < LONGEST ? pause : LONGEST;
 }
 
-static millis quiet_left(const struct settle *settle, const struct policy *policy, millis now)
+/* When quiet is over. Health checks that never stop must not turn every drain into a deadline. */
+static millis quiet_at(const struct settle *settle, const struct policy *policy)
 {
-	/* Health checks that never stop must not turn every drain into a deadline. */
-	if (settle->nginx_ended || now >= policy->timeout / 2 ||
-	    now - settle->last_arrival >= policy->quiet)
-		return 0;
-	return settle->last_arrival + policy->quiet - now;
+	millis at = settle->last_arrival + policy->quiet;
+	return at < policy->timeout / 2 ? at : policy->timeout / 2;
+}
+
+/* When it has settled, if nothing arrives any more. */
+static millis settled_at(const struct settle *settle, const struct policy *policy)
+{
+	millis at = quiet_at(settle, policy);
+	if (at < policy->min_wait)
+		at = policy->min_wait;
+	/* There is nothing to serve. */
+	if (!settle->lives && !settle->listens && settle->closed + policy->quiet < at)
+		at = settle->closed + policy->quiet;
+	return at;
 }
 
 /* Each roll leaves old workers behind, so they come at longer and longer intervals. */
@@ -47,40 +60,60 @@ static enum settle_action begin_roll(struct settle *settle, millis now)
 {
 	settle->phase = ROLLING;
 	settle->last_roll = now;
-	settle->arrived_since_roll = false;
+	settle->arrived_since_roll = settle->taken_over = false;
 	settle->rolls++;
 	return SETTLE_ROLL;
 }
 
-enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
-			       uint64_t in_flight, uint64_t arrivals)
+static void note(struct settle *settle, millis now, const struct sight *sight)
 {
-	if (settle->counted && arrivals != settle->arrivals) {
+	bool arrived = settle->counted && sight->arrivals != settle->arrivals;
+	if (arrived) {
 		settle->last_arrival = now;
 		settle->arrived_since_roll = true;
 	}
+	/* What has come since has come to something that listened. */
+	if (!sight->listens && (settle->listens || arrived))
+		settle->closed = now;
 	settle->counted = true;
-	settle->arrivals = arrivals;
+	settle->arrivals = sight->arrivals;
+	settle->listens = sight->listens;
+	settle->lives = sight->lives;
+}
 
-	bool quiet = quiet_left(settle, policy, now) == 0;
-	bool settled = settle->phase != SETTLING || (now >= policy->min_wait && quiet);
-	if (settled && quiet && in_flight <= policy->exit_at) {
-		settle->phase = DRAINED;
-		return SETTLE_DRAINED;
-	}
-	if (now >= policy->timeout) {
-		settle->phase = DEADLINE;
-		return SETTLE_DEADLINE;
-	}
-	if (settle->phase == SETTLING && settled) {
-		settle->phase = WAITING;
-		if (policy->roll)
-			return begin_roll(settle, now);
-	}
+static bool roll_is_due(const struct settle *settle, const struct policy *policy, millis now,
+			bool enough, bool udp)
+{
+	if (!policy->roll || settle->roll_failed || !settle->listens || settle->phase == ROLLING)
+		return false;
 	/* Stragglers that keep their connections open: only a newer worker's start closes those. */
-	if (settle->phase == WAITING && policy->roll && settle->rolls &&
-	    settle->arrived_since_roll && in_flight > policy->exit_at && quiet &&
-	    now >= next_roll(settle, policy))
+	return !settle->rolls ||
+	       (settle->arrived_since_roll && (!enough || (udp && settle->taken_over)) &&
+		now >= next_roll(settle, policy));
+}
+
+static enum settle_action end(struct settle *settle, int phase, enum settle_action action)
+{
+	settle->phase = phase;
+	return action;
+}
+
+enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
+			       const struct sight *sight)
+{
+	note(settle, now, sight);
+	bool settled = now >= settled_at(settle, policy);
+	bool enough = sight->in_flight <= policy->exit_at;
+	bool udp = sight->udp_workers && (sight->udp_told || settle_waits_for_udp(settle, policy));
+	if (settled && enough && !udp)
+		return end(settle, DRAINED, SETTLE_DRAINED);
+	if (now >= policy->timeout)
+		return end(settle, DEADLINE, SETTLE_DEADLINE);
+	if (settle->stuck && !(enough && !udp))
+		return end(settle, STUCK, SETTLE_STUCK);
+	if (settled && settle->phase == SETTLING)
+		settle->phase = WAITING;
+	if (settled && roll_is_due(settle, policy, now, enough, udp))
 		return begin_roll(settle, now);
 	return SETTLE_LOOK_AGAIN;
 }
@@ -91,23 +124,32 @@ void settle_rolled(struct settle *settle)
 		settle->phase = WAITING;
 }
 
-void settle_cannot_roll(struct settle *settle)
+void settle_roll_skipped(struct settle *settle)
 {
 	settle->rolls--;
+	settle_roll_failed(settle);
+}
+
+void settle_roll_failed(struct settle *settle)
+{
+	settle->roll_failed = true;
 	settle_rolled(settle);
 }
 
-void settle_nginx_ended(struct settle *settle)
+void settle_stuck(struct settle *settle)
 {
-	settle->nginx_ended = true;
-	settle->phase = WAITING;
-	settle->arrived_since_roll = false;
+	settle->stuck = true;
+}
+
+bool settle_waits_for_udp(const struct settle *settle, const struct policy *policy)
+{
+	return policy->roll && !settle->roll_failed;
 }
 
 const char *settle_phase(const struct settle *settle)
 {
-	static const char *const names[] = {"settling", "rolling", "waiting", "drained",
-					    "deadline"};
+	static const char *const names[] = {"settling", "rolling",  "waiting",
+					    "drained",  "deadline", "stuck"};
 	return names[settle->phase];
 }
 
@@ -120,22 +162,24 @@ static void left_to_go(const char *what, millis left, struct text *reason)
 }
 
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
-		   uint64_t in_flight, struct text *reason)
+		   const struct sight *sight, struct text *reason)
 {
-	millis quiet = quiet_left(settle, policy, now);
+	millis settled = settled_at(settle, policy);
 	if (settle->phase == DRAINED) {
-		if (in_flight)
+		if (sight->in_flight)
 			text_add(reason, "no more than exit-at are left");
 	} else if (settle->phase == DEADLINE) {
 		text_add(reason, "they did not end in time");
+	} else if (settle->phase == STUCK) {
+		text_add(reason, NOT_REACTING);
 	} else if (settle->phase == ROLLING) {
 		text_add(reason, "waiting for nginx to start new workers");
-	} else if (settle->phase == SETTLING && now < policy->min_wait &&
-		   policy->min_wait - now >= quiet) {
-		left_to_go("min-wait", policy->min_wait - now, reason);
-	} else if (quiet) {
-		left_to_go("quiet", quiet, reason);
-	} else if (in_flight) {
+	} else if (now < settled) {
+		left_to_go(settled == policy->min_wait ? "min-wait" : "quiet", settled - now,
+			   reason);
+	} else if (sight->in_flight) {
 		text_add(reason, "waiting for them to end");
+	} else if (sight->udp_workers) {
+		text_add(reason, "waiting for the workers that served UDP to end");
 	}
 }

@@ -19,36 +19,56 @@ struct policy {
 	millis unreachable_after; /* 0: never */
 };
 
-/* The drain: settling -> rolling -> waiting -> drained | deadline. Pure; time is an argument. */
+/* The drain: settling -> rolling -> waiting -> drained | deadline | stuck. Pure; time is an
+ * argument. */
 struct settle {
-	enum { SETTLING, ROLLING, WAITING, DRAINED, DEADLINE } phase;
+	enum { SETTLING, ROLLING, WAITING, DRAINED, DEADLINE, STUCK } phase;
 	bool counted;
 	uint64_t arrivals;
 	millis last_arrival;
 	bool arrived_since_roll;
 	millis last_roll;
 	uint64_t rolls;
-	bool nginx_ended;
+	bool roll_failed; /* or was skipped: there is no second try */
+	bool taken_over;  /* the last roll was somebody else's */
+	bool stuck;
+	bool listens, lives;
+	millis closed; /* since when nothing of nginx's listens */
 };
+
+/* One look at the pod. */
+struct sight {
+	uint64_t in_flight;
+	uint64_t arrivals;    /* passive opens so far */
+	uint64_t udp_workers; /* workers that may still serve UDP clients */
+	bool udp_told;        /* all of them quit already */
+	bool listens;         /* something of nginx's does */
+	bool lives;           /* one of its processes does */
+};
+
+#define NOT_REACTING "nginx's workers do not react"
 
 enum settle_action {
 	SETTLE_LOOK_AGAIN,
-	SETTLE_ROLL, /* roll nginx's workers, and say settle_rolled when that is over, or
-			settle_cannot_roll */
+	SETTLE_ROLL, /* roll nginx's workers, and say how that went */
 	SETTLE_DRAINED,
 	SETTLE_DEADLINE,
+	SETTLE_STUCK, /* nginx's workers do not react: nothing will end */
 };
 
 /* What was rolled for somebody else, who began earlier, has not settled for us before min_wait. */
 void settle_init(struct settle *settle, const struct policy *policy, millis now);
 
-/* One look at the sockets: how many are in flight, and the passive opens counted so far. */
 enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
-			       uint64_t in_flight, uint64_t arrivals);
+			       const struct sight *sight);
 void settle_rolled(struct settle *settle);
-void settle_cannot_roll(struct settle *settle);
-/* Nothing arrives any more: only what nginx has left to the kernel is still waited for. */
-void settle_nginx_ended(struct settle *settle);
+/* Nothing was signalled. */
+void settle_roll_skipped(struct settle *settle);
+void settle_roll_failed(struct settle *settle);
+void settle_stuck(struct settle *settle);
+
+/* Whether UDP workers are waited for that do not quit yet: only a roll makes them end. */
+bool settle_waits_for_udp(const struct settle *settle, const struct policy *policy);
 
 /* From one look, which used so many nanoseconds of a core, to the next. */
 millis settle_look_pause(int64_t used);
@@ -56,6 +76,6 @@ millis settle_look_pause(int64_t used);
 const char *settle_phase(const struct settle *settle);
 /* Why it is not over yet. */
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
-		   uint64_t in_flight, struct text *reason);
+		   const struct sight *sight, struct text *reason);
 
 #endif

@@ -19,7 +19,10 @@ static bool holds(const struct ports *ports, uint64_t inode)
 
 static void note_listener(struct snapshot *snapshot, struct ports *ports, const struct row *row)
 {
-	if (ports_has(ports, row->local.port) || !(ports->any_listener || holds(ports, row->inode)))
+	if (!ports->any_listener && !holds(ports, row->inode))
+		return;
+	snapshot->listens = true;
+	if (ports_has(ports, row->local.port))
 		return;
 	if (!ignored_port(snapshot->ignored, row->local.port))
 		ports->bits[row->local.port / 8] |= (uint8_t)(1 << row->local.port % 8);

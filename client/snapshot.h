@@ -22,6 +22,7 @@ struct snapshot {
 	const struct ignored *nodes; /* whose new connections are kubelet's probes */
 	const struct mptcp *mptcp;   /* NULL: the source does not tell of any */
 	millis unreachable_after;
+	bool listens;         /* something of nginx's does */
 	struct known *known;  /* from look to look: ignored connections and those from nodes */
 	uint64_t ignored_new; /* passive opens by these that no earlier look has seen */
 	uint64_t in_flight;

@@ -14,10 +14,14 @@ struct taking {
 	struct port_range range;
 	struct text uncounted;
 	unsigned inode_word;
-	uint8_t whose;  /* connections whose ports are wanted */
-	bool outside;   /* ports of all connections are wanted, whoever holds them */
-	bool listeners; /* only listeners are wanted */
+	uint8_t whose;      /* connections whose ports are wanted */
+	bool outside;       /* ports of all connections are wanted, whoever holds them */
+	bool listeners;     /* only listeners are wanted */
+	unsigned listening; /* so many of those below */
 };
+
+/* Where the masters listen. */
+static struct address listening[LISTENERS_AT_MOST];
 
 void survey_choose(const struct held_ports *held, struct port_range range, bool any,
 		   struct ports *ports)
@@ -43,16 +47,18 @@ static uint8_t found_here(struct taking *taking, uint64_t inode)
 	return held ? *held : 0;
 }
 
-static void cannot_count(struct taking *taking, const char *kind, struct span which)
+static void cannot_count(struct taking *taking, struct span path)
 {
 	char bytes[sizeof(taking->survey->uncounted)];
 	struct text item = TEXT_IN(bytes);
-	text_add(&item, kind);
-	text_foreign(&item, which);
-	text_add(&item, ", ");
-	/* Several sockets may share a port. */
-	if (span_has(span_of(taking->survey->uncounted), bytes))
-		return;
+	text_add(&item, "unix ");
+	text_foreign(&item, path);
+	/* Several sockets may share a path. */
+	for (const char *said = taking->survey->uncounted; *said; said++)
+		if (strncmp(said, bytes, item.used) == 0 &&
+		    (said[item.used] == ',' || said[item.used] == '\0'))
+			return;
+	text_add(&taking->uncounted, taking->uncounted.used ? ", " : "");
 	text_add(&taking->uncounted, bytes);
 }
 
@@ -64,6 +70,16 @@ static bool is_tail(const struct taking *taking, const struct row *row)
 		row->state == TCP_LAST_ACK);
 }
 
+static void take_listener(struct taking *taking, const struct address *at)
+{
+	for (unsigned i = 0; i < taking->listening; i++)
+		taking->survey->reuseport |= listening[i].port == at->port &&
+					     listening[i].v6 == at->v6 &&
+					     memcmp(listening[i].bytes, at->bytes, 16) == 0;
+	if (taking->listening < LISTENERS_AT_MOST)
+		listening[taking->listening++] = *at;
+}
+
 static bool take_tcp(void *context, struct span line)
 {
 	struct taking *taking = context;
@@ -73,6 +89,8 @@ static bool take_tcp(void *context, struct span line)
 	uint8_t held = found_here(taking, row.inode);
 	if (row.state == TCP_LISTEN) {
 		taking->survey->listens |= taking->holders->unread || (held & HELD_BY_MASTER);
+		if (taking->listeners && (held & HELD_BY_MASTER))
+			take_listener(taking, &row.local);
 		return true;
 	}
 	if (row.state == TCP_SYN_SENT)
@@ -90,14 +108,11 @@ static bool take_udp(void *context, struct span line)
 {
 	static const uint8_t nobody[16];
 	struct taking *taking = context;
-	char bytes[8];
-	struct text port = TEXT_IN(bytes);
 	struct row row;
-	if (!procnet_row(line, &row) || !(found_here(taking, row.inode) & HELD_BY_MASTER) ||
-	    row.remote.port || memcmp(row.remote.bytes, nobody, sizeof(nobody)) != 0)
-		return true;
-	text_number(&port, row.local.port);
-	cannot_count(taking, "udp ", span_of(bytes));
+	if (procnet_row(line, &row) && (found_here(taking, row.inode) & HELD_BY_MASTER) &&
+	    row.state == TCP_CLOSE && !row.remote.port &&
+	    memcmp(row.remote.bytes, nobody, sizeof(nobody)) == 0)
+		carried_add(&taking->survey->udp, row.local.port);
 	return true;
 }
 
@@ -108,7 +123,7 @@ static bool take_unix(void *context, struct span line)
 	uint8_t held = found_here(taking, table_inode(line, 6));
 	if (((held & HELD_BY_MASTER) && table_unix_listens(line, &path)) ||
 	    ((held & HELD_BY_QUITTING) && table_unix_accepted(line, &path)))
-		cannot_count(taking, "unix ", path);
+		cannot_count(taking, path);
 	return true;
 }
 
@@ -136,7 +151,7 @@ static void take_tables(struct taking *taking, millis stop_at)
 		taking->inode_word = tables[i].inode_word;
 		table_walk(tables[i].name, tables[i].take, taking, stop_at);
 	}
-	taking->survey->listens |= taking->uncounted.used != 0;
+	taking->survey->listens |= taking->uncounted.used || taking->survey->udp.count;
 }
 
 static void take_tcp_tables(struct taking *taking, millis stop_at)
@@ -182,6 +197,7 @@ static bool take_masters(struct taking *taking, const struct processes *processe
 	holders_read(taking->holders, processes, HELD_BY_MASTER, stop_at);
 	note_listeners(taking->survey, taking->holders, taking->ports);
 	taking->listeners = true;
+	taking->listening = 0;
 	if (processes->count)
 		take_tables(taking, stop_at);
 	take_tcp_tables(taking, stop_at);
@@ -231,7 +247,5 @@ bool survey_take(struct survey *survey, const struct processes *processes, struc
 	if (take_masters(&taking, processes, stop_at) && !survey->inherited)
 		survey->inherited = take_masters(&taking, processes, stop_at);
 	take_connections(&taking, processes, stop_at);
-	if (taking.uncounted.used > 2 && survey->uncounted[taking.uncounted.used - 2] == ',')
-		survey->uncounted[taking.uncounted.used - 2] = '\0';
 	return clock_now() < stop_at;
 }

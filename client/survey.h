@@ -11,7 +11,9 @@ struct survey {
 	bool listens;        /* something listens */
 	bool inherited;      /* a master holds a listener of another netns */
 	uint64_t elsewhere;  /* connections of that other netns */
-	char uncounted[160]; /* as in struct progress */
+	char uncounted[160]; /* as in struct progress, but for UDP */
+	struct carried udp;  /* ports of UDP that a master listens on */
+	bool reuseport;      /* each worker has a TCP listener of its own */
 };
 
 /* Fills in the survey and the listeners of `ports`, and adds the ports of connections that nginx

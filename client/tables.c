@@ -8,29 +8,17 @@ enum { UNIX_FLAGS = 3, UNIX_STATE = 5, UNIX_PATH = 7 };
 
 bool table_word(struct span line, unsigned index, struct span *word)
 {
-	for (;; index--) {
-		while (line.size && *line.at == ' ')
-			line = (struct span){line.at + 1, line.size - 1};
-		const char *space = line.size ? memchr(line.at, ' ', line.size) : NULL;
-		*word = (struct span){line.at, space ? (size_t)(space - line.at) : line.size};
-		if (!index || !word->size)
-			return word->size != 0;
-		line = (struct span){line.at + word->size, line.size - word->size};
-	}
+	bool found = span_word(&line, word);
+	while (found && index--)
+		found = span_word(&line, word);
+	return found;
 }
 
 uint64_t table_inode(struct span line, unsigned index)
 {
 	struct span word;
-	uint64_t inode = 0;
-	if (!table_word(line, index, &word))
-		return 0;
-	for (size_t i = 0; i < word.size; i++) {
-		if (word.at[i] < '0' || word.at[i] > '9')
-			return 0;
-		inode = inode * 10 + (uint64_t)(word.at[i] - '0');
-	}
-	return inode;
+	uint64_t inode;
+	return table_word(line, index, &word) && span_number(word, &inode) ? inode : 0;
 }
 
 /* A path may have spaces: it is all that follows. */
@@ -54,8 +42,8 @@ bool table_unix_listens(struct span line, struct span *path)
 bool table_unix_accepted(struct span line, struct span *path)
 {
 	struct span state;
-	return table_word(line, UNIX_STATE, &state) && state.size == 2 &&
-	       span_starts(state, "03") && take_path(line, path);
+	return table_word(line, UNIX_STATE, &state) && span_is(state, "03") &&
+	       take_path(line, path);
 }
 
 struct port_range table_port_range(struct span content)

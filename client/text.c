@@ -1,5 +1,6 @@
 /* Text in fixed buffers: stdio would triple the size of the program. */
 #include "text.h"
+#include <errno.h>
 #include <string.h>
 
 void text_char(struct text *text, char c)
@@ -45,6 +46,36 @@ void text_millis(struct text *text, millis time)
 	text_number(text, whole % 10);
 }
 
+/* Those that can be met here: strerror's table would be a twentieth of the program. */
+void text_error(struct text *text, int error)
+{
+	static const struct {
+		int error;
+		const char *said;
+	} known[] = {
+		{EPERM, "Operation not permitted"},
+		{ENOENT, "No such file or directory"},
+		{ESRCH, "No such process"},
+		{EACCES, "Permission denied"},
+		{ENOTDIR, "Not a directory"},
+		{EMFILE, "No file descriptors available"},
+		{ENOSYS, "Function not implemented"},
+		{ENOBUFS, "No buffer space available"},
+		{EPROTO, "Protocol error"},
+		{EPIPE, "Broken pipe"},
+		{ECONNRESET, "Connection reset by peer"},
+		{ECONNREFUSED, "Connection refused"},
+		{ETIMEDOUT, "Operation timed out"},
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].error == error) {
+			text_add(text, known[i].said);
+			return;
+		}
+	text_add(text, "error ");
+	text_number(text, (uint64_t)error);
+}
+
 void text_foreign_char(struct text *text, unsigned char c)
 {
 	text_char(text, c >= 0x20 && c < 0x7f ? (char)c : '?');
@@ -61,10 +92,40 @@ struct span span_of(const char *string)
 	return (struct span){string, strlen(string)};
 }
 
+bool span_word(struct span *text, struct span *word)
+{
+	const char *at = text->at, *end = at + text->size;
+	while (at < end && (unsigned char)*at <= ' ')
+		at++;
+	word->at = at;
+	while (at < end && (unsigned char)*at > ' ')
+		at++;
+	word->size = (size_t)(at - word->at);
+	*text = (struct span){at, (size_t)(end - at)};
+	return word->size != 0;
+}
+
+bool span_number(struct span text, uint64_t *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < text.size; i++) {
+		unsigned digit = (unsigned)(text.at[i] - '0');
+		if (digit > 9 || *number > (UINT64_MAX - digit) / 10)
+			return false;
+		*number = *number * 10 + digit;
+	}
+	return text.size != 0;
+}
+
 bool span_starts(struct span span, const char *prefix)
 {
 	size_t size = strlen(prefix);
 	return span.size >= size && memcmp(span.at, prefix, size) == 0;
+}
+
+bool span_is(struct span span, const char *string)
+{
+	return span.size == strlen(string) && span_starts(span, string);
 }
 
 bool span_has(struct span span, const char *part)

@@ -28,11 +28,18 @@ void text_number(struct text *text, uint64_t number);
 void text_seconds(struct text *text, millis time);
 /* 1234 -> "1.234" */
 void text_millis(struct text *text, millis time);
+/* What an errno means, as strerror(3) says; of rarer ones the number. */
+void text_error(struct text *text, int error);
 /* One byte of somebody else's; what could steer a terminal or split a line becomes '?'. */
 void text_foreign_char(struct text *text, unsigned char c);
 void text_foreign(struct text *text, struct span bytes);
 
 struct span span_of(const char *string);
+/* The next word and the text behind it; false: only white space was left. */
+bool span_word(struct span *text, struct span *word);
+/* The number that a text is; false: it is none. */
+bool span_number(struct span text, uint64_t *number);
+bool span_is(struct span span, const char *string);
 bool span_starts(struct span span, const char *prefix);
 bool span_has(struct span span, const char *part);
 

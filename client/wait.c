@@ -113,7 +113,7 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 	struct report *report = &wait->report;
 	report_remember(report, &answer->progress);
 	report_outcome(report, answer->progress.phase, answer->progress.reason, now);
-	if (answer->result != RESULT_DEADLINE && answer->result != RESULT_CUT)
+	if (answer->result == RESULT_DRAINED || answer->result == RESULT_GONE)
 		return EXIT_DRAINED;
 	char bytes[256];
 	size_t cursor = 0;
@@ -128,15 +128,10 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 	return EXIT_LOST;
 }
 
-static int finish_by_deadline(struct wait *wait, millis now)
+static int finish_in_vain(struct wait *wait, const char *outcome, const char *why, millis now)
 {
 	struct report *report = &wait->report;
-	char reason[160];
-	struct text why = TEXT_IN(reason);
-	text_add(&why, "they did not end in time");
-	if (wait->fallback.active)
-		fallback_hint(&wait->fallback, &why);
-	report_outcome(report, "deadline", reason, now);
+	report_outcome(report, outcome, why, now);
 	if (!wait->fallback.active)
 		return EXIT_LOST;
 	char bytes[256];
@@ -149,6 +144,16 @@ static int finish_by_deadline(struct wait *wait, millis now)
 	}
 	say_more_left(report, said);
 	return EXIT_LOST;
+}
+
+static int finish_by_deadline(struct wait *wait, millis now)
+{
+	char reason[160];
+	struct text why = TEXT_IN(reason);
+	text_add(&why, "they did not end in time");
+	if (wait->fallback.active)
+		fallback_hint(&wait->fallback, &why);
+	return finish_in_vain(wait, "deadline", reason, now);
 }
 
 static int finish_alone(struct wait *wait, millis now)
@@ -167,6 +172,10 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 		return finish_by_answer(wait, answer, now);
 	for (unsigned i = 0; i < answer->ports.count; i++)
 		carried_add(&wait->carried, answer->ports.ports[i]);
+	/* One that could not be, or changed nothing, is not tried again. */
+	struct span roll = span_of(answer->progress.roll);
+	if (span_starts(roll, "skipped") || span_starts(roll, "failed"))
+		wait->policy.roll = false;
 	if (answer->rolls > wait->policy.rolls) {
 		wait->policy.rolls = answer->rolls;
 		wait->policy.rolled = answer->rolled;
@@ -235,6 +244,8 @@ static int run(struct wait *wait)
 			fallback_rolls(&wait->fallback, &wait->policy);
 			if (action == SETTLE_DEADLINE)
 				return finish_by_deadline(wait, clock_now());
+			if (action == SETTLE_STUCK)
+				return finish_in_vain(wait, "stuck", NOT_REACTING, clock_now());
 			if (action == SETTLE_DRAINED)
 				return finish_alone(wait, clock_now());
 		}

@@ -8,7 +8,7 @@ CLIENT = ROOT / "client"
 SOURCES = sorted(CLIENT.glob("*.c"))
 
 NAMED = [
-    "musl-gcc", "-std=c11", "-D_GNU_SOURCE", "-Os", "-static",
+    "musl-gcc", "-std=c11", "-D_GNU_SOURCE", "-Oz", "-static",
     "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections",
 ]  # fmt: skip
 CHECKED = [

@@ -9,8 +9,8 @@ OUTPUT = 1 << 18
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0
 
-ACTIONS = ("look", "roll", "drained", "deadline")
-RESULTS = ("none", "drained", "deadline", "gone", "cut")
+ACTIONS = ("look", "roll", "drained", "deadline", "stuck")
+RESULTS = ("none", "drained", "deadline", "gone", "cut", "stuck")
 STANDINGS = ("finished", "unused", "unreachable", "in flight")
 
 
@@ -226,9 +226,21 @@ class Library:
             i64(rolled),
         )
 
-    def step(self, now: int, in_flight: int = 0, arrivals: int = 0) -> str:
+    def step(
+        self,
+        now: int,
+        in_flight: int = 0,
+        arrivals: int = 0,
+        udp_workers: int = 0,
+        *,
+        udp_told: bool = False,
+        listens: bool = True,
+        lives: bool = True,
+    ) -> str:
+        """One look of the drain at the pod; what to do next, or how it has ended."""
+        i64, u64 = ctypes.c_int64, ctypes.c_uint64
         action = self._shim.shim_step(
-            ctypes.c_int64(now), ctypes.c_uint64(in_flight), ctypes.c_uint64(arrivals)
+            i64(now), u64(in_flight), u64(arrivals), u64(udp_workers), udp_told, listens, lives
         )
         return ACTIONS[action]
 
@@ -238,8 +250,15 @@ class Library:
     def rolled(self) -> None:
         self._shim.shim_rolled()
 
-    def cannot_roll(self) -> None:
-        self._shim.shim_cannot_roll()
+    def roll_skipped(self) -> None:
+        self._shim.shim_roll_skipped()
+
+    def roll_failed(self) -> None:
+        self._shim.shim_roll_failed()
+
+    def stuck(self) -> None:
+        """nginx's workers do not react."""
+        self._shim.shim_stuck()
 
     @property
     def rolls(self) -> int:
@@ -249,6 +268,7 @@ class Library:
     def phase(self) -> str:
         return bytes(self._shim.shim_phase()).decode()
 
-    def reason(self, now: int, in_flight: int = 0) -> str:
-        self._shim.shim_reason(ctypes.c_int64(now), ctypes.c_uint64(in_flight), *self._output())
+    def reason(self, now: int) -> str:
+        """Why it was not over at the last step."""
+        self._shim.shim_reason(ctypes.c_int64(now), *self._output())
         return self._out.value.decode()

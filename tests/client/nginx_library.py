@@ -59,3 +59,18 @@ class NginxLibrary(Library):
         lost = int(self._shim.shim_holders(count))
         assert lost >= 0
         return lost
+
+    def cgroup(self, text: bytes, *, v2: bool) -> str | None:
+        """The path in the text of /proc/<pid>/cgroup."""
+        size = self._shim.shim_cgroup(*self._bytes(text), v2, *self._output())
+        return self._out.value.decode() if size >= 0 else None
+
+    def vanished(
+        self, now: int, came: int, went: int, *, answers: bool, limit: int, first: bool = False
+    ) -> bool:
+        """Whether UDP clients have vanished, by the datagrams that came and went until now."""
+        i64, u64 = ctypes.c_int64, ctypes.c_uint64
+        looked = self._shim.shim_vanished(
+            i64(now), u64(came), u64(went), answers, i64(limit), first
+        )
+        return bool(looked)

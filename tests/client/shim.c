@@ -72,6 +72,14 @@ int shim_answer(const char *bytes, size_t size, char *out, size_t out_size)
 		text_char(&text, '=');
 		text_number(&text, answer.progress.states[i].count);
 	}
+	if (answer.progress.udp_workers) {
+		text_add(&text, " udp=");
+		text_number(&text, answer.progress.udp_workers);
+	}
+	if (answer.progress.roll[0]) {
+		text_add(&text, " roll=");
+		text_add(&text, answer.progress.roll);
+	}
 	if (answer.progress.uncounted[0]) {
 		text_add(&text, " but ");
 		text_add(&text, answer.progress.uncounted);
@@ -133,7 +141,7 @@ long shim_number(const char *bytes, size_t size)
 
 int shim_parent(const char *bytes, size_t size)
 {
-	return proc_parent(BYTES);
+	return (int)proc_stat(BYTES, STAT_PARENT);
 }
 
 static struct settle settle;
@@ -154,9 +162,13 @@ void shim_settle(int64_t timeout, int64_t min_wait, int64_t quiet, uint64_t exit
 	settle_init(&settle, &policy, now);
 }
 
-int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals)
+static struct sight sight;
+
+int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals, uint64_t udp_workers,
+	      int udp_told, int listens, int lives)
 {
-	return settle_step(&settle, &policy, now, in_flight, arrivals);
+	sight = (struct sight){in_flight, arrivals, udp_workers, udp_told, listens, lives};
+	return settle_step(&settle, &policy, now, &sight);
 }
 
 int64_t shim_look_pause(int64_t used)
@@ -169,9 +181,19 @@ void shim_rolled(void)
 	settle_rolled(&settle);
 }
 
-void shim_cannot_roll(void)
+void shim_roll_skipped(void)
 {
-	settle_cannot_roll(&settle);
+	settle_roll_skipped(&settle);
+}
+
+void shim_roll_failed(void)
+{
+	settle_roll_failed(&settle);
+}
+
+void shim_stuck(void)
+{
+	settle_stuck(&settle);
 }
 
 uint64_t shim_rolls(void)
@@ -184,9 +206,9 @@ const char *shim_phase(void)
 	return settle_phase(&settle);
 }
 
-void shim_reason(int64_t now, uint64_t in_flight, char *out, size_t out_size)
+void shim_reason(int64_t now, char *out, size_t out_size)
 {
 	struct text text = {out, out_size, 0};
 	out[0] = '\0';
-	settle_reason(&settle, &policy, now, in_flight, &text);
+	settle_reason(&settle, &policy, now, &sight, &text);
 }

@@ -1,7 +1,9 @@
 /* What tells nginx's processes and sockets apart, with plain arguments, for ctypes. */
 #include "life.h"
 #include "namespace.h"
+#include "room.h"
 #include "survey.h"
+#include "vanished.h"
 #include <string.h>
 
 #define BYTES ((struct span){bytes, size})
@@ -77,4 +79,24 @@ int shim_holders(unsigned count)
 		if (!holders_of(&holders, inode))
 			return -1;
 	return holders_of(&holders, 0) || holders_of(&holders, count + 1) ? -1 : (int)holders.lost;
+}
+
+/* The length of the path, -1: there is none. */
+int shim_cgroup(const char *bytes, size_t size, int v2, char *out, size_t out_size)
+{
+	struct text text = {out, out_size, 0};
+	struct span path;
+	if (!room_cgroup(BYTES, v2, &path))
+		return -1;
+	text_foreign(&text, path);
+	return (int)path.size;
+}
+
+int shim_vanished(int64_t now, uint64_t in, uint64_t datagrams_out, int answers, int64_t limit,
+		  int first)
+{
+	static struct vanished vanished;
+	if (first)
+		vanished = (struct vanished){0};
+	return vanished_look(&vanished, now, in, datagrams_out, answers, limit);
 }

@@ -48,7 +48,7 @@ int shim_row(const char *bytes, size_t size, char *out, size_t out_size)
 
 int shim_passive_opens(const char *bytes, size_t size, uint64_t *count)
 {
-	return procnet_passive_opens(BYTES, count);
+	return procnet_counter(BYTES, "Tcp: ", "PassiveOpens", count);
 }
 
 static const struct ignored nobody;

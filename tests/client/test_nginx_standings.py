@@ -79,7 +79,7 @@ def test_a_connection_on_which_only_the_server_speaks_is_in_flight(served: Serve
     assert reader.recv(100) == b"first "
     unused = served.connect()
     be_idle()
-    waiting = served.hook("--timeout=20s")
+    waiting = served.hook("--timeout=20s", "--no-roll")
     waiting.line("waiting, 1 in flight (ESTABLISHED 1), 1 unused, ")
     feed.sendall(b"last")
     feed.close()
@@ -100,7 +100,7 @@ def test_an_upload_that_was_answered_early_is_in_flight(served: Served) -> None:
     upload.sendall(b"POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
     upload.sendall(b"2\r\nxx\r\n")
     wait_until(lambda: bool(upload.recv(1, socket.MSG_PEEK)), "the answer")
-    waiting = served.hook("--timeout=20s")
+    waiting = served.hook("--timeout=20s", "--no-roll")
     for _ in range(3):
         upload.sendall(b"2\r\nxx\r\n")
         time.sleep(0.3)  # the upload itself

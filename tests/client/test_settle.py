@@ -3,8 +3,6 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.client.library import Library
 
@@ -58,8 +56,93 @@ def test_what_was_rolled_for_others_still_has_to_settle(library: Library) -> Non
 def test_a_roll_that_cannot_be_is_none(library: Library) -> None:
     library.settle()
     assert library.step(5_000, in_flight=3) == "roll"
-    library.cannot_roll()
+    library.roll_skipped()
     assert (library.phase, library.rolls) == ("waiting", 0)
+
+
+@pytest.mark.parametrize("how", ["roll_skipped", "roll_failed"])
+def test_there_is_no_second_try_of_a_roll(library: Library, how: str) -> None:
+    library.settle(timeout=100_000)
+    assert library.step(5_000, in_flight=3, udp_workers=2) == "roll"
+    getattr(library, how)()
+    for now in range(5_100, 99_000, 100):
+        assert library.step(now, in_flight=1, arrivals=now // 5_000) == "look"
+    assert library.step(99_000, udp_workers=2, arrivals=19) == "drained"
+
+
+def test_a_roll_that_goes_on_is_not_repeated_and_holds_no_end(library: Library) -> None:
+    library.settle(timeout=100_000)
+    assert library.step(5_000, in_flight=3) == "roll"
+    for now in range(5_100, 50_000, 100):
+        assert library.step(now, in_flight=1, arrivals=now // 5_000) == "look"
+        assert library.phase == "rolling"
+    assert library.step(52_000, arrivals=9) == "drained"
+
+
+def test_workers_that_do_not_react_end_it(library: Library) -> None:
+    library.settle()
+    assert library.step(5_000, in_flight=3) == "roll"
+    library.stuck()
+    assert library.step(15_000, in_flight=3) == "stuck"
+    assert (library.phase, library.reason(15_000)) == ("stuck", "nginx's workers do not react")
+
+    library.settle()
+    assert library.step(5_000, udp_workers=1) == "roll"
+    library.stuck()
+    assert library.step(15_000, udp_workers=1) == "stuck"
+
+    library.settle()
+    assert library.step(5_000, in_flight=3) == "roll"
+    library.stuck()
+    assert library.step(15_000) == "drained"
+
+
+def test_workers_with_udp_are_rolled_and_waited_for(library: Library) -> None:
+    library.settle()
+    assert library.step(4_999, udp_workers=2) == "look"
+    assert library.step(5_000, udp_workers=2) == "roll"
+    library.rolled()
+    for now in range(5_100, 24_000, 100):
+        # Later rolls are for connections: new workers are none of those waited for.
+        assert library.step(now, arrivals=now // 5_000, udp_workers=1) == "look"
+    assert library.reason(23_900) == "waiting for the workers that served UDP to end"
+    assert library.step(24_000, arrivals=4) == "drained"
+
+
+def test_without_a_roll_udp_is_not_waited_for(library: Library) -> None:
+    library.settle(roll=False)
+    assert library.step(5_000, udp_workers=2) == "drained"
+
+
+def test_where_nothing_listens_nothing_is_rolled(library: Library) -> None:
+    library.settle()
+    for now in range(0, 10_000, 100):
+        assert library.step(now, in_flight=1, udp_workers=1, listens=False) == "look"
+    assert library.phase == "waiting"
+    assert library.step(10_000, in_flight=1) == "roll"  # it listens again
+
+
+def test_where_nginx_has_ended_only_quiet_is_waited_for(library: Library) -> None:
+    library.settle()
+    library.step(0, arrivals=1)
+    library.step(1_000, arrivals=1, listens=False)
+    assert library.step(2_499, arrivals=1, listens=False, lives=False) == "look"
+    assert library.reason(2_400) == "quiet has 0.1 s to go"
+    assert library.step(2_500, arrivals=1, listens=False, lives=False) == "drained"
+
+
+def test_an_nginx_that_lives_is_given_its_min_wait(library: Library) -> None:
+    library.settle()
+    assert library.step(4_999, listens=False) == "look"
+    assert library.step(5_000, listens=False) == "drained"
+
+
+def test_what_has_come_since_came_to_a_listener(library: Library) -> None:
+    library.settle()
+    library.step(0, listens=False, lives=False)
+    library.step(1_000, arrivals=1, listens=False, lives=False)
+    assert library.step(2_499, arrivals=1, listens=False, lives=False) == "look"
+    assert library.step(2_500, arrivals=1, listens=False, lives=False) == "drained"
 
 
 def test_it_rolls_once_and_waits(library: Library) -> None:
@@ -71,7 +154,7 @@ def test_it_rolls_once_and_waits(library: Library) -> None:
     assert library.phase == "waiting"
     for now in range(5_200, 12_000, 100):
         assert library.step(now, in_flight=2) == "look"
-    assert library.reason(12_000, in_flight=2) == "waiting for them to end"
+    assert library.reason(12_000) == "waiting for them to end"
     assert library.step(12_000) == "drained"
 
 
@@ -166,36 +249,3 @@ def test_looks_take_a_share_of_a_core_but_hold_no_drain(
     library: Library, used: int, pause: int
 ) -> None:
     assert library.look_pause(used * 1_000_000) == pause
-
-
-@given(
-    looks=st.lists(
-        st.tuples(st.integers(0, 3_000), st.integers(0, 3), st.integers(0, 2), st.booleans())
-    ),
-    timeout=st.integers(0, 60_000), min_wait=st.integers(0, 20_000), quiet=st.integers(0, 20_000),
-    exit_at=st.integers(0, 2), roll=st.booleans(),
-)  # fmt: skip
-def test_whatever_happens_a_drain_is_honest(
-    library: Library, looks: list[tuple[int, int, int, bool]], timeout: int, min_wait: int,
-    quiet: int, exit_at: int, roll: bool,
-) -> None:  # fmt: skip
-    library.settle(timeout=timeout, min_wait=min_wait, quiet=quiet, exit_at=exit_at, roll=roll)
-    now = arrivals = last_arrival = 0
-    for number, (pause, in_flight, arrived, rolled) in enumerate(looks):
-        now += pause
-        arrivals += arrived
-        if arrived and number:
-            last_arrival = now
-        action = library.step(now, in_flight, arrivals)
-        if action == "drained":
-            assert in_flight <= exit_at
-            assert now >= min_wait
-            assert now - last_arrival >= quiet or now >= timeout / 2
-            return
-        if action == "deadline":
-            assert now >= timeout
-            return
-        assert now < timeout
-        assert action != "roll" or (roll and in_flight > exit_at and now >= min_wait)
-        if rolled:
-            library.rolled()

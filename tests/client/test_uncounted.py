@@ -39,7 +39,7 @@ def test_unix_and_udp_listeners_are_named(
     pod_netns: Netns, nginx: PlainNginx, client: Path, tmp_path: Path, sidecar: socket.socket
 ) -> None:
     """The connection to a sidecar is none of nginx's."""
-    waiting = hook(pod_netns, client, "--verbose")
+    waiting = hook(pod_netns, client, "--verbose", "--no-roll")
     assert waiting.line("counts on the ports") == "counts on the ports (none)"
     cannot = f"cannot count unix {tmp_path}/web.sock, udp 8053"
     assert waiting.line("settling, 0 in flight").endswith(f" s to go; {cannot}")

@@ -1,0 +1,82 @@
+"""nginx with any number of workers, and connections to a worker that the test chooses."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from bench.rig.netns import Netns
+from tests.client.run import Client, wait_until
+from tests.e2e.plain_nginx import PlainNginx, Where
+
+QUICK = ["--socket=/nonexistent", "--no-pod-log", "--verbose", "--min-wait=0.3s", "--quiet=0.2s",
+         "--timeout=30s"]  # fmt: skip
+DOWNLOAD = 3_000_000
+"""Bytes: more than the kernel takes from nginx, so it lasts for as long as nobody reads it."""
+
+
+class Nginx(PlainNginx):
+    """`workers` processes; `http` is said in that block, /slow is DOWNLOAD bytes long."""
+
+    def __init__(
+        self, netns: Netns, folder: Path, workers: int, *, main: str = "", http: str = "",
+        where: Where | None = None,
+    ) -> None:  # fmt: skip
+        self.netns = netns
+        folder.mkdir(exist_ok=True)
+        (folder / "slow").write_bytes(b"x" * DOWNLOAD)
+        super().__init__(where or netns, folder, main=main, workers=workers, http=http)
+        wait_until(lambda: len(self.workers()) == workers, "its workers")
+
+    def configure(self, listen: str) -> None:
+        super().configure(f"{listen} location = /slow {{ root {self._folder}; }}")
+
+    def request(self, path: str = "/") -> socket.socket:
+        """One that has begun to be answered; the connection to / is kept alive."""
+        made = self.netns.socket()
+        made.settimeout(10)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.connect(("127.0.0.1", 8080))
+        version = "1.1" if path == "/" else "1.0"
+        made.sendall(f"GET {path} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+        assert made.recv(12) == b"HTTP/1.1 200"
+        return made
+
+    def request_to(self, worker: int, path: str = "/") -> socket.socket:
+        """The same of a worker: while it is made, the others are stopped."""
+        with stopped(self.workers() - {worker}):
+            return self.request(path)
+
+    def hook(self, client: Path, *arguments: str, under: tuple[str, ...] = ()) -> Client:
+        pid_file = f"--pid-file={self._folder}/pid"
+        return Client(self.netns.command([*under, str(client), *QUICK, pid_file, *arguments]))
+
+    def signalled(self, number: signal.Signals) -> list[int]:
+        """The pids that have had a signal, in that order."""
+        return [int(pid) for pid in re.findall(rf"(\d+)#\d+: signal {int(number)} \(", self.log())]
+
+
+@contextmanager
+def stopped(pids: set[int]) -> Iterator[None]:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    processes = [psutil.Process(pid) for pid in pids]
+    wait_until(lambda: all(p.status() == psutil.STATUS_STOPPED for p in processes), "their stop")
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def rest(connection: socket.socket) -> int:
+    """How many bytes come until its end."""
+    count = 0
+    while received := connection.recv(65536):
+        count += len(received)
+    return count
