@@ -10,19 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from drainmon.pods.listeners import connections_of, listeners_of
-from drainmon.pods.nginx import is_quitting
+from drainmon.pods.nginx import all_workers, is_quitting, masters_of
 from drainmon.pods.pod import NginxProcess, Pod
-from drainmon.procfs import net_sockets, process
+from drainmon.procfs import net_sockets, net_tcp, process
 
 
 @dataclass(frozen=True)
 class Held:
     """`ports` have connections that quitting workers still serve; `uncounted` is what the pod
-    serves on that no TCP table has (`unix /run/web.sock`, `udp 8053`); `abroad` whether a listener
-    is in another network namespace (socket activation)."""
+    serves on that no TCP table has (`unix /run/web.sock`, `udp 8053`), `udp` the ports among it;
+    `reuseport` whether each worker has a TCP listener of its own, `abroad` whether a listener is in
+    another network namespace (socket activation)."""
 
     ports: frozenset[int] = frozenset()
     uncounted: tuple[str, ...] = ()
+    udp: frozenset[int] = frozenset()
+    reuseport: bool = False
     abroad: bool = False
 
 
@@ -33,14 +36,18 @@ def is_in_sight(pod: Pod) -> bool:
 
 def look_at(pod: Pod) -> Held:
     """What the pod's processes hold now; of those that have ended nothing."""
-    masters = _inodes(pod.masters)
+    masters = _inodes({*pod.masters, *masters_of(pod)})
     if not masters:
         return Held()
     quitting = [nginx for nginx in pod.processes if is_quitting(nginx)]
     held = Held()
     for nginx in pod.masters:
         with contextlib.suppress(OSError):
-            uncounted = net_sockets.uncountable(nginx.pid, masters, _inodes(quitting))
+            left = _inodes(quitting)
+            udp = net_sockets.udp_listeners(nginx.pid, masters | left)
+            together = net_tcp.listen_together(nginx.pid, masters)
+            held = replace(held, udp=frozenset(udp), reuseport=together)
+            uncounted = net_sockets.uncountable(nginx.pid, masters, left)
             held = replace(held, uncounted=tuple(uncounted))
             held = replace(held, ports=_served_ports(pod, nginx.pid, quitting))
             return replace(held, abroad=bool(_foreign(pod.masters, nginx.pid)))
@@ -50,8 +57,7 @@ def look_at(pod: Pod) -> Held:
 def count_abroad(pod: Pod) -> int:
     """The connections that the pod's workers hold in another network namespace: the kernel does
     not say whose those are, but what nginx itself opens is in its own."""
-    masters = {nginx.pid for nginx in pod.masters}
-    workers = [nginx for nginx in pod.processes if nginx.pid not in masters]
+    workers = all_workers(pod)
     for nginx in workers:
         with contextlib.suppress(OSError):
             return len(_foreign(workers, nginx.pid) - _inodes(pod.masters))

@@ -2,21 +2,24 @@
 process ...`, `nginx: worker process`, in openresty, too; in angie `angie: worker process #1`."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable
 from enum import Enum, auto
 
 import psutil
 
-from drainmon.pods.pod import NginxProcess
+from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs import process
 
 _MASTER = re.compile(r"[^ ]+: master process")
 _WORKER = re.compile(r"[^ ]+: worker process(?! is shutting down)")
 """Not a cache process, nor a worker that has closed its listeners and finishes what it has."""
 
-
 _QUITTING = re.compile(r"[^ ]+: worker process is shutting down")
+_ANY = re.compile("")
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def is_quitting(nginx: NginxProcess) -> bool:
@@ -38,6 +41,12 @@ def is_master(nginx: NginxProcess) -> bool:
     return _has_title(nginx, _MASTER)
 
 
+def masters_of(pod: Pod) -> list[NginxProcess]:
+    """The pod's masters that have workers to replace: amid a binary upgrade two, the new one a
+    child of the old one."""
+    return [nginx for nginx in pod.processes if is_master(nginx)]
+
+
 def _has_title(nginx: NginxProcess, title: re.Pattern[str]) -> bool:
     try:
         return bool(title.match(process.title(nginx.pid)))
@@ -45,14 +54,33 @@ def _has_title(nginx: NginxProcess, title: re.Pattern[str]) -> bool:
         return False
 
 
-def workers(master: NginxProcess) -> tuple[NginxProcess, ...]:
+def workers(master: NginxProcess) -> frozenset[NginxProcess]:
     """The master's workers that accept connections; none when it has ended."""
+    return _children_titled(master, _WORKER)
+
+
+def all_workers(pod: Pod) -> set[NginxProcess]:
+    """Those of every master of the pod, also who finish what they have."""
+    found = set[NginxProcess]()
+    for master in masters_of(pod):
+        found |= _children_titled(master, _WORKER) | _children_titled(master, _QUITTING)
+    return found
+
+
+def seconds_to_start(master: NginxProcess) -> float:
+    """From the master's start to that of its first process that still lives: what its configuration
+    took to read, if none was read since. 0 when there is none."""
+    ticks = [child.started - master.started for child in _children_titled(master, _ANY)]
+    return min(ticks, default=0) / _TICKS_PER_SECOND
+
+
+def _children_titled(master: NginxProcess, title: re.Pattern[str]) -> frozenset[NginxProcess]:
     found = []
     for pid in _children(master.pid):
         with contextlib.suppress(OSError):
-            if _WORKER.match(process.title(pid)):
+            if title.match(process.title(pid)):
                 found.append(NginxProcess(pid, master.pid, process.start_time(pid)))
-    return tuple(found)
+    return frozenset(found)
 
 
 class Work(Enum):

@@ -1,5 +1,6 @@
 """Signals to exactly the process that was meant, and only while it is the pod's."""
 
+import errno
 import os
 import signal
 
@@ -14,7 +15,7 @@ def send(nginx: NginxProcess, number: signal.Signals, pod: Pod) -> None:
     Raises ProcessLookupError when it has ended, PermissionError when the signal is not allowed or
     the process is not of this pod: a process may be in a pod's namespace without being the pod's.
     """
-    pidfd = os.pidfd_open(nginx.pid)
+    pidfd = _hold(nginx.pid)
     try:
         # Read while the pidfd pins the process: the numbers cannot change hands any more.
         try:
@@ -26,9 +27,23 @@ def send(nginx: NginxProcess, number: signal.Signals, pod: Pod) -> None:
             raise ProcessLookupError(f"cannot signal pid {nginx.pid}: it is another process now")
         if not same_pod:
             raise PermissionError(f"cannot signal pid {nginx.pid}: it is not of pod {pod.label}")
-        signal.pidfd_send_signal(pidfd, number)
+        if pidfd is None:
+            os.kill(nginx.pid, number)
+        else:
+            signal.pidfd_send_signal(pidfd, number)
     finally:
-        os.close(pidfd)
+        if pidfd is not None:
+            os.close(pidfd)
+
+
+def _hold(pid: int) -> int | None:
+    """None on kernels before 5.3, and where an old seccomp profile does not know the call."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+        return None
 
 
 def _is_of(pid: int, pod: Pod) -> bool:

@@ -20,6 +20,21 @@ def parse_mptcp_handshakes(netstat: bytes) -> int | None:
     return _counter(netstat, b"MPTcpExt: ", b"MPCapableSYNRX")
 
 
+def parse_datagrams(snmp: bytes, snmp6: bytes = b"") -> tuple[int, int] | None:
+    """How many UDP datagrams the namespace has received and sent, over IPv4 (snmp) and IPv6 (snmp6,
+    lines of a name and a value); None when they are not there."""
+    received, sent = (_counter(snmp, b"Udp: ", name) for name in (b"InDatagrams", b"OutDatagrams"))
+    if received is None or sent is None:
+        return None
+    words = snmp6.split()
+    more = dict(zip(words[::2], words[1::2], strict=False))
+    received6, sent6 = (
+        int(value) if (value := more.get(name, b"0")).isdigit() and len(value) <= _DIGITS else 0
+        for name in (b"Udp6InDatagrams", b"Udp6OutDatagrams")
+    )
+    return received + received6, sent + sent6
+
+
 def _counter(text: bytes, prefix: bytes, name: bytes) -> int | None:
     lines = text.split(b"\n")[:-1]  # the last one may be torn
     for names, values in pairwise(lines):

@@ -57,7 +57,7 @@ def uncountable(
     """What those of the sockets serve whose clients are in no TCP table: `unix /run/web.sock`,
     `udp 8053`; at most NAMED, and how many more. `held` are inodes of masters' sockets, `quitting`
     of workers' that have closed their listeners: what they have accepted on a unix socket has its
-    path. Raises OSError when the process is gone."""
+    path, and UDP they still serve. Raises OSError when the process is gone."""
     found = set()
     for row in _rows(pid, "unix", root):
         # An abstract name begins with @; a socket without a name has no eighth column.
@@ -66,14 +66,22 @@ def uncountable(
                 listens = int(row[3], 16) & _ACCEPTS and int(row[6]) in held
                 if listens or (row[5] == _CONNECTED and int(row[6]) in quitting):
                     found.add(f"unix {' '.join(row[7:])[:_LONGEST]}")
+    found |= {f"udp {port}" for port in udp_listeners(pid, held | quitting, root)}
+    names = sorted(found)
+    more = len(names) - NAMED
+    return [*names[:NAMED], f"{more} more"] if more > 0 else names
+
+
+def udp_listeners(pid: int, held: Set[int], root: Path = PROC) -> set[int]:
+    """The ports of those of the sockets (inodes) that take datagrams from anybody. Raises OSError
+    when the process is gone."""
+    found = set()
     for table in ("udp", "udp6"):
         for row in _rows(pid, table, root):
             if len(row) > 9 and row[3] == _UDP_OPEN and row[9].isdigit() and int(row[9]) in held:
                 with suppress(ValueError):
-                    found.add(f"udp {int(row[1].rpartition(':')[2], 16)}")
-    names = sorted(found)
-    more = len(names) - NAMED
-    return [*names[:NAMED], f"{more} more"] if more > 0 else names
+                    found.add(int(row[1].rpartition(":")[2], 16))
+    return found
 
 
 def ephemeral_ports(root: Path = PROC) -> range:

@@ -8,7 +8,7 @@ connections.
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -90,8 +90,9 @@ def _address(text: bytes) -> bytes:
     raise ValueError("neither IPv4 nor IPv6")
 
 
-def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, int]]:
-    """(socket inode, local port) of each leading LISTEN row; the header row comes first.
+def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
+    """(socket inode, local address, local port) of each leading LISTEN row; the header row comes
+    first. The address is as the row has it: of IPv6 it is longer.
 
     A row that cannot be read (torn, not of this format) is passed over.
     """
@@ -101,9 +102,9 @@ def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, int]]:
             continue
         if fields[3] != _LISTEN:
             return
-        _, _, port = fields[1].rpartition(b":")
+        address, _, port = fields[1].rpartition(b":")
         try:
-            yield int(fields[9]), int(port, 16)
+            yield int(fields[9]), address, int(port, 16)
         except ValueError:
             continue
 
@@ -113,15 +114,28 @@ def listeners(pid: int, root: Path = Path("/proc")) -> dict[int, int]:
 
     Raises OSError when the process is gone.
     """
-    ports: dict[int, int] = {}
+    return {inode: port for inode, _, port in _listening(pid, root)}
+
+
+def listen_together(pid: int, held: Set[int], root: Path = Path("/proc")) -> bool:
+    """Whether two of the sockets (inodes) listen at the same address and port (SO_REUSEPORT).
+
+    Raises OSError when the process is gone.
+    """
+    at = [(address, port) for inode, address, port in _listening(pid, root) if inode in held]
+    return len(set(at)) < len(at)
+
+
+def _listening(pid: int, root: Path) -> list[tuple[int, bytes, int]]:
+    found: list[tuple[int, bytes, int]] = []
     for name in ("tcp", "tcp6"):
         try:
             with (root / str(pid) / "net" / name).open("rb") as file:
-                ports.update(parse_listeners(file))
+                found += parse_listeners(file)
         except FileNotFoundError:
             if name == "tcp":  # a kernel without IPv6 has no tcp6
                 raise
-    return ports
+    return found
 
 
 def connections(pid: int, root: Path = Path("/proc")) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drainmon.procfs.net_snmp import parse_mptcp_handshakes, parse_passive_opens
+from drainmon.procfs.net_snmp import parse_datagrams, parse_mptcp_handshakes, parse_passive_opens
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "proc_net"
 SNMP = b"Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn ActiveOpens PassiveOpens X\nTcp: 200 -1 18 12345 0\n"
@@ -37,6 +37,20 @@ def test_found_by_name() -> None:
 )  # fmt: skip
 def test_not_there(text: bytes) -> None:
     assert parse_passive_opens(text) is None
+
+
+def test_datagrams_of_both_families() -> None:
+    snmp = b"Udp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 7 1 2 9\n"
+    assert parse_datagrams(snmp) == (7, 9)
+    snmp6 = b"Ip6InReceives \t 5\nUdp6InDatagrams   \t30\nUdp6OutDatagrams\t 40\n"
+    assert parse_datagrams(snmp, snmp6) == (37, 49)
+    assert parse_datagrams(snmp, b"Udp6InDatagrams x\nUdp6OutDatagrams " + b"9" * 5000) == (7, 9)
+    assert parse_datagrams(SNMP, snmp6) is None
+
+
+@given(st.binary(), st.binary())
+def test_datagrams_of_any_bytes(snmp: bytes, snmp6: bytes) -> None:
+    assert parse_datagrams(snmp, snmp6) is None
 
 
 def test_handshakes_of_mptcp() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drainmon.procfs.net_sockets import NAMED, ephemeral_ports, not_in, uncountable
+from drainmon.procfs.net_sockets import NAMED, ephemeral_ports, not_in, udp_listeners, uncountable
 from drainmon.procfs.process import socket_inodes
 
 UNIX = """\
@@ -43,6 +43,12 @@ def test_what_listeners_serve_that_no_tcp_table_has(root: Path) -> None:
 def test_what_a_quitting_worker_has_accepted_has_its_listeners_path(root: Path) -> None:
     assert uncountable(7, set(), {22, 23}, root) == ["unix /run/web server.sock"]
     assert uncountable(7, set(), {21, 23}, root) == []
+    assert uncountable(7, set(), {31}, root) == ["udp 8053"]
+
+
+def test_who_is_connected_takes_datagrams_from_one_peer(root: Path) -> None:
+    assert udp_listeners(7, {31, 32}, root) == {8053}
+    assert udp_listeners(7, {32}, root) == set()
 
 
 def test_of_very_many_some_are_named(root: Path) -> None:

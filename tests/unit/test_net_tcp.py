@@ -1,5 +1,6 @@
 """Rows of /proc/net/tcp: real, torn and hostile ones."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from drainmon.model.snapshot import format_address
 from drainmon.procfs.net_tcp import Row as ParsedRow
 from drainmon.procfs.net_tcp import (
     find_rows,
+    listen_together,
     listeners,
     parse_listeners,
     parse_row,
@@ -19,6 +21,11 @@ from tests.unit.proc_net import HEADER, ROWS, Address, Row, packed, table
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "proc_net"
 PORTS = frozenset({80, 443})
+
+
+def ports(rows: Iterable[bytes]) -> list[tuple[int, int]]:
+    return [(inode, port) for inode, _, port in parse_listeners(rows)]
+
 
 LISTEN = (
     b"   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000"
@@ -32,12 +39,12 @@ ESTABLISHED = LISTEN.replace(b" 0A ", b" 01 ").replace(b"4711", b"4713")
 
 
 def test_reads_inode_and_port() -> None:
-    assert list(parse_listeners([HEADER, LISTEN, LISTEN6])) == [(4711, 8080), (4712, 443)]
+    assert ports([HEADER, LISTEN, LISTEN6]) == [(4711, 8080), (4712, 443)]
 
 
 def test_stops_at_the_first_connection() -> None:
     rows = iter([HEADER, LISTEN, ESTABLISHED, LISTEN6])
-    assert list(parse_listeners(rows)) == [(4711, 8080)]
+    assert ports(rows) == [(4711, 8080)]
     assert next(rows) == LISTEN6
 
 
@@ -45,7 +52,7 @@ def test_stops_at_the_first_connection() -> None:
     "torn", [b"", b"\n", LISTEN[:20], LISTEN.replace(b"1F90", b"zz"), b"\xff" * 200]
 )
 def test_a_torn_row_is_passed_over(torn: bytes) -> None:
-    assert list(parse_listeners([HEADER, torn, LISTEN])) == [(4711, 8080)]
+    assert ports([HEADER, torn, LISTEN]) == [(4711, 8080)]
 
 
 @given(st.lists(st.binary(max_size=200)))
@@ -65,6 +72,16 @@ def test_reads_both_families(tmp_path: Path) -> None:
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         listeners(7, tmp_path)
+
+
+def test_listeners_at_one_address(tmp_path: Path) -> None:
+    (tmp_path / "7/net").mkdir(parents=True)
+    again = LISTEN.replace(b"4711", b"4713")
+    elsewhere = LISTEN.replace(b"00000000:1F90", b"0100007F:1F90").replace(b"4711", b"4714")
+    (tmp_path / "7/net/tcp").write_bytes(HEADER + LISTEN + again + elsewhere)
+    (tmp_path / "7/net/tcp6").write_bytes(HEADER + LISTEN6)
+    assert listen_together(7, {4711, 4713}, tmp_path)
+    assert not listen_together(7, {4711, 4712, 4714}, tmp_path)
 
 
 def texts(rows: list[Row]) -> list[bytes]:

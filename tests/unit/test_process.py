@@ -1,5 +1,6 @@
 """What /proc tells of a process."""
 
+import mmap
 import os
 import shutil
 import socket
@@ -32,6 +33,26 @@ def test_start_time_of_a_name_with_parentheses(tmp_path: Path) -> None:
     fields = " ".join(str(number) for number in range(4, 53))
     (tmp_path / "7" / "stat").write_text(f"7 (a) b) 1 (c) S {fields}\n")
     assert process.start_time(7, tmp_path) == 22
+
+
+def test_what_a_process_uses() -> None:
+    pid = os.getpid()
+    before = process.cpu_time(pid)
+    assert 0 <= before <= sum(os.times()[:2]) * os.sysconf("SC_CLK_TCK") + 1
+    while process.cpu_time(pid) == before:
+        pass
+    used = process.own_memory(pid)
+    assert used > 1_000_000
+    with mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE) as more:
+        more.write(b"x" * len(more))
+        assert process.own_memory(pid) > used + len(more) // 2
+
+
+def test_what_udp_has_seen_with_and_without_ipv6(tmp_path: Path) -> None:
+    assert b"Udp: " in process.udp_statistics(os.getpid())[0]
+    (tmp_path / "7" / "net").mkdir(parents=True)
+    (tmp_path / "7" / "net" / "snmp").write_bytes(b"Udp:\n")
+    assert process.udp_statistics(7, tmp_path) == (b"Udp:\n", b"")
 
 
 def test_socket_inodes_are_the_sockets_held() -> None:

@@ -1,5 +1,7 @@
 """Signals: to the process that was meant, and to nobody who is not of the pod."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -67,4 +69,20 @@ def test_any_container_of_the_pod_is_signalled(
 ) -> None:
     monkeypatch.setattr(signals, "owner_of", lambda _: owner)
     send(NginxProcess(child.pid, 1, process.start_time(child.pid)), signal.SIGKILL, POD)
+    eventually(lambda: child.poll() == -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_that_cannot_hold_a_process(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(refusal, "refused")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    pod = replace(POD, identity=Identity())
+    nginx = NginxProcess(child.pid, 1, process.start_time(child.pid))
+    with pytest.raises(ProcessLookupError, match="it is another process now"):
+        send(replace(nginx, started=nginx.started - 1), signal.SIGKILL, pod)
+    send(nginx, signal.SIGKILL, pod)
     eventually(lambda: child.poll() == -signal.SIGKILL)

@@ -1,0 +1,115 @@
+"""How much memory nginx has, and how much its container may still take: a reload keeps the old
+configuration until the new one is read, and at its limit the container is killed.
+
+Files: memory.max, memory.current (cgroup v2), memory.limit_in_bytes, memory.usage_in_bytes (v1) and
+memory.stat of the kernel's admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from drainmon.kernel import statfs
+from drainmon.pods.pod import NginxProcess
+from drainmon.procfs import process
+from drainmon.procfs.process import PROC
+
+
+class _Version(NamedTuple):
+    """Where a version of cgroups has its memory controllers, and what their files are called."""
+
+    folders: tuple[str, ...]
+    limit: str
+    usage: str
+    inactive: str
+
+
+_V1 = _Version(
+    ("sys/fs/cgroup/memory",),
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+)
+_V2 = _Version(
+    ("sys/fs/cgroup", "sys/fs/cgroup/unified"), "memory.max", "memory.current", "inactive_file"
+)
+
+
+def used_by(processes: Iterable[NginxProcess], root: Path = PROC) -> int:
+    """The bytes that the processes have, but for those of files. What forks share with each other
+    counts in each, as each may come to need a copy."""
+    used = 0
+    for nginx in processes:
+        with contextlib.suppress(OSError):  # it has ended
+            used += process.own_memory(nginx.pid, root)
+    return used
+
+
+def room(
+    pid: int, root: Path = PROC, is_cgroup: Callable[[int], bool] = statfs.is_cgroup
+) -> int | None:
+    """The bytes that the process's cgroup may still take before the kernel has to kill; None where
+    no limit can be seen. The container's own view of its cgroups is looked at: what stands around
+    it, as its pod's limit, shows only where it shares the host's view.
+
+    What a container calls its cgroups may be its own doing: nothing is read there that
+    `is_cgroup` (of a file descriptor) does not know as the kernel's.
+    """
+    found = []
+    with contextlib.suppress(OSError, ValueError):  # a line that is none
+        for line in process.cgroup(pid, root).splitlines():
+            _, controllers, path = line.split(":", 2)
+            if version := _version(controllers):
+                for top in version.folders:
+                    with contextlib.suppress(OSError), _folder(root / str(pid) / "root", top) as fd:
+                        if is_cgroup(fd):
+                            found += [_room_in(fd, inside, version) for inside in _upwards(path)]
+    return min((left for left in found if left is not None), default=None)
+
+
+@contextlib.contextmanager
+def _folder(root: Path, path: str) -> Iterator[int]:
+    """A descriptor of a folder below `root`, reached over no link and without opening it."""
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in path.split("/"):
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            outer, fd = fd, os.open(name, flags, dir_fd=fd)
+            os.close(outer)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _version(controllers: str) -> _Version | None:
+    if not controllers:
+        return _V2
+    return _V1 if "memory" in controllers.split(",") else None
+
+
+def _upwards(path: str) -> Iterator[PurePosixPath]:
+    inside = PurePosixPath(path.strip("/"))
+    if ".." not in inside.parts:
+        yield from (inside, *inside.parents)
+    else:
+        yield PurePosixPath()
+
+
+def _room_in(top: int, inside: PurePosixPath, version: _Version) -> int | None:
+    """None where there is no limit, and where it cannot be read."""
+    try:
+        limit, usage, statistics = (
+            _read(top, inside / name) for name in (version.limit, version.usage, "memory.stat")
+        )
+        inactive = dict(map(str.split, statistics.splitlines()))[version.inactive]
+        return int(limit) - int(usage) + int(inactive)
+    except (OSError, ValueError, KeyError):  # "max" is no number
+        return None
+
+
+def _read(top: int, path: PurePosixPath) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+    with os.fdopen(fd) as file:
+        return file.read()
