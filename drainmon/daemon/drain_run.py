@@ -10,13 +10,14 @@ from typing import Any
 
 from drainmon.daemon.nginx_watch import NginxWatch
 from drainmon.daemon.node import Node
-from drainmon.daemon.roll import roll
+from drainmon.daemon.roll import replace_workers
 from drainmon.daemon.scans import Spawn
 from drainmon.drain.demand import ENDED, Demand, Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import CUT
 from drainmon.drain.report import DrainRecord, progress
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.ignored import NOTHING
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
@@ -29,13 +30,17 @@ log = logging.getLogger(__name__)
 LAST_LOOK = 0.5
 """Seconds for a look at what is left when the last caller has gone with nginx."""
 
+UDP_LOOK = 0.1
+"""Seconds between looks at workers that may still serve over UDP."""
+
 Verify = Callable[[], None]
 """Raises PermissionError when a caller is not who asked any more."""
 
 
 class DrainRun:
     """Drains one pod; any number of callers may follow it. Owns `place`, through which the pod's
-    sockets stay in reach when its processes have ended. `on_end` is called once."""
+    sockets stay in reach when its processes have ended. `on_end` is called once,
+    `on_roll` whenever nginx's workers were replaced, or were not."""
 
     def __init__(
         self,
@@ -44,11 +49,13 @@ class DrainRun:
         drain: Drain,
         place: Place,
         on_end: Callable[["DrainRun"], None],
+        on_roll: Callable[[Roll], None] = lambda _: None,
     ) -> None:
         self._node = node
         self._pod = pod
         self._place = place
         self._on_end = on_end
+        self._on_roll = on_roll
         self._nginx = NginxWatch(pod)
         self._awake = asyncio.Event()
         self._woken = False
@@ -124,8 +131,10 @@ class DrainRun:
             self.record.result = self.drain.phase.value
         elif not self.record.result:
             self.record.result = self._how_it_was_left()
-        if self._rolling:
+        if self._rolling and not self._rolling.done():
             self._rolling.cancel()
+            if roll := self.drain.rolls.latest:
+                self._on_roll(roll)
         self._node.registry.release(self._pod.key)
         self._place.close()
         with contextlib.suppress(OSError):  # a source that does not work any more
@@ -145,6 +154,9 @@ class DrainRun:
 
     async def _act(self) -> None:
         self._node.set_pace(self.drain)
+        if self.drain.udp_workers and self.drain.phase is not Phase.SETTLING:
+            # Their ends wake nobody.
+            self.drain.look_interval = min(self.drain.look_interval, UDP_LOOK)
         step = self.drain.step(time.monotonic())
         match step.action:
             case Action.LOOK:
@@ -173,6 +185,10 @@ class DrainRun:
         if self._nginx.held.abroad:
             elsewhere = await asyncio.to_thread(count_abroad, self._pod)
             snapshot = replace(snapshot, elsewhere=elsewhere)
+        patience = self.drain.rules.unreachable_after
+        await asyncio.to_thread(
+            self._nginx.udp.look, self._pod, self._nginx.held.udp, snapshot.finished, patience
+        )
         return snapshot, await self._count_arrivals()
 
     def _saw(self, snapshot: Snapshot, counts: Counts) -> None:
@@ -191,17 +207,17 @@ class DrainRun:
         return counts
 
     async def _roll(self) -> None:
-        began = time.monotonic()
-        note = "nginx could not be told to replace its workers, see the daemon's log"
+        ended = Roll(Outcome.FAILED, "see the daemon's log")
         try:
             await self._rescan()
-            note = await roll(self._pod, self._verify)
+            held = self._nginx.held
+            if held.udp:
+                await asyncio.to_thread(self._nginx.udp.rolls, self._pod)
+            ended = await replace_workers(self._pod, held, self._verify, self.drain.rolling)
         except Exception:
             log.exception("roll failed", extra={"pod": self._pod.label})
-        if self._nginx.held.abroad:  # the new workers' sockets are counted one by one
-            with contextlib.suppress(OSError):
-                await self._rescan()
-        self.drain.rolled(began, note)
+        self.drain.rolled(ended)
+        self._on_roll(ended)
         self._awake.set()
 
     def _verify(self) -> None:

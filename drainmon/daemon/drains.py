@@ -13,6 +13,7 @@ from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.records import Records
 from drainmon.drain.report import DrainRecord
+from drainmon.drain.rolls import Pace
 from drainmon.drain.statistics import DrainStatistics
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.pod import Pod, PodKey
@@ -37,6 +38,7 @@ class Drains:
         self._ignored = ignored
         self._runs: dict[PodKey, DrainRun] = {}
         self._records = Records()
+        self._paces: dict[int, Pace] = {}
         self.statistics = DrainStatistics()
 
     @property
@@ -60,7 +62,7 @@ class Drains:
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
         if run is None or run.ended or not run.drain.demands:
-            run = self._begin(pod, pid, Drain(policy, started))
+            run = self._begin(pod, pid, Drain(policy, started, self._pace(pod)))
             (demand,) = run.drain.demands
         else:
             demand = run.join(policy, started)
@@ -77,11 +79,17 @@ class Drains:
                     del self._runs[pod.key]
 
     def _begin(self, pod: Pod, pid: int, drain: Drain) -> DrainRun:
-        run = DrainRun(self._node, pod, drain, self._node.open(pod, pid), self._ended)
+        place = self._node.open(pod, pid)
+        run = DrainRun(self._node, pod, drain, place, self._ended, self.statistics.rolled)
         self._runs[pod.key] = run
         run.number = self._records.begin(run.record)
         run.begin(self._spawn)
         return run
+
+    def _pace(self, pod: Pod) -> Pace:
+        live = {other.number for other in self._node.pods()} | {pod.number}
+        self._paces = {number: pace for number, pace in self._paces.items() if number in live}
+        return self._paces.setdefault(pod.number, Pace())
 
     def _ended(self, run: DrainRun) -> None:
         self._records.end(run.number)

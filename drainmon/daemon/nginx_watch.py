@@ -1,11 +1,12 @@
 """What becomes of a drained pod's nginx: whether it lives, and whether somebody else stopped it
 while connections were in flight."""
 
+from drainmon.daemon.udp_watch import UdpWatch
 from drainmon.drain.nginx import Nginx
 from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Tally
 from drainmon.pods.held import Held
-from drainmon.pods.nginx import Work, is_running, work_of
+from drainmon.pods.nginx import Work, is_running, masters_of, work_of
 from drainmon.pods.pod import Pod
 
 
@@ -23,6 +24,7 @@ class NginxWatch:
         self._cut = 0
         self._served = self._vanished = 0
         self.held = Held()
+        self.udp = UdpWatch()
 
     def has_lost(self, pod: Pod) -> bool:
         """Whether there was an nginx, and none of its masters runs any more."""
@@ -45,12 +47,15 @@ class NginxWatch:
             cut=self._cut + self._vanished,
             uncounted=self.held.uncounted,
             abroad=self.held.abroad,
+            udp_workers=self.udp.workers,
+            udp_told=self.udp.told,
+            udp_known=self.udp.is_known,
         )
 
     def _follow(self, pod: Pod, in_flight: int) -> None:
         if not (in_flight or self._served):
             return
-        match work_of(pod.masters):
+        match work_of({*pod.masters, *masters_of(pod)}):
             case Work.SERVES:
                 self._served = in_flight
             case Work.QUITS:

@@ -1,76 +1,65 @@
-"""Having nginx replace its workers, and making sure that it did.
-
-SIGHUP to the master starts new workers and lets the old ones finish, without the listener ever
-closing. With a broken configuration nginx ignores it; then SIGQUIT to the old workers does the
-same at the price of a moment without workers, as the master starts new ones.
-"""
+"""Having nginx replace its workers, and making sure that it did."""
 
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Callable
 
-from drainmon.pods.nginx import is_master, workers
+from drainmon.daemon import quitting, reloading
+from drainmon.drain.roll import Outcome, Roll, best, no_memory, way
+from drainmon.pods.held import Held
+from drainmon.pods.memory import room, used_by
+from drainmon.pods.nginx import masters_of, workers
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.pods.signals import send
 
 log = logging.getLogger(__name__)
 
-VERIFY_FOR = 3.0
-"""Seconds for new workers to appear; a large configuration takes a while to read."""
 
-VERIFY_EVERY = 0.05
+async def replace_workers(
+    pod: Pod, held: Held, verify: Callable[[], None], goes: Callable[[Roll], None]
+) -> Roll:
+    """Replace the workers of every nginx master of the pod that has some who accept: amid a binary
+    upgrade there are two masters, and an old one without workers would only start them again.
 
-
-async def roll(pod: Pod, verify: Callable[[], None]) -> str:
-    """Replace the workers of every nginx master of the pod; says in a sentence how it went.
-
-    `verify` is called before each signal, and raises PermissionError when it must not be sent.
+    `held` is what nginx listens on. `verify` is called before each signal, and raises
+    PermissionError when it must not be sent. `goes` is called when it can be told how the roll
+    goes, which may end much later.
     """
-    masters = [nginx for nginx in pod.masters if is_master(nginx)]
-    if not masters:
-        return "no nginx master is there to replace its workers"
-    before = {master: await asyncio.to_thread(workers, master) for master in masters}
-    told = [master for master in masters if _try(verify, pod, master, signal.SIGHUP)]
-    if not told:
-        return "nginx could not be told to replace its workers, see the daemon's log"
-    ignored = await _until_new_workers(told, before)
-    if not ignored:
-        return "nginx's old workers finish what they have"
-    old = [worker for master in ignored for worker in before[master]]
-    if not old:
-        return "nginx starts no new workers, see its error log"
-    for worker in old:
-        _try(verify, pod, worker, signal.SIGQUIT)
-    log.warning("nginx ignored SIGHUP", extra={"pod": pod.label})
-    return "nginx ignored SIGHUP (see its error log), so its workers were told to quit"
 
+    udp = bool(held.udp)
 
-async def _until_new_workers(
-    masters: list[NginxProcess], before: dict[NginxProcess, tuple[NginxProcess, ...]]
-) -> list[NginxProcess]:
-    """The masters that have no new worker when time is up."""
-    deadline = time.monotonic() + VERIFY_FOR
-    waiting = masters
-    while True:
-        waiting = [
-            master
-            for master in waiting
-            if not set(await asyncio.to_thread(workers, master)) - set(before[master])
-        ]
-        if not waiting or time.monotonic() > deadline:
-            return waiting
-        await asyncio.sleep(VERIFY_EVERY)
-
-
-def _try(
-    verify: Callable[[], None], pod: Pod, process: NginxProcess, number: signal.Signals
-) -> bool:
-    try:
+    def tell(process: NginxProcess, number: signal.Signals) -> None:
         verify()
         send(process, number, pod)
-    except OSError as error:
-        log.warning("cannot signal nginx", extra={"nginx_pid": process.pid, "error": str(error)})
-        return False
-    return True
+
+    async def replace(master: NginxProcess, old: frozenset[NginxProcess]) -> Roll:
+        try:
+            if way(len(old), udp, held.reuseport) is Outcome.QUIT:
+                goes(Roll(Outcome.QUIT))
+                return await quitting.replace(
+                    master, old, tell, udp, lambda: _lacks_memory(master, old)
+                )
+            if lacking := await _lacks_memory(master, old):
+                return lacking
+            goes(Roll(Outcome.RELOAD))
+            return await reloading.replace(master, old, tell)
+        except (FileNotFoundError, ProcessLookupError):
+            return Roll(Outcome.FAILED, "nginx has ended")
+        except OSError as error:
+            return Roll(Outcome.FAILED, f"cannot signal nginx: {error}")
+
+    found = {master: await asyncio.to_thread(workers, master) for master in masters_of(pod)}
+    async with asyncio.TaskGroup() as tasks:
+        rolls = [tasks.create_task(replace(*one)) for one in found.items() if one[1]]
+    ended = best(task.result() for task in rolls)
+    level = logging.INFO if ended.helps else logging.WARNING
+    log.log(level, "roll ended", extra={"pod": pod.label, "roll": str(ended)})
+    return ended
+
+
+async def _lacks_memory(master: NginxProcess, old: frozenset[NginxProcess]) -> Roll | None:
+    """What to say when a second configuration would not fit beside the one that is there."""
+    used = await asyncio.to_thread(used_by, [master, *old])
+    left = await asyncio.to_thread(room, master.pid)
+    return None if left is None or used <= left else no_memory(used, left)

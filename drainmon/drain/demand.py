@@ -13,9 +13,10 @@ class Phase(StrEnum):
     DEADLINE = "deadline"
     GONE = "gone"
     CUT = "cut"
+    STUCK = "stuck"
 
 
-ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE, Phase.CUT})
+ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE, Phase.CUT, Phase.STUCK})
 
 
 class Demand:

@@ -1,4 +1,4 @@
-"""The drain as a state machine: settling -> rolling -> waiting -> drained | deadline | gone | cut.
+"""The drain as a state machine: settling -> rolling -> waiting -> drained, or another end.
 
 It does nothing itself. `step` says what to do next, `saw`, `arrived` and `rolled` tell it what
 came of it. Times are monotonic seconds, given by the caller.
@@ -8,11 +8,16 @@ came of it. Times are monotonic seconds, given by the caller.
    must not turn every drain into a deadline. When nothing listens any more and nginx has ended
    there is nothing to serve, and only `quiet` is asked for.
 2. Roll: have nginx replace its workers. The old ones close idle connections and finish the rest,
-   the new ones serve stragglers, the listener never closes.
+   the new ones serve stragglers, the listener never closes. A roll that could not be, or did
+   nothing, is not tried again.
 3. Wait until nothing is in flight. If stragglers came, roll again, each time twice as late.
 
+UDP has no connections to count. Where nginx serves it (HTTP/3) it is rolled in any case, and each
+old worker that lives is waited for.
+
 It is `gone` when nginx has ended by then, and `cut` when connections in use ended with nginx's
-processes: somebody else stopped it too early.
+processes: somebody else stopped it too early. It is `stuck`, and ends at once, when nginx's workers
+do not react: waiting would only delay the restart that mends it.
 
 Several callers may want the same pod drained. While one of them still lets the pod serve, no other
 is told that it may go: the pod has settled when it has for each of them. After that each is judged
@@ -22,15 +27,17 @@ Events only wake it: what ends a drain as drained is a snapshot that began after
 on time was met, and shows nothing in flight.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import reduce
 from math import inf
 from operator import and_
+from typing import NamedTuple
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.nginx import ALIVE, Nginx
 from drainmon.drain.policy import Policy
+from drainmon.drain.roll import Roll
+from drainmon.drain.rolls import Pace, Rolls
 from drainmon.model.snapshot import InFlight, Rules, Snapshot, Tally
 
 LOOK_AGAIN = 0.02
@@ -40,26 +47,19 @@ LOOK_SHARE = 20
 """A wake-up is followed by a snapshot no sooner than this many times what the last one took,
 unless the counters say that it may be the last."""
 
-ROLL_PAUSE = 1.0
-"""Seconds between the first roll and a second one at the least."""
-
-DOUBLINGS = 20
-"""How often the pause between two rolls doubles at the most: by then it is days."""
-
 
 class Action(Enum):
     LOOK = auto()
     """Take a snapshot, then call `arrived` and `saw`."""
     ROLL = auto()
-    """Have nginx replace its workers, meanwhile go on, then call `rolled`."""
+    """Have nginx replace its workers, meanwhile go on and call `rolling`, then `rolled`."""
     SLEEP = auto()
     """Nothing, until `Step.until` or a wake-up."""
     DONE = auto()
     """It has ended: the phase says how."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What to do next; `until` is a monotonic time for SLEEP."""
 
     action: Action
@@ -67,14 +67,14 @@ class Step:
 
 
 class Drain:
-    """One drain of one pod, begun at `started` by a first caller. `demands` are those of the
-    callers who wait. `look_interval`: seconds between snapshots when nothing wakes the drain;
-    `longest_pause`: at the most, however long a snapshot takes."""
+    """One drain of one pod, begun at `started` by a first caller; `pace` is of the pod's rolls.
+    `demands` are those of the callers who wait. `look_interval`: seconds between snapshots when
+    nothing wakes the drain; `longest_pause`: at the most, however long a snapshot takes."""
 
     look_interval = 1.0
     longest_pause = 1.0
 
-    def __init__(self, policy: Policy, started: float) -> None:
+    def __init__(self, policy: Policy, started: float, pace: Pace | None = None) -> None:
         self.started = started
         self.demands: list[Demand] = []
         self.phase = Phase.SETTLING
@@ -83,22 +83,15 @@ class Drain:
         self.tally = Tally()
         self._harmless = 0
         self.last_arrival: float | None = None
-        self.rolls: list[float] = []
-        """When each began, those before a daemon's restart left out but for the last."""
-        self.rolls_done = 0
-        self._known_since = started + policy.elapsed
+        self.rolls = Rolls(pace or Pace())
         self._at_most = inf
         self.closed: float | None = None
         """Since when nothing listens; None while something does."""
         self.nginx = ALIVE
         self.ports: frozenset[int] = frozenset()
         """Those that the last snapshot was of."""
-        self.note = ""
-        """How the last roll went."""
-        self._woken = False
-        self._looks_after_wake = False
-        self._promising = False
-        self._doubted = False
+        self._woken = self._looks_after_wake = False
+        self._promising = self._doubted = False
         self._left = self.join(policy, started)
 
     @property
@@ -114,11 +107,8 @@ class Drain:
         return Rules(ignored, max(rules.unreachable_after for rules in own))
 
     def join(self, policy: Policy, started: float) -> Demand:
-        """One more caller, whose time counts from `started`. Who has waited since before the daemon
-        began may know of rolls."""
-        if policy.rolls > self.rolls_done:
-            self.rolls_done = policy.rolls
-            self.rolls.insert(0, started + min(policy.rolled, policy.elapsed))
+        """One more caller, whose time counts from `started`."""
+        self.rolls.take_over(policy, started)
         demand = Demand(policy, started)
         self.demands.append(demand)
         return demand
@@ -171,12 +161,13 @@ class Drain:
             self._promising, self._doubted = False, True
         self.arrived(snapshot.last_opened())
 
-    def rolled(self, began: float, note: str) -> None:
-        """The roll that `step` asked for was tried, beginning at `began`; `note` says how it
-        went. Until then the drain goes on looking."""
-        self.rolls.append(began)
-        self.rolls_done += 1
-        self.note = note
+    def rolling(self, roll: Roll) -> None:
+        """How the roll that `step` asked for goes."""
+        self.rolls.goes(roll)
+
+    def rolled(self, roll: Roll) -> None:
+        """How it went. Until then the drain goes on looking."""
+        self.rolls.goes(roll)
         if self.phase is Phase.ROLLING:
             self.phase = Phase.WAITING
 
@@ -196,7 +187,9 @@ class Drain:
         if now < settled and serving:
             return self._sleep(look_at, settled)
         if self.snapshot.taken >= settled:
-            self._tell([d for d in self.demands if d.accepts(self._at_most)], self._drained())
+            self._tell(
+                [d for d in self.demands if self._accepts(d, self._at_most)], self._drained()
+            )
         if not self.demands:
             return Step(Action.DONE)
         if self._few(len(self.in_flight)):
@@ -205,11 +198,15 @@ class Drain:
 
     def _wait(self, now: float, taken: float, look_at: float) -> Step:
         """Too many are in flight: roll if that helps, else sleep."""
+        if self.rolls.stuck:
+            self._tell([*self.demands], Phase.STUCK)
+            return Step(Action.DONE)
         roll_at = self._roll_at()
         if roll_at is not None and now >= roll_at and self.phase is not Phase.ROLLING:
             if taken < roll_at:
                 return self._look()
             self.phase = Phase.ROLLING
+            self.rolls.begin(now)
             return Step(Action.ROLL)
         if roll_at is None or self.phase is Phase.ROLLING:
             return self._sleep(look_at)
@@ -218,7 +215,7 @@ class Drain:
     def _end_at_deadline(self, demand: Demand) -> None:
         settled = demand.settled_at(self.last_arrival, self._ended)
         calm = self.snapshot is not None and self.snapshot.taken >= settled
-        drained = calm and demand.accepts(self._at_most) and not self._woken
+        drained = calm and self._accepts(demand, self._at_most) and not self._woken
         self._tell([demand], self._drained() if drained else Phase.DEADLINE)
 
     def _drained(self) -> Phase:
@@ -237,7 +234,18 @@ class Drain:
 
     def _few(self, in_flight: int) -> bool:
         """Whether one of the callers needs to wait for no more to end."""
-        return any(demand.accepts(in_flight) for demand in self.demands)
+        return any(self._accepts(demand, in_flight) for demand in self.demands)
+
+    def _accepts(self, demand: Demand, in_flight: float) -> bool:
+        return not self.udp_workers and demand.accepts(in_flight)
+
+    @property
+    def udp_workers(self) -> int:
+        """The workers that are waited for as they may still serve over UDP. Who has not been told
+        to quit, and will not be, does not end."""
+        wanted = any(demand.policy.roll for demand in self.demands or [self._left])
+        told = self.nginx.udp_told or (wanted and (not self.rolls.barred or self.rolls.stuck))
+        return self.nginx.udp_workers if told else 0
 
     def _look(self) -> Step:
         # A wake-up from here on is about something that the snapshot may have missed.
@@ -271,9 +279,6 @@ class Drain:
     def _settled_at(self) -> float:
         return max(d.settled_at(self.last_arrival, self._ended) for d in self.demands)
 
-    def _quiet_at(self) -> float:
-        return max(demand.quiet_at(self.last_arrival) for demand in self.demands)
-
     def quiet(self) -> float:
         """The longest quiet period that a caller asks for."""
         return max(demand.policy.quiet for demand in self.demands)
@@ -281,20 +286,11 @@ class Drain:
     def _roll_at(self) -> float | None:
         """When the next roll is due, None when there is nothing to roll for: also when nginx has
         closed its listeners, as its old workers quit already and it starts no new ones."""
-        wanted = any(d.policy.roll and not d.accepts(len(self.in_flight)) for d in self.demands)
-        if not wanted or self.closed is not None:
+        wanting = [d for d in self.demands if d.policy.roll]
+        enough = all(d.accepts(len(self.in_flight)) for d in wanting)
+        first = not self.rolls.began or self.rolls.taken_over
+        for_udp = wanting and self.udp_workers and first
+        if self.closed is not None or (enough and not for_udp):
             return None
-        if not self.rolls:
-            return self._settled_at()
-        if not self._may_have_stragglers():
-            return None
-        pause = max(self.quiet(), ROLL_PAUSE) * 2.0 ** min(self.rolls_done - 1, DOUBLINGS)
-        return max(self.rolls[-1] + pause, self._quiet_at())
-
-    def _may_have_stragglers(self) -> bool:
-        """Whether one of those in flight may have been opened since the last roll. Of a roll before
-        the drain was taken over nobody knows who has come since."""
-        if self.rolls[-1] < self._known_since:
-            return True
         youngest = self.tally.last_opened_in_flight
-        return youngest is not None and youngest > self.rolls[-1]
+        return self.rolls.next_at(self._settled_at(), self.quiet(), youngest)

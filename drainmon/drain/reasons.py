@@ -2,6 +2,7 @@
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.roll import STUCK, Outcome
 
 CUT = "nginx was stopped while connections were in flight"
 
@@ -13,13 +14,41 @@ def reason(drain: Drain, demand: Demand, now: float) -> str:
             said = f"the timeout of {demand.policy.timeout:g} s is over{_hint(drain)}"
         case (Phase.DRAINED | Phase.GONE | Phase.CUT) as end:
             said = _how_it_ended(drain, end)
+        case Phase.STUCK:
+            said = STUCK.why
         case Phase.ROLLING:
-            said = "nginx replaces its workers"
-        case Phase.WAITING if not demand.accepts(len(drain.in_flight)):
-            said = drain.note or "connections are in flight"
+            said = _how_it_rolls(drain)
+        case Phase.WAITING if drain.udp_workers or not demand.accepts(len(drain.in_flight)):
+            said = _how_it_waits(drain)
         case _:
             said = _why_settling(drain, now) if drain.demands else "nobody waits any more"
     return said
+
+
+def uncounted(drain: Drain) -> list[str]:
+    """What nginx serves on that cannot be counted. UDP can, by workers, where these are told to
+    quit."""
+    names = drain.nginx.uncounted
+    if drain.udp_workers or drain.nginx.udp_known:
+        return [name for name in names if not name.startswith("udp ")]
+    return list(names)
+
+
+def _how_it_rolls(drain: Drain) -> str:
+    if drain.rolls.latest is None or drain.rolls.latest.outcome is not Outcome.QUIT:
+        return "nginx replaces its workers"
+    last = "" if drain.udp_workers else "; the last one accepts until another has ended"
+    return _how_it_waits(drain) + last
+
+
+def _how_it_waits(drain: Drain) -> str:
+    if drain.rolls.barred:
+        return f"connections are in flight, roll {drain.rolls.latest}"
+    if drain.udp_workers:
+        return f"{drain.udp_workers} of nginx's old workers may still serve over UDP"
+    if drain.rolls.latest is None:
+        return "connections are in flight"
+    return "nginx's old workers finish what they have"
 
 
 def _how_it_ended(drain: Drain, end: Phase) -> str:
@@ -30,8 +59,8 @@ def _how_it_ended(drain: Drain, end: Phase) -> str:
 
 def _drained(drain: Drain) -> str:
     said = "few enough in flight" if drain.in_flight else "nothing in flight"
-    uncounted = drain.nginx.uncounted
-    return f"{said} over TCP; cannot count {', '.join(uncounted)}" if uncounted else said
+    left = uncounted(drain)
+    return f"{said} over TCP; cannot count {', '.join(left)}" if left else said
 
 
 def _hint(drain: Drain) -> str:

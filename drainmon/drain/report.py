@@ -6,7 +6,7 @@ from typing import Any
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
-from drainmon.drain.reasons import reason
+from drainmon.drain.reasons import reason, uncounted
 from drainmon.model.snapshot import format_address, format_states
 from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 
@@ -50,9 +50,11 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
     line |= {name: figure for name, figure in apart(drain).items() if figure}
     if drain.ports:
         line["ports"] = sorted(drain.ports)[:PORTS_TOLD]
-    if drain.rolls_done:
-        line["rolls"] = drain.rolls_done
-        line["rolled"] = max(0.0, round(drain.rolls[-1] - demand.started, 3))
+    if drain.rolls.done:
+        line["rolls"] = drain.rolls.done
+        line["rolled"] = max(0.0, round(drain.rolls.began[-1] - demand.started, 3))
+    if drain.rolls.latest:
+        line["roll"] = str(drain.rolls.latest)
     if demand.told:
         line["result"] = demand.told.value
     if demand.told is Phase.DEADLINE:
@@ -62,12 +64,14 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
 
 def apart(drain: Drain) -> dict[str, Any]:
     """What is no connection in flight of a listed state: those that are not waited for, by why,
-    those in another network namespace, and what cannot be counted."""
+    those in another network namespace, nginx's workers that may still serve over UDP, and what
+    cannot be counted."""
     return {
         "unused": drain.tally.unused,
         "unreachable": drain.tally.unreachable,
         "elsewhere": drain.tally.elsewhere,
-        "uncounted": list(drain.nginx.uncounted),
+        "udp_workers": drain.udp_workers,
+        "uncounted": uncounted(drain),
     }
 
 
@@ -84,8 +88,10 @@ class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
     since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for.
     `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
-    `unused`, `unreachable`, `elsewhere` and `uncounted` are those of `apart`, `cut` the connections
-    in use that ended with a process of nginx's.
+    `unused`, `unreachable`, `elsewhere`, `udp_workers` and `uncounted` are those of `apart`, `cut`
+    the connections in use that ended with a process of nginx's.
+    `rolls` are when nginx's workers were replaced, `roll` says how the last time went: quit,
+    reload, skipped (why) or failed (why).
     `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
     any more), gone or cut (nginx has ended, and nobody waits), failed (the daemon could not go on);
     `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
@@ -107,6 +113,7 @@ class DrainRecord:
     arrivals: int = 0
     last_arrival: float | None = None
     rolls: list[float] = field(default_factory=list)
+    roll: str = ""
     result: str | None = None
     reason: str = ""
     timeout: float = 0.0
@@ -115,6 +122,7 @@ class DrainRecord:
     unused: int = 0
     unreachable: int = 0
     elsewhere: int = 0
+    udp_workers: int = 0
     uncounted: list[str] = field(default_factory=list)
     cut: int = 0
 
@@ -138,7 +146,8 @@ class DrainRecord:
         last = drain.last_arrival or drain.started
         if self.arrivals and last > drain.started:
             self.last_arrival = round(last - drain.started, 3)
-        self.rolls = [round(roll - drain.started, 3) for roll in drain.rolls]
+        self.rolls = [round(began - drain.started, 3) for began in drain.rolls.began]
+        self.roll = str(drain.rolls.latest or "")
         self.reason = reason(drain, drain.last_caller, now)
         self.seconds = round(now - drain.started, 3)
         self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from drainmon.drain.report import DrainRecord
+from drainmon.drain.roll import Outcome, Roll
 
-RESULTS = ("drained", "deadline", "cut", "gone", "abandoned", "failed")
+RESULTS = ("drained", "deadline", "cut", "gone", "stuck", "abandoned", "failed")
 """How a drain can end."""
 
 WHOLE = frozenset({"drained", "deadline"})
@@ -45,14 +46,20 @@ class DrainStatistics:
     """`results` counts drains by how they ended, `seconds` how long those took whose end was told
     to a caller, `last_arrival` how many seconds after the drain's start its last connection came,
     for those in which one came. `late` counts those in which it came after min_wait, `unsettled`
-    those that ended before a quiet period was over: what came next was refused."""
+    those that ended before a quiet period was over: what came next was refused. `rolls` counts how
+    the replacing of nginx's workers went."""
 
     def __init__(self) -> None:
         self.results = dict.fromkeys(RESULTS, 0)
+        self.rolls = dict.fromkeys(Outcome, 0)
         self.seconds = Histogram(SECONDS_BOUNDS)
         self.last_arrival = Histogram(LAST_ARRIVAL_BOUNDS)
         self.late = 0
         self.unsettled = 0
+
+    def rolled(self, roll: Roll) -> None:
+        """Workers were replaced, or were not."""
+        self.rolls[roll.outcome] += 1
 
     def add(self, record: DrainRecord) -> None:
         """A drain has ended."""

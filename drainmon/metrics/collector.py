@@ -1,6 +1,7 @@
 """The daemon's own figures, taken when Prometheus asks: health of the source, drains."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import (
@@ -67,12 +68,32 @@ class DrainCollector(Collector):
         yield GaugeMetricFamily(
             "drainmon_drains_running", "Drains in progress.", value=self._drains.running
         )
+        udp = GaugeMetricFamily(
+            "drainmon_udp_workers",
+            "Workers that a drain waits for as they may still serve over UDP.",
+            labels=["namespace", "pod"],
+        )
+        workers = Counter[tuple[str, str]]()
+        for record in self._drains.records():
+            if record.udp_workers and record.result is None:
+                workers[record.namespace, record.name or record.pod] += record.udp_workers
+        for labels, number in workers.items():
+            udp.add_metric(labels, number)
+        yield udp
         ended = CounterMetricFamily(
             "drainmon_drains", "Drains that have ended, by result.", labels=["result"]
         )
         for result, count in statistics.results.items():
             ended.add_metric([result], count)
         yield ended
+        rolls = CounterMetricFamily(
+            "drainmon_rolls",
+            "How often nginx's workers were replaced, or were not, by how.",
+            labels=["outcome"],
+        )
+        for outcome, count in statistics.rolls.items():
+            rolls.add_metric([outcome.value], count)
+        yield rolls
         yield _histogram(
             "drainmon_drain_seconds",
             "How long drains took whose end was told to a caller.",

@@ -1,8 +1,9 @@
 """What the metrics are made of, as the daemon tells it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from drainmon.drain.report import DrainRecord
 from drainmon.drain.statistics import DrainStatistics
 from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
@@ -37,3 +38,6 @@ class Drains(Protocol):
 
     @property
     def running(self) -> int: ...
+
+    def records(self) -> Iterator[DrainRecord]:
+        """Drains that run or have ended."""

@@ -1,9 +1,11 @@
 """A node and its drains as the metrics see them, made up; and where Prometheus's programs are."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drainmon.drain.report import DrainRecord
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.drain.statistics import DrainStatistics
 from drainmon.model.ledger import Counts
 from drainmon.model.tcp import TcpState
@@ -56,6 +58,7 @@ class MadeUpDrains:
 
     def __init__(self) -> None:
         self.statistics = DrainStatistics()
+        self.statistics.rolled(Roll(Outcome.QUIT))
         for result, seconds, last_arrival in (
             ("drained", 5.2, 3.25), ("drained", 7.5, 6.0), ("deadline", 25.0, 24.5),
         ):  # fmt: skip
@@ -65,6 +68,10 @@ class MadeUpDrains:
                     result=result, seconds=seconds, last_arrival=last_arrival,
                 )
             )  # fmt: skip
+
+    def records(self) -> Iterator[DrainRecord]:
+        yield DrainRecord("web", 1, 1e9, "shop", "web-1", udp_workers=2)
+        yield DrainRecord("web", 1, 1e9, "shop", "web-0", udp_workers=2, result="deadline")
 
 
 def full_node() -> MadeUpNode:

@@ -9,6 +9,7 @@ from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Action, Drain
 from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.snapshot import Snapshot
 from tests.unit.sockets import LISTENER, established
 
@@ -95,7 +96,7 @@ class Played:
                 )
             elif action is Action.ROLL:
                 self.rolls.append(self.now)
-                self.drain.rolled(self.now, "")
+                self.drain.rolled(Roll(Outcome.QUIT))
             else:
                 break
         else:

@@ -8,6 +8,7 @@ from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import reason
 from drainmon.drain.report import progress
+from drainmon.drain.roll import Outcome, Roll
 from tests.unit.sockets import established, snapshot
 from tests.unit.world import World, arrivals
 
@@ -142,7 +143,7 @@ def test_a_daemon_that_restarts_all_the_time_does_not_roll_all_the_time() -> Non
         drain = Drain(Policy(timeout=100, elapsed=restart, rolls=rolls, rolled=rolled), 0.0)
         drain.saw(snapshot(float(restart), established()))
         if drain.step(float(restart)).action.name == "ROLL":
-            drain.rolled(float(restart), "")
+            drain.rolled(Roll(Outcome.QUIT))
             line = progress(drain, drain.demands[0], float(restart))
             rolls, rolled = line["rolls"], line["rolled"]
             began.append(rolled)

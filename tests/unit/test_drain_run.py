@@ -107,6 +107,9 @@ class FailsLater(Held):
         super().__init__()
         self.looked = 0
 
+    def pods(self) -> list[Pod]:
+        return [POD]
+
     def open(self, pod: Pod, pid: int) -> Place:
         return FakePlace(())
 

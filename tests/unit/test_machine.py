@@ -9,6 +9,7 @@ from drainmon.drain.machine import Action, Drain
 from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import reason
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
 from tests.unit.sockets import established, in_state, snapshot, unused
@@ -132,7 +133,7 @@ def test_looks_that_take_long_are_far_between() -> None:
     drain.look_interval, drain.longest_pause = 0.075, 10.0
     drain.saw(snapshot(100.0, established(), took=0.3))
     drain.step(100.3)
-    drain.rolled(100.3, "")
+    drain.rolled(Roll(Outcome.QUIT))
     step = drain.step(100.3)
     assert (step.action, round(step.until, 3)) == (Action.SLEEP, 106.3)
 

@@ -4,6 +4,7 @@ from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import REMAINING_SHOWN, DrainRecord, progress
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.tcp import TcpState
 from tests.unit.sockets import established, in_state, snapshot
 
@@ -42,7 +43,7 @@ def test_a_record_grows_with_its_drain() -> None:
     drain.step(102.5)
     record.update(drain, 102.5)
     assert drain.phase is Phase.ROLLING
-    drain.rolled(102.5, "")
+    drain.rolled(Roll(Outcome.QUIT))
     record.update(drain, 102.6)
     assert record.phases == [("settling", 0.0), ("rolling", 2.5), ("waiting", 2.6)]
     assert (record.peak_in_flight, record.peak_by_state) == (2, {"ESTABLISHED": 2})

@@ -46,7 +46,8 @@ def test_results_are_counted_and_those_never_seen_are_zero() -> None:
     statistics.add(record("drained", 5.0, None))
     statistics.add(record("deadline", 25.0, 24.5))
     assert statistics.results == {
-        "drained": 2, "deadline": 1, "cut": 0, "gone": 0, "abandoned": 0, "failed": 0,
+        "drained": 2, "deadline": 1, "cut": 0, "stuck": 0,
+        "gone": 0, "abandoned": 0, "failed": 0,
     }  # fmt: skip
     assert (statistics.seconds.count, statistics.last_arrival.count) == (3, 2)
     assert statistics.last_arrival.sum == 25.75

@@ -8,6 +8,7 @@ from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Action, Drain, Step
 from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
+from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.standing import Socket
@@ -28,6 +29,7 @@ class World:
         self.looks: list[float] = []
         self.rolls: list[float] = []
         self.rolls_take_forever = False
+        self.roll = Roll(Outcome.QUIT)
         self.listens = True
         self.nginx = Nginx()
 
@@ -44,7 +46,7 @@ class World:
             case Action.ROLL:
                 self.rolls.append(self.elapsed)
                 if not self.rolls_take_forever:
-                    self.drain.rolled(self.now, "rolled")
+                    self.drain.rolled(self.roll)
             case Action.SLEEP:
                 assert step.until > self.now
             case Action.DONE:

@@ -124,7 +124,8 @@ export function openDrain(drain) {
       'Cannot be counted': drain.uncounted?.join(', ') || undefined,
       'Arrivals after it began': count(drain.arrivals),
       'Last of them': drain.last_arrival == null ? NONE : `after ${duration(drain.last_arrival)}`,
-      'Workers replaced': (drain.rolls ?? []).map((at) => `after ${duration(at)}`).join(', ') || 'never',
+      'May still serve UDP': drain.udp_workers ? `${count(drain.udp_workers)} of nginx's workers` : undefined,
+      'Workers replaced': [(drain.rolls ?? []).map((at) => `after ${duration(at)}`).join(', ') || 'never', drain.roll].filter(Boolean).join(': '),
     })),
     ...(left.length ? [el('h3', {}, 'Left at the deadline'), el('div', { class: 'table' }, connectionTable(left))] : []));
 }
