@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +24,11 @@ class Where(Protocol):
 
 class PlainNginx:
     """One nginx master. `listen` are its listen directives, `main` what is said outside of http,
-    `inherit` a listening socket that it takes over, as from its predecessor. Close it at the end.
+    `http` and `events` within those, `inherit` a listening socket that it takes over, as from its
+    predecessor. Close it at the end.
     """
+
+    _daemon = "off"
 
     def __init__(
         self,
@@ -34,12 +38,18 @@ class PlainNginx:
         main: str = "",
         binary: Path | None = None,
         inherit: int | None = None,
+        workers: int = 2,
+        http: str = "",
+        events: str = "",
     ) -> None:
         self._where = where
         self._folder = folder
         self._main = main
         self._binary = binary or nginx_binaries.choose()
         self._inherit = inherit
+        self._workers = workers
+        self._http = http
+        self._events = events
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         self.configure(listen)
@@ -52,8 +62,9 @@ class PlainNginx:
 
     def configure(self, listen: str) -> None:
         (self._folder / "nginx.conf").write_text(
-            f"daemon off; user root; worker_processes 2; pid {self._folder}/pid; {self._main}"
-            f" error_log stderr notice; events {{}} http {{ access_log off; server {{ {listen}"
+            f"daemon {self._daemon}; user root; worker_processes {self._workers};"
+            f" pid {self._folder}/pid; {self._main} error_log stderr notice;"
+            f" events {{ {self._events} }} http {{ access_log off; {self._http} server {{ {listen}"
             ' location / { return 200 "ok"; } } }\n'
         )
 
@@ -62,12 +73,16 @@ class PlainNginx:
         pid.unlink(missing_ok=True)
         argv = [str(self._binary), "-p", str(self._folder), "-e", "stderr"]
         argv += ["-c", str(self._folder / "nginx.conf")]
+        # NGINX names the binary to the rig, and inherited sockets to nginx.
+        env = {name: value for name, value in os.environ.items() if name != "NGINX"}
+        if self._inherit is not None:
+            env["NGINX"] = f"{self._inherit};"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._where.command(argv),
                 stderr=log,
                 pass_fds=() if self._inherit is None else (self._inherit,),
-                env=None if self._inherit is None else os.environ | {"NGINX": f"{self._inherit};"},
+                env=env,
             )
         eventually(lambda: pid.exists() and pid.read_text())
 
@@ -77,6 +92,18 @@ class PlainNginx:
     def workers(self) -> set[int]:
         """The pids of the workers."""
         return {child.pid for child in psutil.Process(self.pid).children()}
+
+    @contextmanager
+    def only(self, worker: int) -> Iterator[None]:
+        """Nobody but this worker accepts meanwhile: the others are stopped."""
+        others = self.workers() - {worker}
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -103,3 +130,46 @@ class PlainNginx:
         if self._process.poll() is None:
             self.signal(signal.SIGTERM)
         self.wait()
+
+
+class UpgradedNginx(PlainNginx):
+    """A daemonized nginx amid the upgrade of its binary (USR2): `pid` is the new master's, who is a
+    child of `old`. With `winch` the old one was told to let its workers go."""
+
+    _daemon = "on"
+
+    def __init__(self, where: Where, folder: Path, winch: bool) -> None:
+        self._pid = folder / "pid"
+        super().__init__(where, folder)
+        super().wait()  # for what has daemonized itself
+        self.old = self.pid
+        try:
+            self._upgrade(winch)
+        except BaseException:
+            self.close()
+            raise
+
+    def _upgrade(self, winch: bool) -> None:
+        eventually(lambda: len(self.workers()) == self._workers)
+        os.kill(self.old, signal.SIGUSR2)
+        eventually(lambda: self._pid.exists() and self._pid.read_text() and self.pid != self.old)
+        eventually(lambda: len(self.workers()) == self._workers)
+        if winch:
+            os.kill(self.old, signal.SIGWINCH)
+            eventually(lambda: self.workers_of_old() == set())
+
+    @property
+    def pid(self) -> int:
+        return int(self._pid.read_text())
+
+    def workers_of_old(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.old).children()} - {self.pid}
+
+    def close(self) -> None:
+        old = psutil.Process(self.old)
+        masters = [
+            child for child in old.children() if "master process" in " ".join(child.cmdline())
+        ]
+        for master in (*masters, old):
+            master.terminate()
+            master.wait(10)

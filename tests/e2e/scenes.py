@@ -61,12 +61,22 @@ class Scene:
     folder: Path
     stack: ExitStack
     flags: dict[str, object] = field(default_factory=dict)
+    cgroup: Path | None = None
+    """That of its nginx and its hook."""
     got: list[Any] = field(default_factory=list)
     _nginx: list[PlainNginx] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
+    def command(self, argv: list[str]) -> list[str]:
+        """`argv` wrapped to run in the pod."""
+        inside = self.namespace.command(argv)
+        if self.cgroup is None:
+            return inside
+        script = 'echo 0 >"$0" && exec "$@"'  # 0 is who writes
+        return ["sh", "-c", script, str(self.cgroup / "cgroup.procs"), *inside]
+
     def nginx(self, listen: str = LISTEN, main: str = "", **how: Any) -> PlainNginx:
-        made = PlainNginx(self.namespace, self.folder / "nginx", listen=listen, main=main, **how)
+        made = PlainNginx(self, self.folder / "nginx", listen=listen, main=main, **how)
         self._nginx.append(made)
         self.stack.callback(made.close)
         return made
@@ -112,7 +122,7 @@ class Scene:
     def drain(self, daemon: Daemon) -> Ended:
         """The hook to its end, then nginx's."""
         flags = {**FLAGS, "pid_file": self.folder / "nginx" / "pid", **self.flags}
-        argv = self.namespace.command(wait_argv(daemon.socket, **flags))
+        argv = self.command(wait_argv(daemon.socket, **flags))
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
             status, output = finish(hook, 60)
         for nginx in self._nginx:

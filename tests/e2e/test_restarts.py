@@ -80,9 +80,8 @@ def test_killed_while_settling(tmp_path: Path, make_pod: MakePod) -> None:
 
 
 def test_killed_while_rolling(tmp_path: Path, make_pod: MakePod) -> None:
-    """The configuration is broken: SIGHUP was sent, the old workers' SIGQUIT was still to come."""
+    """Some of the workers have been told to quit, the last one has not."""
     pod, daemon = make_pod(), Daemon(tmp_path)
-    pod.config.write_text("nonsense;")
     with Connection(pod, timeout=25) as idle:
         assert idle.get()
         with restarted(daemon, pod, "rolling", {"min_wait": "0.2s", "quiet": "0.1s"}) as drain:
@@ -113,4 +112,3 @@ def test_killed_while_waiting(tmp_path: Path, make_pod: MakePod) -> None:
             assert status == 0, output
             after = record_of(daemon.socket, pod)
     assert after["result"] == "drained"
-    assert 2 <= pod.log().count("(SIGHUP) received") <= 3  # the client may have been first

@@ -14,8 +14,6 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-WORKERS = 2
-
 
 class EndlessStragglers:
     """Every tenth of a second one more client comes, and keeps its idle connection open."""
@@ -51,31 +49,11 @@ def test_stragglers_that_never_stop_are_rolled_a_few_times_only(
     assert len(rolls) == 2
     assert rolls[0] >= 2.8
     assert rolls[1] >= rolls[0] + 1
-    assert pod.log().count("(SIGHUP) received") == 2
-
-
-def test_a_broken_configuration_is_not_rolled_over_and_over(
-    daemon: Daemon, make_pod: MakePod
-) -> None:
-    pod = make_pod()
-    pod.config.write_text("nonsense;")
-    with Connection(pod, receive_buffer=32768) as slow, Connection(pod) as idle:
-        slow.send("/file", close=True)
-        received = len(slow.read(1000))
-        assert idle.get()
-        hook = pod.exec(wait_argv(daemon.socket, min_wait="0.1s", quiet="0.1s"))
-        assert idle.read() == b""  # the old workers have been told to quit
-        idle.close()
-        assert hook.poll() is None
-        received += slow.read_all()
-        assert finish(hook)[0] == 0
-    assert received > 2_000_000
-    assert len(record_of(daemon.socket, pod)["rolls"]) == 1
-    assert pod.log().count("(SIGHUP) received") == 1
+    assert pod.log().count("gracefully shutting down") >= 2
 
 
 def test_each_wave_is_rolled_once(daemon: Daemon, make_pod: MakePod) -> None:
-    pod = make_pod(workers=WORKERS)
+    pod = make_pod()
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
         received = len(slow.read(1000))
@@ -95,6 +73,6 @@ def test_each_wave_is_rolled_once(daemon: Daemon, make_pod: MakePod) -> None:
 
 
 def _rolled(daemon: Daemon, pod: FakePod, times: int) -> bool:
-    """So often, and old workers accept no more: nginx tells them a moment after it has new ones."""
-    rolls = record_of(daemon.socket, pod).get("rolls", ())
-    return len(rolls) == times == pod.log().count("gracefully shutting down") // WORKERS
+    """So often, and old workers accept no more."""
+    record = record_of(daemon.socket, pod)
+    return len(record.get("rolls", ())) == times and record["phases"][-1][0] == "waiting"
