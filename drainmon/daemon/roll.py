@@ -19,14 +19,13 @@ log = logging.getLogger(__name__)
 async def replace_workers(
     pod: Pod, held: Held, verify: Callable[[], None], goes: Callable[[Roll], None]
 ) -> Roll:
-    """Replace the workers of every nginx master of the pod that has some who accept: amid a binary
-    upgrade there are two masters, and an old one without workers would only start them again.
+    """Replace the workers of every nginx master of the pod that has workers which accept: during a
+    binary upgrade there are two masters, and an old one without workers would start them again.
 
     `held` is what nginx listens on. `verify` is called before each signal, and raises
-    PermissionError when it must not be sent. `goes` is called when it can be told how the roll
-    goes, which may end much later.
+    PermissionError when the signal must not be sent. `goes` is called as soon as the roll's way is
+    known; the roll may end much later.
     """
-
     udp = bool(held.udp)
 
     def tell(process: NginxProcess, number: signal.Signals) -> None:

@@ -241,8 +241,8 @@ class Drain:
 
     @property
     def udp_workers(self) -> int:
-        """The workers that are waited for as they may still serve over UDP. Who has not been told
-        to quit, and will not be, does not end."""
+        """The workers that are waited for as they may still serve over UDP. A worker that was not
+        signalled to quit, and will not be, does not exit."""
         wanted = any(demand.policy.roll for demand in self.demands or [self._left])
         told = self.nginx.udp_told or (wanted and (not self.rolls.barred or self.rolls.stuck))
         return self.nginx.udp_workers if told else 0

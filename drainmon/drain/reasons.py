@@ -37,7 +37,7 @@ def uncounted(drain: Drain) -> list[str]:
 def _how_it_rolls(drain: Drain) -> str:
     if drain.rolls.latest is None or drain.rolls.latest.outcome is not Outcome.QUIT:
         return "nginx replaces its workers"
-    last = "" if drain.udp_workers else "; the last one accepts until another has ended"
+    last = "" if drain.udp_workers else "; the last worker accepts until another has exited"
     return _how_it_waits(drain) + last
 
 

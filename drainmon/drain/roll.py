@@ -44,7 +44,7 @@ def no_memory(used: int, room: int) -> Roll:
 
 
 def best(rolls: Iterable[Roll]) -> Roll:
-    """What to say of several masters' rolls; of none that there is nobody to replace."""
+    """The roll to report of several masters'; NO_WORKERS where there is none."""
     order = [Outcome.RELOAD, Outcome.QUIT, Outcome.FAILED, Outcome.SKIPPED]
     return min(
         rolls, key=lambda roll: (order.index(roll.outcome), not roll.stuck), default=NO_WORKERS
@@ -52,10 +52,10 @@ def best(rolls: Iterable[Roll]) -> Roll:
 
 
 def way(workers: int, udp: bool, reuseport: bool) -> Outcome:
-    """How a master with so many workers that accept is rolled. To quit costs nothing and cannot go
-    wrong, but the last one who accepts must not: with `reuseport` each worker is, at the listener
-    of its own. If nginx serves UDP it quits all the same: a reload would break QUIC, and nothing
-    else tells whether QUIC connections have ended."""
+    """How a master with so many accepting workers is rolled. Quitting costs nothing and cannot
+    fail, but the last worker that accepts on a listener must not quit: with `reuseport` that is
+    every worker. Where nginx serves UDP, workers quit all the same: a reload would break QUIC, and
+    nothing else shows whether QUIC connections have ended."""
     return Outcome.QUIT if udp or (workers > 1 and not reuseport) else Outcome.RELOAD
 
 

@@ -50,7 +50,7 @@ class Rolls:
         self.began: list[float] = []
         self.done = 0
         self.latest: Roll | None = None
-        """How the last one went, or goes; None until it is known."""
+        """How the last roll went, or is going; None until that is known."""
 
     def take_over(self, policy: Policy, started: float) -> None:
         """A caller who has waited since before the daemon began may know of rolls."""
@@ -61,7 +61,7 @@ class Rolls:
 
     @property
     def barred(self) -> bool:
-        """Whether one could not be, or did nothing: there is no second try."""
+        """Whether the last roll was skipped or failed: there is no second try."""
         return self.latest is not None and not self.latest.helps
 
     @property
@@ -76,7 +76,7 @@ class Rolls:
         self._pace.began(now)
 
     def goes(self, roll: Roll) -> None:
-        """How the one that has begun goes, or has ended."""
+        """Note how the roll that has begun is going, or how it ended."""
         self.latest = roll
         if roll.outcome is Outcome.SKIPPED:
             self.began.pop()

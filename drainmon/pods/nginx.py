@@ -60,7 +60,7 @@ def workers(master: NginxProcess) -> frozenset[NginxProcess]:
 
 
 def all_workers(pod: Pod) -> set[NginxProcess]:
-    """Those of every master of the pod, also who finish what they have."""
+    """The workers of every master of the pod, quitting ones included."""
     found = set[NginxProcess]()
     for master in masters_of(pod):
         found |= _children_titled(master, _WORKER) | _children_titled(master, _QUITTING)

@@ -3,7 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -155,63 +156,69 @@ def limited(pod_netns: Netns) -> Iterator[Limited]:
     wait_until(made.removed, "the end of the cgroup")
 
 
+LimitedNginx = Callable[[int, float], Nginx]
+
+
+@pytest.fixture
+def limited_nginx(limited: Limited, pod_netns: Netns, tmp_path: Path) -> Iterator[LimitedNginx]:
+    """Starts an nginx with so many workers, whose memory is limited to so many times its use."""
+    with ExitStack() as stack:
+
+        def start(workers: int, share: float) -> Nginx:
+            http = large_map(tmp_path, 100_000)
+            nginx = Nginx(pod_netns, tmp_path / "n", workers, http=http, where=limited)
+            stack.callback(nginx.close)
+            limited.limit(share)
+            return nginx
+
+        yield start
+
+
 @root
 @pytest.mark.parametrize("share", [1.3, 20.0])
 def test_a_reload_needs_room_for_a_second_configuration(
-    limited: Limited, pod_netns: Netns, client: Path, tmp_path: Path, share: float
+    limited: Limited, limited_nginx: LimitedNginx, client: Path, share: float
 ) -> None:
-    http = large_map(tmp_path, 100_000)
-    nginx = Nginx(pod_netns, tmp_path / "n", workers=1, http=http, where=limited)
-    try:
-        limited.limit(share)
-        (old,) = nginx.workers()
-        with nginx.request("/slow") as download:
-            waiting = nginx.hook(client)
-            if share < 2:
-                said = waiting.line(
-                    "cannot roll nginx: no memory for a second configuration: nginx"
-                )
-                assert "roll: skipped (no memory for" in waiting.line("waiting, 1 in flight")
-                has, left = (int(word) for word in said.split() if word.isdigit())
-                anonymous = (psutil.Process(pid).memory_info() for pid in (nginx.pid, old))
-                assert abs(sum(info.rss - info.shared for info in anonymous) / MIB - has) < 2
-                assert abs(limited.left() / MIB - left) < 2
-                assert left < has
-            else:
-                waiting.line("new workers have taken over")
-            assert rest(download) > DOWNLOAD
-        assert waiting.end().status == 0
-        assert (nginx.workers() == {old}) == (share < 2)
-        assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
-    finally:
-        nginx.close()
+    nginx = limited_nginx(1, share)
+    (old,) = nginx.workers()
+    with nginx.request("/slow") as download:
+        waiting = nginx.hook(client)
+        if share < 2:
+            said = waiting.line("cannot roll nginx: no memory for a second configuration: nginx")
+            assert "roll: skipped (no memory for" in waiting.line("waiting, 1 in flight")
+            has, left = (int(word) for word in said.split() if word.isdigit())
+            anonymous = (psutil.Process(pid).memory_info() for pid in (nginx.pid, old))
+            assert abs(sum(info.rss - info.shared for info in anonymous) / MIB - has) < 2
+            assert abs(limited.left() / MIB - left) < 2
+            assert left < has
+        else:
+            waiting.line("new workers have taken over")
+        assert rest(download) > DOWNLOAD
+    assert waiting.end().status == 0
+    assert (nginx.workers() == {old}) == (share < 2)
+    assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
 
 
 @root
 @pytest.mark.parametrize("share", [1.3, 20.0])
 def test_held_workers_are_left_by_a_reload_where_there_is_room(
-    limited: Limited, pod_netns: Netns, client: Path, tmp_path: Path, share: float
+    limited_nginx: LimitedNginx, client: Path, share: float
 ) -> None:
-    http = large_map(tmp_path, 100_000)
-    nginx = Nginx(pod_netns, tmp_path / "n", workers=2, http=http, where=limited)
-    try:
-        limited.limit(share)
-        told, last = sorted(nginx.workers())
-        idle = nginx.request_to(last)
-        with nginx.request_to(told, "/slow") as download:
-            waiting = nginx.hook(client)
-            if share > 2:
-                assert rest(idle) < 4096
-            else:
-                waiting.line("rolling, 2 in flight")
-                time.sleep(3)  # longer than it waits for the first replacement
-            assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
-            assert rest(download) > DOWNLOAD
-        assert waiting.end().status == 0
+    nginx = limited_nginx(2, share)
+    told, last = sorted(nginx.workers())
+    idle = nginx.request_to(last)
+    with nginx.request_to(told, "/slow") as download:
+        waiting = nginx.hook(client)
+        if share > 2:
+            assert rest(idle) < 4096
+        else:
+            waiting.line("rolling, 2 in flight")
+            time.sleep(3)  # longer than it waits for the first replacement
         assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
-        idle.close()
-    finally:
-        nginx.close()
+        assert rest(download) > DOWNLOAD
+    assert waiting.end().status == 0
+    assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
+    idle.close()
 
 
 @pytest.mark.parametrize(
