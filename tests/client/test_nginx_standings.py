@@ -129,7 +129,7 @@ def test_a_deadline_says_who_has_sent_no_request(served: Served) -> None:
     asking.sendall(b"GET / HTTP/1.1\r\nHost: ")
     be_idle()
     asking.sendall(b"x")  # a slow client: not idle since it opened
-    ended = served.hook("--timeout=1s", "--no-roll").end()
+    ended = served.hook("--timeout=3s", "--no-roll").end()
     assert ended.status == 1
     (deadline,) = (line for line in ended.lines if line.startswith("deadline, "))
     assert deadline.startswith("deadline, 2 in flight (ESTABLISHED 2), ")
