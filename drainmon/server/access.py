@@ -6,7 +6,7 @@ from enum import Enum
 
 from drainmon.pods.cgroup import parse_owner
 from drainmon.procfs import process
-from drainmon.server.peer import Caller
+from drainmon.server.peer import Caller, asking_of
 
 
 class Who(Enum):
@@ -36,15 +36,11 @@ class Host:
 
     def is_root(self, caller: Caller) -> bool:
         """Whether the caller is root of the host: not of a pod in the host's network, nor of a user
-        namespace. Raises PermissionError when the process is gone."""
+        namespace. Raises OSError as `Caller.verify` does."""
         if caller.uid != 0 or self.has_pod(caller):
             return False
-        try:
+        with asking_of(caller.pid):
             return process.namespace_inode(caller.pid, "user") in self.user
-        except OSError as error:
-            raise PermissionError(
-                f"cannot tell who calls: pid {caller.pid}: {error.strerror}"
-            ) from error
 
     def may(self, who: Who, caller: Caller) -> bool:
         """Whether an identified caller is one of `who`."""

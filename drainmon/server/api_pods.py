@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import format_states
 from drainmon.pods.pod import Pod
 from drainmon.server.keys import NODE

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import PORTS_TOLD
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
 from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, HOST, LIMITS, SESSION
@@ -118,8 +118,10 @@ async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
         async for line in lines:
             caller.verify()
             await _write(response, line)
-    except PermissionError:  # whoever reads on is not who asked
-        if request.transport:
+    except OSError:
+        if not response.prepared:
+            raise
+        if request.transport:  # whoever reads on may not be who asked: the client comes back
             request.transport.abort()
     finally:
         await lines.aclose()

@@ -20,6 +20,10 @@ _owner = lru_cache(maxsize=1024)(parse_owner)
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h, since kernel 6.5; not in Python's socket
 
+_REAPED = frozenset({errno.EINVAL, errno.ESRCH})
+"""SO_PEERPIDFD's errors when nobody has the pid any more: EINVAL, since Linux 6.15 ESRCH. Since
+6.16 there is a descriptor all the same."""
+
 
 class Connection(Protocol):
     """A connected unix socket, or asyncio's wrapper of one."""
@@ -46,14 +50,16 @@ class Caller:
         return self.owner.root if self.owner.contained else self.netns
 
     def verify(self) -> None:
-        """Raise PermissionError when the process has ended, or is in another namespace now."""
-        with _told(self.pid):
+        """Raise PermissionError when the process has ended, or is in another namespace now; another
+        OSError when that cannot be told at the moment."""
+        with asking_of(self.pid):
             same = (
                 process.start_time(self.pid) == self.started
                 and process.netns_inode(self.pid) == self.netns
             )
-        if not same or not _lives(self.connection):
-            raise _changed(self.pid)
+            if not same:
+                raise PermissionError(errno.EPERM, "it is another process now")
+            _check_alive(self.connection)
 
 
 def process_of(connection: Connection) -> int:
@@ -69,14 +75,14 @@ def _credentials(connection: Connection) -> tuple[int, int]:
 
 def identify(connection: Connection) -> Caller:
     """The process that connected the unix socket. Raises PermissionError when it has ended or
-    cannot be seen."""
+    cannot be seen; another OSError when it cannot be told at the moment."""
     pid, uid = _credentials(connection)
     if pid == 0:
         raise PermissionError(
             "cannot tell who calls: its process is in a PID namespace that the daemon does not see"
             " (it needs hostPID)"
         )
-    with _told(pid):
+    with asking_of(pid):
         caller = Caller(
             pid,
             uid,
@@ -85,36 +91,43 @@ def identify(connection: Connection) -> Caller:
             _owner(process.cgroup(pid)),
             connection,
         )
-    if not _lives(connection):
-        raise _changed(pid)
+        _check_alive(connection)
     return caller
 
 
 @contextlib.contextmanager
-def _told(pid: int) -> Iterator[None]:
+def asking_of(pid: int) -> Iterator[None]:
+    """Turn what the kernel refuses to say of a process into OSError "cannot tell who calls: why": a
+    PermissionError when the process is gone or out of sight, as it will stay so. Anything else,
+    such as a lack of descriptors, is the daemon's fault and passes."""
     try:
         yield
-    except OSError as error:
+    except (FileNotFoundError, ProcessLookupError, PermissionError) as error:
         raise PermissionError(f"cannot tell who calls: pid {pid}: {error.strerror}") from error
+    except OSError as error:
+        raise OSError(f"cannot tell who calls: {error.strerror}") from error
 
 
-def _changed(pid: int) -> PermissionError:
-    return PermissionError(f"cannot tell who calls: pid {pid} is another process now")
-
-
-def _lives(connection: Connection) -> bool:
-    """Whether the process that connected still has its pid, so that what was read under that
-    number was about it. On kernels that cannot say, True."""
+def _check_alive(connection: Connection) -> None:
+    """Raise ProcessLookupError unless the process that connected still has its pid, so that what
+    was read under that number was about it. On kernels that cannot say, it has."""
     try:
         (pidfd,) = struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4))
     except OSError as error:
-        return error.errno == errno.ENOPROTOOPT
+        if error.errno == errno.ENOPROTOOPT:
+            return
+        if error.errno in _REAPED:
+            raise _ended() from error
+        raise
     try:
         signal.pidfd_send_signal(pidfd, 0)  # asks only
-    except ProcessLookupError:
-        return False
+    except ProcessLookupError as error:
+        raise _ended() from error
     except PermissionError:
-        return True
+        return
     finally:
         os.close(pidfd)
-    return True
+
+
+def _ended() -> ProcessLookupError:
+    return ProcessLookupError(errno.ESRCH, "it has ended")

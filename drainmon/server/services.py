@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.cgroup import Owner
 from drainmon.pods.pod import Pod

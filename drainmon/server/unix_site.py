@@ -106,18 +106,27 @@ class UnixSite:
                 connection, _ = self._listener.accept()
             except OSError as error:
                 if error.errno not in _NOBODY_WAITS:
-                    log.warning("cannot accept", extra={"error": error.strerror})
-                    self._rest(SHORTAGE_REST)
+                    self._rest_because(error)
                 return
-            self._take(connection, now)
+            try:
+                self._take(connection, now)
+            except OSError as error:
+                _refuse(connection, raw_error(503, str(error)))
+                self._rest_because(error)
+                return
         self._rest(ACCEPT_SECONDS)
+
+    def _rest_because(self, error: OSError) -> None:
+        """Something is short."""
+        log.warning("cannot accept", extra={"error": error.strerror or str(error)})
+        self._rest(SHORTAGE_REST)
 
     def _take(self, connection: socket.socket, now: float) -> None:
         pid = peer.process_of(connection)
         if self._refused.get(pid, 0.0) > now:
-            _refuse(connection)
+            _refuse(connection, TOO_MANY)
         elif not self._admit(connection, now):
-            _refuse(connection)
+            _refuse(connection, TOO_MANY)
             self._refused = {p: then for p, then in self._refused.items() if then > now}
             self._refused[pid] = now + PROCESS_REFUSED
 
@@ -151,11 +160,11 @@ class UnixSite:
         self._limits.leave(self._sessions.pop(handler).key)
 
 
-def _refuse(connection: socket.socket) -> None:
+def _refuse(connection: socket.socket, answer: bytes) -> None:
     """Say so, if there is room for it, and hang up."""
     with connection:
         connection.setblocking(False)
         try:
-            connection.send(TOO_MANY)
+            connection.send(answer)
         except OSError:  # it has left already
             return

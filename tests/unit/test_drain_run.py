@@ -10,8 +10,8 @@ from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING, Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.held import Held as HeldSockets
 from drainmon.pods.identity import Identity
@@ -56,7 +56,7 @@ class FakePlace(Place):
 
 
 async def test_given_up_before_it_has_begun() -> None:
-    node, place, ended = Held(), FakePlace(()), list[DrainRun]()
+    node, place, ended = Held(), FakePlace((), 0), list[DrainRun]()
     run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)
     run.drain.leave(run.drain.demands[0])
@@ -69,7 +69,7 @@ async def test_given_up_before_it_has_begun() -> None:
 
 
 async def test_what_fails_is_a_failed_drain() -> None:
-    node, place, ended = Held(), FakePlace(()), list[DrainRun]()
+    node, place, ended = Held(), FakePlace((), 0), list[DrainRun]()
     run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)  # its first step asks a node that has no answer
     await run.changed(10)
@@ -93,7 +93,7 @@ class Renumbered(Held):
 async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
     node, ended = Renumbered(), list[DrainRun]()
     drain = Drain(Policy(), time.monotonic())
-    run = DrainRun(cast(Node, node), POD, drain, FakePlace(()), ended.append)
+    run = DrainRun(cast(Node, node), POD, drain, FakePlace((), 0), ended.append)
     run.begin(asyncio.create_task)
     while not ended:  # it looks, and cannot watch
         await run.changed(10)
@@ -111,7 +111,7 @@ class FailsLater(Held):
         return [POD]
 
     def open(self, pod: Pod, pid: int) -> Place:
-        return FakePlace(())
+        return FakePlace((), 0)
 
     def set_pace(self, drain: Drain) -> None:
         drain.look_interval = 0.001

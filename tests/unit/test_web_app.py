@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from drainmon.metrics.exposition import Exposition
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.server import feed, tcp_site
