@@ -22,14 +22,8 @@ struct place {
 	u16 pad;
 };
 
-enum event_kind {
-	EVENT_LISTENER = 1, /* a port began to listen */
-	EVENT_CHANGE = 2,   /* a watched place changed since user space last looked */
-};
-
-struct event {
-	struct place place;
-	u32 kind;
+struct name {
+	char comm[16];
 };
 
 struct port {
@@ -41,24 +35,21 @@ struct port {
 BPF_ARRAY(ports, struct port, 65536);
 
 /*
- * 1: woken since user space last looked. The address :: stands for any.
+ * 1: woken since user space last looked. The address :: stands for any. With
+ * port 0, which no socket of an event has, it stands for a new listener of a
+ * process with one of the names.
  * Filled, emptied and set back by user space; read by the tracepoint.
  */
 BPF_HASH(watches, struct place, u32, 16384);
 
-/* struct event. A perf buffer, as kernels before 5.8 have no other. */
+/* Names of processes whose new listeners wake. Filled by user space, read by the tracepoint. */
+BPF_HASH(names, struct name, u8, 1024);
+
+/* The struct place that changed. A perf buffer, as kernels before 5.8 have no other. */
 BPF_PERF_OUTPUT(events);
 
 /* Events that found no room in the buffer. */
 BPF_ARRAY(lost, u64, 1);
-
-static inline void send(void *context, const struct place *place, u32 kind)
-{
-	struct event event = {.place = *place, .kind = kind};
-
-	if (events.perf_submit(context, &event, sizeof(event)))
-		lost.increment(0);
-}
 
 /* One wake-up for any number of changes, until user space looks. */
 static inline void wake(void *context, struct place *watched)
@@ -68,12 +59,26 @@ static inline void wake(void *context, struct place *watched)
 	if (!woken || *woken)
 		return;
 	*woken = 1;
-	send(context, watched, EVENT_CHANGE);
+	if (events.perf_submit(context, watched, sizeof(*watched)))
+		lost.increment(0);
+}
+
+/*
+ * TCP_LISTEN is set in the context of the thread that calls listen(2). Its name
+ * may be another than its process's; nginx's master has one thread. Some kernels'
+ * helper writes nothing behind the name, hence the zeros.
+ */
+static inline int has_name(void)
+{
+	struct name name = {};
+
+	bpf_get_current_comm(&name, sizeof(name));
+	return !!names.lookup(&name);
 }
 
 TRACEPOINT_PROBE(sock, inet_sock_set_state)
 {
-	struct place place = {.port = args->sport}, any = place;
+	struct place place = {.port = args->sport}, any = place, listener = {};
 	int number = args->sport;
 	struct port *port;
 	/* With 0 no sample of the tracepoint would be taken, for drainmon/kernel/tcp_samples.py. */
@@ -88,8 +93,8 @@ TRACEPOINT_PROBE(sock, inet_sock_set_state)
 		if (args->oldstate == TCP_LISTEN && args->newstate == TCP_SYN_RECV)
 			port->accepted_ns = port->changed_ns;
 	}
-	if (args->newstate == TCP_LISTEN)
-		send(args, &place, EVENT_LISTENER);
+	if (args->newstate == TCP_LISTEN && has_name())
+		wake(args, &listener);
 	wake(args, &place);
 	wake(args, &any);
 	return sampled;

@@ -7,9 +7,8 @@ import atexit
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -40,30 +39,38 @@ class Place(ctypes.Structure):
         return cls((ctypes.c_uint8 * 16)(*address), port)
 
 
-class EventKind(IntEnum):
-    """enum event_kind."""
+class Name(ctypes.Structure):
+    """struct name: that of a process, cut as the kernel does, with zeros behind it."""
 
-    LISTENER = 1
-    CHANGE = 2
+    _fields_ = (("comm", ctypes.c_char * 16),)
 
-
-class Event(ctypes.Structure):
-    """struct event: one record of the perf buffer."""
-
-    _fields_ = (("place", Place), ("kind", ctypes.c_uint32))
+    @classmethod
+    def of(cls, name: str) -> "Name":
+        """The name of processes that were started by this one."""
+        return cls(name.encode()[:15])
 
 
-EventHandler = Callable[[int, bytes, int], None]
-"""Called with an event's kind, local address and local port."""
+ChangeHandler = Callable[[bytes, int], None]
+"""Called with a local address and port."""
+
+_LISTENER = 0
+"""The port that stands for a new listener."""
 
 
 class BccConntrack:
-    """The loaded program. Raises OSError "cannot X: why" when the host cannot run it.
+    """The loaded program. Raises OSError "cannot X: why" when the host cannot run it. New listeners
+    are those of processes with one of the names.
 
     Compiling takes a third of a second.
     """
 
-    def __init__(self, on_event: EventHandler, path: Path = PROGRAM) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        on_listener: Callable[[], None],
+        on_change: ChangeHandler,
+        path: Path = PROGRAM,
+    ) -> None:
         if not path.is_file():
             raise OSError(errno.ENOENT, f"cannot load {path}: not built (make build)")
         headers = bcc_headers.find()
@@ -72,7 +79,9 @@ class BccConntrack:
         self._bpf: Any = tracefs.call_with(lambda: self._load(path, headers))
         _give_back_memory()
         try:
-            self._open(on_event)
+            self._open(on_listener, on_change)
+            for name in names:
+                self._bpf[b"names"][Name.of(name)] = ctypes.c_uint8(1)
         except Exception as error:
             self.close()
             raise OSError(f"cannot load {path.name}: {error}") from error
@@ -88,10 +97,13 @@ class BccConntrack:
                 message = f"cannot load {path.name} with the headers of {headers.build}: {error}"
                 raise OSError(message) from error
 
-    def _open(self, on_event: EventHandler) -> None:
+    def _open(self, on_listener: Callable[[], None], on_change: ChangeHandler) -> None:
         def on_record(_cpu: int, data: int, _size: int) -> None:
-            event = Event.from_address(data)
-            on_event(event.kind, bytes(event.place.address), event.place.port)
+            place = Place.from_address(data)
+            if place.port == _LISTENER:
+                on_listener()
+            else:
+                on_change(bytes(place.address), place.port)
 
         self._bpf[b"events"].open_perf_buffer(on_record, page_cnt=_BUFFER_PAGES)
         self._ports = self._bpf[b"ports"]
@@ -122,17 +134,21 @@ class BccConntrack:
         return float(self._ports[port].accepted_ns / 1e9)
 
     def watch(self, address: bytes, port: int) -> None:
-        """Ask for one CHANGE event at the next change; again after each event. `ANY_ADDRESS` is one
-        of its own."""
+        """Ask for one call at the next change; again after each call. `ANY_ADDRESS` is one of its
+        own."""
         try:
             self._watches[Place.of(address, port)] = ctypes.c_uint32(0)
         except Exception as error:
             raise OSError(f"cannot watch port {port}: {error}") from error
 
     def unwatch(self, address: bytes, port: int) -> None:
-        """No more CHANGE events."""
+        """No more calls."""
         with suppress(KeyError):
             del self._watches[Place.of(address, port)]
+
+    def watch_listeners(self) -> None:
+        """Ask for one call at the next new listener; again after each call."""
+        self.watch(ANY_ADDRESS, _LISTENER)
 
     def lost(self) -> int:
         """How many events found no room in the buffer."""

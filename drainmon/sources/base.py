@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.turns import in_turns
@@ -28,8 +28,8 @@ kubelet, and what it is a part of in distributions that have one process for all
 class Listeners(Protocol):
     """Whom a source tells; called in the event loop."""
 
-    def listening(self, netns: int, port: int) -> None:
-        """A port began to listen somewhere on the node."""
+    def listening(self) -> None:
+        """A process with one of the names began to listen."""
 
     def changed(self, pod: int) -> None:
         """Something changed on a watched port of the pod with this number."""
@@ -38,9 +38,11 @@ class Listeners(Protocol):
 @dataclass
 class Place:
     """A network namespace held open for one source: it stays in reach when its last process has
-    ended. Close it."""
+    ended. `netns` is its inode, found from what is held: no other namespace has it meanwhile.
+    Close it."""
 
     files: tuple[int, ...]
+    netns: int
 
     def close(self) -> None:
         for fd in self.files:
@@ -65,13 +67,13 @@ class Source(Protocol):
     """Whether new listeners are told; where not, new pods are found by looking."""
 
     async def start(self) -> None:
-        """Enter every connection of the node that exists already."""
+        """Begin to see what happens; nothing is counted yet."""
 
     def open(self, pid: int) -> Place:
         """The namespace of a process."""
 
     async def counters(self, pod: Pod) -> Counts:
-        """The sum over the pod's ports; zero for ports that never listened."""
+        """The sum over the pod's ports, as far as they are counted."""
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
         """The same of many pods, by their numbers; those that are gone are left out."""
@@ -79,8 +81,13 @@ class Source(Protocol):
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The sockets on the pod's ports."""
 
-    def ports(self, netns: int) -> frozenset[int]:
-        """The ports of a namespace that listen or have listened, as far as the source knows."""
+    def follow(self, pods: list[Pod]) -> None:
+        """These are the node's pods: count on their ports, free what is kept of any other. What was
+        there before is in no counter."""
+
+    def watch_listeners(self) -> None:
+        """Call `listening` once when next a process with one of the names begins to listen; again
+        after each call. Does nothing where new listeners are found by looking."""
 
     def watch(self, pod: Pod) -> None:
         """Call `changed` once at the next change on any of the pod's ports; again after each
@@ -95,10 +102,6 @@ class Source(Protocol):
 
     def missed(self) -> dict[str, int]:
         """How often an event or an entry was missed since the source began, by place."""
-
-    async def prune(self, pods: list[Pod]) -> None:
-        """Free what is kept of namespaces that no process is in any more, and of ports that
-        neither listen nor have connections nor are one of the pods'."""
 
     def close(self) -> None:
         """Detach from the kernel."""

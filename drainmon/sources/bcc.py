@@ -15,20 +15,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack, EventKind
+from drainmon.kernel.bcc_conntrack import ANY_ADDRESS, BccConntrack
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.events import Events
 from drainmon.sources.procfs import ProcfsSource
+from drainmon.sources.usage import Usage
 
 STATE_FOLLOWS = 0.02
 """Seconds after an event in which a look may still show what was before: the event comes first."""
-
-ANYWHERE = 0
-"""For a netns inode: the event does not say."""
 
 Endpoints = frozenset[tuple[bytes, int]]
 """Local addresses, IPv4 ones mapped, and ports."""
@@ -54,32 +52,39 @@ class BccSource:
     def __init__(
         self,
         listeners: Listeners,
+        names: tuple[str, ...],
         probe_processes: tuple[str, ...] = (),
         host: frozenset[int] = frozenset(),
     ) -> None:
         self._listeners = listeners
+        self._names = names
         self._watched: dict[int, Endpoints] = {}
         self._unwatched = 0
         self._readings: dict[tuple[int, frozenset[int]], _Reading] = {}
         self._procfs = ProcfsSource(listeners, probe_processes, host)
+        self._loaded = contextlib.ExitStack()
+        self._usage = Usage(self._loaded.close)
         self._held = contextlib.ExitStack()
+        self._held.callback(self._usage.close)
         self._held.callback(self._procfs.close)
 
     def close(self) -> None:
         self._held.close()
 
-    def _on_event(self, kind: int, address: bytes, port: int) -> None:
-        if kind == EventKind.LISTENER:
-            self._listeners.listening(ANYWHERE, port)
-        elif kind == EventKind.CHANGE:
-            for pod, endpoints in list(self._watched.items()):
-                if (address, port) in endpoints:
-                    self._listeners.changed(pod)
+    def _on_change(self, address: bytes, port: int) -> None:
+        for pod, endpoints in list(self._watched.items()):
+            if (address, port) in endpoints:
+                self._listeners.changed(pod)
+
+    def _load(self) -> None:
+        with self._usage:
+            self._conntrack = BccConntrack(self._names, self._listeners.listening, self._on_change)
+            self._loaded.callback(self._conntrack.close)
+            self._conntrack.watch_listeners()
 
     async def start(self) -> None:
         # Others are served while it is compiled.
-        self._conntrack = await asyncio.to_thread(BccConntrack, self._on_event)
-        self._held.callback(self._conntrack.close)
+        await asyncio.to_thread(self._load)
         self._events = Events(self._conntrack.event_fds(), self._conntrack.consume_events)
         self._held.callback(self._events.close)
         self._conntrack.consume_events()  # what came before the loop waited does not wake it
@@ -87,9 +92,6 @@ class BccSource:
 
     def open(self, pid: int) -> Place:
         return self._procfs.open(pid)
-
-    def ports(self, netns: int) -> frozenset[int]:
-        return self._procfs.ports(netns)
 
     def missed(self) -> dict[str, int]:
         own = {
@@ -99,13 +101,20 @@ class BccSource:
         }
         return self._procfs.missed() | own
 
-    async def prune(self, pods: list[Pod]) -> None:
+    def watch_listeners(self) -> None:
+        self._conntrack.watch_listeners()
+
+    def follow(self, pods: list[Pod]) -> None:
         self._events.check()
         kept = {(pod.number, pod.ports) for pod in pods}
         self._readings = {key: known for key, known in self._readings.items() if key in kept}
-        await self._procfs.prune(pods)
+        self._procfs.follow(pods)
 
     async def counters(self, pod: Pod) -> Counts:
+        with self._usage:
+            return await self._counters(pod)
+
+    async def _counters(self, pod: Pod) -> Counts:
         self._events.check()
         reading = self._readings.get((pod.number, pod.ports))
         changed = max(map(self._conntrack.changed, pod.ports), default=0.0)
@@ -118,13 +127,14 @@ class BccSource:
         return await one_by_one(self, pods)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        snapshot = await self._procfs.snapshot(pod, place)
-        if pod.number in self._watched:
-            seen = self._procfs.local_ends(pod)
-            self._follow(pod, self._watched[pod.number] | seen)
-        # Its own, as nothing is older than a look that has just ended.
-        self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
-        return snapshot
+        with self._usage:
+            snapshot = await self._procfs.snapshot(pod, place)
+            if pod.number in self._watched:
+                seen = self._procfs.local_ends(pod)
+                self._watch_at(pod, self._watched[pod.number] | seen)
+            # Its own, as nothing is older than a look that has just ended.
+            self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
+            return snapshot
 
     def _keep(self, pod: Pod, began: float, said: Counts) -> _Reading:
         """The reading of a look that began at `began`, or is older and known already."""
@@ -144,7 +154,7 @@ class BccSource:
 
     def watch(self, pod: Pod) -> None:
         anywhere = {(ANY_ADDRESS, port) for port in pod.ports}
-        self._follow(pod, self._watched.get(pod.number, frozenset()) | anywhere)
+        self._watch_at(pod, self._watched.get(pod.number, frozenset()) | anywhere)
         self._arm(self._watched[pod.number])
         self._procfs.recognise(pod)
 
@@ -152,11 +162,11 @@ class BccSource:
         self._procfs.ignore(pod, ignored)
 
     def unwatch(self, pod: Pod) -> None:
-        self._follow(pod, frozenset())
+        self._watch_at(pod, frozenset())
         del self._watched[pod.number]
         self._procfs.forget_probes(pod)
 
-    def _follow(self, pod: Pod, wanted: Endpoints) -> None:
+    def _watch_at(self, pod: Pod, wanted: Endpoints) -> None:
         """Watch these endpoints for a pod, and no others. A port whose addresses are known is
         not watched at any address."""
         before = self._watched.get(pod.number, frozenset())

@@ -1,9 +1,9 @@
 """A pod's network namespace as source procfs holds it open."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 
-from drainmon.kernel import netns
 from drainmon.kernel.sock_diag import SockDiag
 from drainmon.procfs import net_files, process
 from drainmon.sources.base import Place
@@ -12,8 +12,8 @@ from drainmon.sources.base import Place
 class PodNet(Place):
     """Open files of /proc/<pid>/net, and a netlink socket of the namespace where one was made."""
 
-    def __init__(self, files: tuple[int, ...], diag: SockDiag | None) -> None:
-        super().__init__(files)
+    def __init__(self, files: tuple[int, ...], netns: int, diag: SockDiag | None) -> None:
+        super().__init__(files, netns)
         self.diag = diag
         self.snmp, self.netstat, *self.tables = files
 
@@ -26,7 +26,7 @@ class PodNet(Place):
                 opened.callback(os.close, files[-1])
             diag = self.diag.dup() if self.diag else None
             opened.pop_all()
-        return PodNet(tuple(files), diag)
+        return PodNet(tuple(files), self.netns, diag)
 
     def close(self) -> None:
         super().close()
@@ -34,20 +34,32 @@ class PodNet(Place):
             self.diag.close()
 
 
-def open_diag(pid: int) -> SockDiag:
-    """A netlink socket of the process's namespace that answers. Raises OSError "cannot X: why"."""
-    fd = process.open_netns(pid)
-    try:
-        return netns.call_in(fd, SockDiag)
-    finally:
-        os.close(fd)
+def open_pod_net(pid: int, open_diag: Callable[[int], SockDiag | None]) -> PodNet:
+    """The namespace of a process. `open_diag` is given a descriptor of it. Raises OSError "cannot
+    X: why"; FileNotFoundError or ProcessLookupError when the process is gone, or has changed
+    namespaces meanwhile.
 
-
-def open_pod_net(pid: int, diag: SockDiag | None) -> PodNet:
-    """The namespace of a process; takes over `diag`, also when it fails."""
-    try:
-        return PodNet(net_files.open_net(pid), diag)
-    except BaseException:
+    The files of /proc/<pid>/net do not say which namespace they are of. So the process is asked
+    before and after they are opened: while the first answer is held, its inode is no other's.
+    """
+    with ExitStack() as held, ExitStack() as on_error:
+        fd = _open_netns(pid)
+        held.callback(os.close, fd)
+        inode = os.fstat(fd).st_ino
+        diag = open_diag(fd)
         if diag:
-            diag.close()
-        raise
+            on_error.callback(diag.close)
+        files = net_files.open_net(pid)
+        for file in files:
+            on_error.callback(os.close, file)
+        if process.netns_inode(pid) != inode:
+            raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
+        on_error.pop_all()
+    return PodNet(files, inode, diag)
+
+
+def _open_netns(pid: int) -> int:
+    try:
+        return process.open_netns(pid)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot open /proc/{pid}/ns/net: {error.strerror}") from error

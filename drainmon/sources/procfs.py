@@ -11,20 +11,23 @@ import errno
 import logging
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar, cast
 
-from drainmon.kernel.sock_diag import try_in
+from drainmon.kernel import netns
+from drainmon.kernel.sock_diag import SockDiag, try_in
 from drainmon.kernel.sockmaps import Sockmaps
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
 from drainmon.sources.base import Listeners, Place, one_by_one
 from drainmon.sources.pace import LEAST, Pace
-from drainmon.sources.pod_net import PodNet, open_diag, open_pod_net
+from drainmon.sources.pod_net import PodNet, open_pod_net
 from drainmon.sources.probe_watch import ProbeWatch
+from drainmon.sources.usage import Usage
 from drainmon.sources.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,9 @@ REFUSALS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 )
 """Errors by which sock_diag is refused for good; others pass, as a lack of files or threads."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEPT = 60.0
 """Seconds after the last look for which a pod that is no more is remembered."""
@@ -66,6 +72,7 @@ class ProcfsSource:
         self._probed: dict[int, Pod] = {}
         self._pace = Pace()
         self._probes = ProbeWatch(probe_processes, host)
+        self._usage = Usage(self._probes.close)
         self._sockmaps = Sockmaps()
         self._loop_time = 0.0
 
@@ -82,10 +89,14 @@ class ProcfsSource:
                 self._by_diag = False
                 self._refused(error)
         try:
-            await asyncio.to_thread(self._probes.start)
+            await asyncio.to_thread(self._start_probes)
         except OSError as error:
             why = error.strerror or str(error)
             log.warning("cannot recognise probes", extra={"source": self.name, "error": why})
+
+    def _start_probes(self) -> None:
+        with self._usage:
+            self._probes.start()
 
     def _refused(self, error: OSError) -> None:
         log.warning(
@@ -94,39 +105,49 @@ class ProcfsSource:
         )
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False)  # who waits for a look still gets it
-        self._probes.close()
+        self._threads.shutdown(wait=False)  # looks that have begun go on
+        self._usage.close()
+
+    def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The coming result of a function that a thread runs. Raises OSError when this source is
+        closed; and when there is no thread, but then one may run it yet."""
+        with self._usage:
+            try:
+                return self._threads.submit(function, *args, **kwargs)
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, f"cannot count: {error}") from error
 
     def open(self, pid: int) -> PodNet:
-        diag = None
+        return open_pod_net(pid, self._open_diag)
+
+    def _open_diag(self, fd: int) -> SockDiag | None:
+        """A netlink socket of the namespace open as `fd`, unless that is refused."""
         if self._by_diag:
             try:
-                diag = open_diag(pid)
-            except (FileNotFoundError, ProcessLookupError):
-                pass  # said below, in words
+                return netns.call_in(fd, SockDiag)
             except OSError as error:
                 if error.errno not in REFUSALS:
                     raise
                 self._by_diag = False
                 self._refused(error)
-        return open_pod_net(pid, diag)
+        return None
 
     async def counters(self, pod: Pod) -> Counts:
         watcher = self._watcher(pod)
         if watcher.outdated(pod, self._fresh_for(pod)):
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._threads, self._count, watcher, pod)
+            await asyncio.wrap_future(self._submit(self._count, watcher, pod))
         return watcher.counts
 
     def _count(self, watcher: Watcher, pod: Pod) -> None:
-        with watcher.lock:
+        with self._usage, watcher.lock:
             if not watcher.outdated(pod, self._fresh_for(pod)):  # another caller was first
                 return
             for nginx in pod.processes:
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                     place = self.open(nginx.pid)
                     with contextlib.closing(place):
-                        if process.start_time(nginx.pid) == nginx.started:
+                        same = process.start_time(nginx.pid) == nginx.started
+                        if same and place.netns == pod.netns:
                             watcher.look(pod, place)
                             return
 
@@ -141,13 +162,10 @@ class ProcfsSource:
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         watcher = self._watcher(pod)
         # A caller who gives up closes its place while the thread still reads.
-        own = cast(PodNet, place).dup()
-        try:
-            future = self._threads.submit(self._look, watcher, pod, own)
-        except RuntimeError:  # this source is closed
-            own.close()
-            raise
-        future.add_done_callback(lambda _: own.close())
+        with self._usage:
+            own = cast(PodNet, place).dup()
+            future = self._submit(self._look, watcher, pod, own)
+        future.add_done_callback(lambda done: own.close() if done.cancelled() else None)
         around = time.thread_time() - self._loop_time
         snapshot, taken = await asyncio.wrap_future(future)
         if pod.number in self._drained:
@@ -156,15 +174,16 @@ class ProcfsSource:
         return snapshot
 
     def _look(self, watcher: Watcher, pod: Pod, place: PodNet) -> tuple[Snapshot, float]:
-        """And how many seconds of processor time it took."""
-        if pod.number in self._probed:
-            self._probes.follow(pod)
-            if pod.number not in self._probed:  # the drain has ended meanwhile
-                self._probes.unfollow(pod.number)
-        began = time.thread_time()  # what comes once a drain is not what the next look costs
-        with watcher.lock:
-            snapshot = watcher.look(pod, place)
-        return snapshot, time.thread_time() - began
+        """And how many seconds of processor time it took. Closes the place."""
+        with contextlib.closing(place), self._usage:
+            if pod.number in self._probed:
+                self._probes.follow(pod)
+                if pod.number not in self._probed:  # the drain has ended meanwhile
+                    self._probes.unfollow(pod.number)
+            began = time.thread_time()  # what comes once a drain is not what the next look costs
+            with watcher.lock:
+                snapshot = watcher.look(pod, place)
+            return snapshot, time.thread_time() - began
 
     def local_ends(self, pod: Pod) -> frozenset[tuple[bytes, int]]:
         """The local addresses and ports on which the last look found connections."""
@@ -198,17 +217,17 @@ class ProcfsSource:
         """No more of the pod's."""
         self._probed.pop(pod.number, None)
         # To close the samples takes the kernel many milliseconds.
-        with contextlib.suppress(RuntimeError):  # this source is closed
-            self._threads.submit(self._probes.unfollow, pod.number)
+        with contextlib.suppress(OSError):  # this source is closed
+            self._submit(self._probes.unfollow, pod.number)
 
     def missed(self) -> dict[str, int]:
         return {"probe": self._probes.lost}
 
-    def ports(self, netns: int) -> frozenset[int]:
-        """None: nobody has told of listeners that have closed."""
-        return frozenset()
+    def watch_listeners(self) -> None:
+        """They are found by looking."""
 
-    async def prune(self, pods: list[Pod]) -> None:
+    def follow(self, pods: list[Pod]) -> None:
+        """What is known of a pod that is no more is remembered for a while."""
         known = {pod.number for pod in pods}
         latest = time.monotonic() - KEPT
         for number, watcher in list(self._watchers.items()):

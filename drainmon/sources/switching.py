@@ -1,12 +1,13 @@
 """A source that goes on with the next one when the one in use breaks, and comes back later."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar, cast
 
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING, Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Listeners, MakeSource, Place, Source
@@ -25,29 +26,32 @@ class SwitchingPlace(Place):
     """A place of whichever source is in use."""
 
     def __init__(self, pid: int, source: Source) -> None:
-        super().__init__(())
         self.pid = pid
         self.source = source
         self.place = source.open(pid)
+        super().__init__((), self.place.netns)
 
     def close(self) -> None:
         self.place.close()
 
     def through(self, source: Source, pod: Pod) -> Place:
-        """The same namespace for another source, by any process that is left in it."""
+        """The same namespace for another source, by any process that is left in it. A source that
+        still reads the old place in a thread has its own descriptors."""
         if source is not self.source:
-            place = _open(source, [self.pid, *(nginx.pid for nginx in pod.processes)])
+            place = _open(source, [self.pid, *(nginx.pid for nginx in pod.processes)], self.netns)
             self.place.close()
             self.place, self.source = place, source
         return self.place
 
 
-def _open(source: Source, pids: list[int]) -> Place:
+def _open(source: Source, pids: list[int], netns: int) -> Place:
+    """The namespace with this inode, by the first of the processes that is in it."""
     for pid in pids:
-        try:
-            return source.open(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            place = source.open(pid)
+            if place.netns == netns:
+                return place
+            place.close()
     raise ProcessLookupError("cannot reach the pod: its processes are gone")
 
 
@@ -65,6 +69,7 @@ class SwitchingSource:
         self._switching = asyncio.Lock()
         self._failure: tuple[Source, OSError] | None = None
         self._ignored: dict[int, tuple[Pod, Ignored]] = {}
+        self._pods: list[Pod] = []
         self.refused: dict[str, str] = {}
         """Why each better source is not in use."""
         self.generation = 0
@@ -127,15 +132,23 @@ class SwitchingSource:
         held = cast(SwitchingPlace, place)
         return await self._try(lambda source: source.snapshot(pod, held.through(source, pod)))
 
-    async def prune(self, pods: list[Pod]) -> None:
-        await self._try(lambda source: source.prune(pods))
+    def follow(self, pods: list[Pod]) -> None:
+        self._pods = pods
+        self._tell(lambda source: source.follow(pods))
+
+    def watch_listeners(self) -> None:
+        self._tell(lambda source: source.watch_listeners())
 
     def watch(self, pod: Pod) -> None:
-        source = self._source
-        try:
-            source.watch(pod)
-        except OSError as error:  # nobody is woken until the next one is in use
-            self._failure = source, error
+        self._tell(lambda source: source.watch(pod))
+
+    def _tell(self, tell: Callable[[Source], None]) -> None:
+        """When it breaks, the next call that is awaited goes on with the next one."""
+        if self._current:
+            try:
+                tell(self._current)
+            except OSError as error:
+                self._failure = self._current, error
 
     def unwatch(self, pod: Pod) -> None:
         self._source.unwatch(pod)
@@ -152,9 +165,6 @@ class SwitchingSource:
 
     def open(self, pid: int) -> Place:
         return SwitchingPlace(pid, self._source)
-
-    def ports(self, netns: int) -> frozenset[int]:
-        return self._source.ports(netns)
 
     def missed(self) -> dict[str, int]:
         return self._source.missed()
@@ -196,6 +206,7 @@ class SwitchingSource:
             )
             self._current.close()
         self._current, self.refused = source, refused
+        self._tell(lambda source: source.follow(self._pods))
         for pod, ignored in self._ignored.values():
             source.ignore(pod, ignored)
         self.generation += 1

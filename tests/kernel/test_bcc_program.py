@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drainmon.kernel import bcc_headers, tracefs
-from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Event, EventKind, Place
+from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Name, Place
 
 pytestmark = pytest.mark.root
 
@@ -22,34 +22,35 @@ def test_structs_match(tmp_path: Path) -> None:
         "#include <stddef.h>\n#include <stdio.h>\n"
         "typedef unsigned char u8; typedef unsigned short u16; typedef unsigned u32;\n"
         f"{structs}\n"
-        'int main(void) { printf("%zu %zu %zu %zu %d %d", sizeof(struct place),'
-        " offsetof(struct place, port), sizeof(struct event), offsetof(struct event, kind),"
-        " EVENT_LISTENER, EVENT_CHANGE); }"
+        'int main(void) { printf("%zu %zu %zu", sizeof(struct place),'
+        " offsetof(struct place, port), sizeof(struct name)); }"
     )
     subprocess.run(["gcc", "-o", tmp_path / "sizes", source], check=True)
     sizes = subprocess.run([tmp_path / "sizes"], check=True, capture_output=True, text=True).stdout
-    assert list(map(int, sizes.split())) == [
-        ctypes.sizeof(Place), Place.port.offset, ctypes.sizeof(Event), Event.kind.offset,
-        EventKind.LISTENER, EventKind.CHANGE,
-    ]  # fmt: skip
+    expected = [ctypes.sizeof(Place), Place.port.offset, ctypes.sizeof(Name)]
+    assert list(map(int, sizes.split())) == expected
+
+
+def load(path: Path) -> BccConntrack:
+    return BccConntrack((), lambda: None, lambda *_: None, path)
 
 
 def test_a_program_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.bcc.c"
     broken.write_text("TRACEPOINT_PROBE(sock, inet_sock_set_state) { return nothing; }")
     with pytest.raises(OSError, match=r"cannot load broken.bcc.c with the headers of /.*: Failed"):
-        BccConntrack(lambda *_: None, broken)
+        load(broken)
 
 
 def test_headers_that_are_missing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(bcc_headers.VARIABLE, "/nowhere")
     with pytest.raises(OSError, match="cannot use bcc: no kernel headers in /nowhere"):
-        BccConntrack(lambda *_: None)
+        load(PROGRAM)
 
 
 def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot load .*: not built"):
-        BccConntrack(lambda *_: None, tmp_path / "none")
+        load(tmp_path / "none")
 
 
 def test_tracefs_is_mounted_for_one_thread_only() -> None:
