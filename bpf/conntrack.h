@@ -31,41 +31,57 @@ enum counted_as {
 	COUNTED_AS_PROBE = 13, /* opened by a probe, in whatever state */
 };
 
-/* A local port that has listened, or listens, in a network namespace. */
+/* A local port in a network namespace. */
 struct port_key {
 	__u32 netns; /* inode of the namespace */
 	__u16 port;  /* host byte order */
 	__u16 pad;
 };
 
+/*
+ * What has happened on a port since user space began to count there; on one CPU, or in all. A
+ * connection may enter a state on one CPU and leave it on another: only sums say something.
+ */
 struct port_counters {
-	__u64 netns_cookie;   /* tells a namespace from a later one with its inode; 0: kernel
-				 before 5.12 */
-	__u64 accepted;       /* passive opens ever */
+	__u64 changes;        /* of any state, whatever it did to the others */
+	__u64 accepted;       /* passive opens */
 	__u64 last_accept_ns; /* of those that count as arrivals; 0: none yet */
 	__u64 probes;         /* of `accepted`, those by a probe */
-	__u64 arrivals;       /* of `accepted`, those by neither a probe nor an ignored peer */
-	__u64 cut;            /* connections in use that ended with the process that held them */
+	__u64 arrivals; /* handshakes that are over, neither a probe's nor an ignored peer's */
+	__u64 cut;      /* connections in use that ended with the process that held them */
 	__s64 by_state[STATE_SLOTS];
 };
 
-/*
- * What user space tells the programs while they run.
- */
+/* The counters of a port, of all CPUs, for whoever reads all ports. */
+struct port_record {
+	struct port_key key;
+	struct port_counters sum;
+};
+
+/* What user space tells the programs while they run. */
 struct control {
-	/* Every namespace has been listed once: a connection that is new to the
-	 * iterator from now on is not old, its events were missed. */
-	__u32 seeded;
-	__u32 watching;      /* there are watches: without, no event need look for one */
-	__u32 probing;       /* there are names in `probing_processes` */
+	__u32 watching;      /* ports are watched: without, no event need look for one */
+	__u32 probing;       /* there are names of probing processes */
 	__u32 ignoring;      /* there are entries in `ignored_peers` */
 	__u32 host_netns[2]; /* inodes of the namespaces that probes come from; 0: none */
+};
+
+/* What user space tells them before they are loaded. */
+struct host {
+	__u64 tick_ns; /* a jiffy */
+	__u32 cpus;    /* that there can be: a value of a per-CPU map has one for each */
+	__u32 pad;
 };
 
 #define PROCESS_NAME 16 /* TASK_COMM_LEN of the kernel */
 
 struct process_name {
 	char bytes[PROCESS_NAME]; /* zeros behind the name */
+};
+
+enum process_role {
+	ROLE_SERVER = 1, /* its listeners are announced */
+	ROLE_PROBER = 2, /* the connections that it opens in the host's namespaces are probes */
 };
 
 /*
@@ -84,39 +100,29 @@ struct peer_key {
 	__u8 address[16]; /* IPv4 ones mapped */
 };
 
+/*
+ * In place of a watched port: the listeners of processes with ROLE_SERVER. No
+ * namespace has that inode.
+ */
+#define LISTENERS ((struct port_key){})
+
 /* User space asks to be woken for a port; set to 0 again before it looks. */
 struct watch {
 	__u32 woken;
 };
 
-/* One accepted connection, as long as its socket is not closed. */
+/* What is remembered of one accepted connection, as long as its socket is not closed. */
 struct connection {
-	__u64 opened_ns; /* 0: older than the programs */
-	__u32 netns;
-	__u16 port;
-	__u8 state; /* the one it is counted under, or COUNTED_AS_PROBE */
-	__u8 pad;
-};
-
-enum event_kind {
-	EVENT_LISTENER = 1, /* a port began to listen */
-	EVENT_CHANGE = 2,   /* a watched port changed since user space last looked */
-};
-
-struct event {
-	__u64 time_ns;
-	struct port_key key;
-	__u32 kind;
+	__u64 opened_ns;
+	__u32 is_probe;
 	__u32 pad;
 };
 
 /* Where something was lost; the index of the map `lost`. */
 enum lost_place {
-	LOST_PORT,       /* map `ports` is full */
-	LOST_CONNECTION, /* no memory for a socket's own entry */
+	LOST_CONNECTION, /* no memory to remember when one was opened */
 	LOST_EVENT,      /* the ring buffer is full */
-	LOST_CHANGE,     /* an event was missed: a snapshot found what it would have told */
-	LOST_PROBE,      /* map `handshakes` is full, or no memory to remember who connects */
+	LOST_PROBE,      /* no room to remember a probe */
 	LOST_PLACES,
 };
 
@@ -136,7 +142,7 @@ struct socket_record {
 	__u8 remote[16];
 	__u64 bytes_received;
 	__u64 bytes_sent; /* retransmitted ones again */
-	__u64 opened_ns;  /* 0: not known */
+	__u64 opened_ns;  /* 0: before its port was watched */
 	__u32 unsent;     /* bytes not yet acknowledged; LISTEN: limit of the accept queue */
 	__u32 unread;     /* LISTEN: connections in the accept queue */
 	__u32 idle_in_ms; /* since the last byte in, or since it opened */

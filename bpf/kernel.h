@@ -23,18 +23,19 @@ enum { false, true };
 
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_TCP 6
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 #define BPF_ANY 0
-#define BPF_NOEXIST 1
-#define BPF_EXIST 2
 #define BPF_F_NO_PREALLOC 1
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 
@@ -55,7 +56,6 @@ struct ns_common {
 
 struct net {
 	struct ns_common ns;
-	__u64 net_cookie;
 };
 
 typedef struct {
@@ -80,11 +80,14 @@ struct sock {
 	__u32 sk_max_ack_backlog;
 	struct socket *sk_socket;
 	void *sk_user_data;
+	void *sk_bpf_storage;
 	__u8 sk_shutdown;
+	__u16 sk_protocol;
 };
 
 struct inet_sock {
 	struct sock sk;
+	__be16 inet_sport;
 };
 
 struct inet_connection_sock {
@@ -135,11 +138,6 @@ struct task_struct {
 struct seq_file {
 };
 
-/* There since kernel 5.15: the TCP iterator locks the socket it shows. */
-struct bpf_tcp_iter_state {
-	unsigned int cur_sk;
-};
-
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
@@ -147,6 +145,12 @@ struct bpf_iter_meta {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
 };
 
 struct bpf_iter__task_file {

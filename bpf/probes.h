@@ -13,16 +13,17 @@
 
 static __always_inline bool is_in_host(const struct sock_common *sk)
 {
-	__u32 netns = sk->skc_net.net->ns.inum;
+	__u32 netns = netns_of(sk);
 
 	return netns == control.host_netns[0] || netns == control.host_netns[1];
 }
 
 /* A process has the name of its first thread; what others are called is their own affair. */
-static __always_inline bool is_probing(const struct task_struct *task)
+static __always_inline bool has_role(const struct task_struct *task, __u32 role)
 {
 	const struct task_struct *leader = task->group_leader;
 	struct process_name name = {};
+	__u32 *roles;
 
 #pragma unroll
 	for (int i = 0; i < PROCESS_NAME; i++) {
@@ -32,7 +33,17 @@ static __always_inline bool is_probing(const struct task_struct *task)
 			break;
 		name.bytes[i] = c;
 	}
-	return bpf_map_lookup_elem(&probing_processes, &name);
+	roles = bpf_map_lookup_elem(&processes, &name);
+	return roles && *roles & role;
+}
+
+/* Called where a socket begins to listen. */
+static __always_inline void announce_listener(void)
+{
+	struct port_key listeners = LISTENERS;
+
+	if (has_role(bpf_get_current_task_btf(), ROLE_SERVER))
+		wake(bpf_map_lookup_elem(&watches, &listeners), &listeners);
 }
 
 /* A probing process connects: remember its socket. */
@@ -58,21 +69,24 @@ static __always_inline void announce_probe(const struct tcp_sock *tcp, struct ha
 		count_lost(LOST_PROBE);
 }
 
-/* A socket that was not accepted changes its state. */
-static __always_inline void follow_connecting(struct tcp_sock *tcp, const struct sock_common *sk,
-					      int oldstate, int newstate)
+/* A socket begins to connect, or one that may have begun so changes its state. */
+static __always_inline void follow_connecting(const struct sock *sk, int oldstate, int newstate)
 {
 	struct handshake *handshake;
+	struct tcp_sock *tcp;
 
-	if (!control.probing || !is_in_host(sk))
+	if (oldstate != TCP_SYN_SENT && newstate != TCP_SYN_SENT && newstate != TCP_CLOSE)
+		return;
+	if (!is_in_host(&sk->__sk_common))
+		return;
+	tcp = bpf_skc_to_tcp_sock((void *)sk);
+	if (!tcp)
 		return;
 	if (newstate == TCP_SYN_SENT) {
-		if (is_probing(bpf_get_current_task_btf()))
+		if (has_role(bpf_get_current_task_btf(), ROLE_PROBER))
 			enter_probing(tcp);
 		return;
 	}
-	if (oldstate != TCP_SYN_SENT && newstate != TCP_CLOSE)
-		return;
 	handshake = bpf_sk_storage_get(&probing, tcp, 0, 0);
 	if (!handshake)
 		return;
@@ -84,15 +98,29 @@ static __always_inline void follow_connecting(struct tcp_sock *tcp, const struct
 	}
 }
 
-/* Whether the accepting end of a handshake that is over belongs to a probe. */
-static __always_inline bool is_probe(const struct tcp_sock *tcp)
+/* By what the other end of an accepted connection knows it, as long as no byte has gone. */
+static __always_inline struct handshake handshake_of(const struct tcp_sock *tcp)
 {
-	struct handshake handshake = {};
+	struct handshake handshake = {
+		.accepting = tcp->snd_una,
+		.connecting = tcp->rcv_nxt,
+	};
+
+	return handshake;
+}
+
+/* Whether the accepting end of a handshake that is over belongs to a probe. */
+static __always_inline bool is_probe(const struct sock *sk)
+{
+	struct handshake handshake;
+	struct tcp_sock *tcp;
 
 	if (!control.probing)
 		return false;
-	handshake.accepting = tcp->snd_una;
-	handshake.connecting = tcp->rcv_nxt;
+	tcp = bpf_skc_to_tcp_sock((void *)sk);
+	if (!tcp)
+		return false;
+	handshake = handshake_of(tcp);
 	if (!bpf_map_lookup_elem(&handshakes, &handshake))
 		return false;
 	bpf_map_delete_elem(&handshakes, &handshake);
@@ -111,20 +139,6 @@ static __always_inline bool is_ignored(const struct port_key *port, const struct
 	copy_remote(peer.address, sk);
 	ignored = bpf_map_lookup_elem(&ignored_peers, &peer);
 	return ignored && *ignored;
-}
-
-/* What a change of an accepted connection does to the counters of its port. */
-static __always_inline struct change account_for(struct tcp_sock *tcp, const struct port_key *key,
-						 int counted_under, int newstate)
-{
-	struct change change;
-
-	if (!account_shows_whose(counted_under, newstate))
-		return account(counted_under, newstate, 0);
-	change = account(counted_under, newstate, is_probe(tcp));
-	if (change.arrived && is_ignored(key, (struct sock_common *)tcp))
-		change.arrived = 0;
-	return change;
 }
 
 #endif

@@ -1,13 +1,8 @@
-"""Very many listeners: more than the kernel's memory for them holds."""
+"""Very many listeners."""
 
 import socket
 
 from bench.rig.netns import Netns
-
-PORTS_KEPT = 16384
-"""Entries of the map of ports (bpf/maps.h)."""
-RING_RECORDS = 256 * 1024 // 32
-"""Events that the ring buffer holds."""
 
 
 def listen_on_many(namespace: Netns, ports: range) -> None:

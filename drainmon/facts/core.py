@@ -7,8 +7,9 @@ from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.kernel import libbpf, probe
-from drainmon.kernel.conntrack import BTF, OBJECT, Conntrack
+from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.probe import AttachType, Helper, MapType, has_helper, has_map_type, has_target
+from drainmon.kernel.programs import BTF, OBJECT
 
 _TRACEPOINT = (AttachType.TRACE_RAW_TP, "inet_sock_set_state")
 _ITERATOR = (AttachType.TRACE_ITER, "tcp")
@@ -16,6 +17,7 @@ _STORAGE = Helper.SK_STORAGE_GET
 _BTF_NAMES = {
     "tracepoint": ("btf_trace_inet_sock_set_state", "5.5"),
     "iter/tcp": ("bpf_iter_tcp", "5.9"),
+    "iter/bpf_map_elem": ("bpf_iter_bpf_map_elem", "5.9"),
 }
 _Feature = tuple[str, str, Callable[[ctypes.CDLL], bool]]
 _MAPS: tuple[_Feature, ...] = (

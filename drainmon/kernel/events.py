@@ -4,10 +4,10 @@ import ctypes
 from collections.abc import Callable
 
 from drainmon.kernel import libbpf
-from drainmon.kernel.wire import Event
+from drainmon.kernel.wire import PortKey
 
-EventHandler = Callable[[int, int, int], None]
-"""Called with an event's kind, netns inode and local port."""
+EventHandler = Callable[[int, int], None]
+"""Called with the netns inode and local port of a watched port, or LISTENERS."""
 
 
 class EventReader:
@@ -17,8 +17,8 @@ class EventReader:
         self._lib = lib
 
         def on_sample(_context: int, data: int, _size: int) -> int:
-            event = Event.from_address(data)
-            on_event(event.kind, event.key.netns, event.key.port)
+            key = PortKey.from_address(data)
+            on_event(key.netns, key.port)
             return 0
 
         self._callback = libbpf.SAMPLE_CALLBACK(on_sample)  # libbpf keeps only the address

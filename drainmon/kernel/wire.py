@@ -13,7 +13,7 @@ PROCESS_NAME = 16
 
 
 class PortKey(ctypes.Structure):
-    """struct port_key: key of the maps `ports` and `watches`."""
+    """struct port_key: key of the maps `ports` and `watches`, record of the ring buffer."""
 
     _fields_ = (
         ("netns", ctypes.c_uint32),
@@ -22,11 +22,15 @@ class PortKey(ctypes.Structure):
     )
 
 
+LISTENERS = (0, 0)
+"""The netns inode and port that stand for listeners of processes with the role SERVER."""
+
+
 class PortCounters(ctypes.Structure):
-    """struct port_counters: value of the map `ports`."""
+    """struct port_counters: value of the map `ports`, one for each CPU."""
 
     _fields_ = (
-        ("netns_cookie", ctypes.c_uint64),
+        ("changes", ctypes.c_uint64),
         ("accepted", ctypes.c_uint64),
         ("last_accept_ns", ctypes.c_uint64),
         ("probes", ctypes.c_uint64),
@@ -36,19 +40,38 @@ class PortCounters(ctypes.Structure):
     )
 
 
-PORT_KEY = struct.Struct("=IHxx")
-"""`PortKey` for iter_unpack: netns inode and port."""
-
 PORT_COUNTERS = struct.Struct(f"=QQQQQQ{STATE_SLOTS}q")
 """`PortCounters` for iter_unpack: a tuple of its fields, the states' one by one. ctypes takes a
 microsecond for each field, and there may be a thousand ports."""
+
+
+class PortRecord(ctypes.Structure):
+    """struct port_record: the counters of a port, of all CPUs."""
+
+    _fields_ = (
+        ("key", PortKey),
+        ("sum", PortCounters),
+    )
+
+
+PORT_RECORD = struct.Struct(f"=IHxxQQQQQQ{STATE_SLOTS}q")
+"""`PortRecord` for iter_unpack: netns inode, port, then as PORT_COUNTERS."""
+
+
+class Host(ctypes.Structure):
+    """struct host: the programs' constants, set before they are loaded."""
+
+    _fields_ = (
+        ("tick_ns", ctypes.c_uint64),
+        ("cpus", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
+    )
 
 
 class Control(ctypes.Structure):
     """struct control: the programs' variable, set while they run."""
 
     _fields_ = (
-        ("seeded", ctypes.c_uint32),
         ("watching", ctypes.c_uint32),
         ("probing", ctypes.c_uint32),
         ("ignoring", ctypes.c_uint32),
@@ -57,9 +80,16 @@ class Control(ctypes.Structure):
 
 
 class ProcessName(ctypes.Structure):
-    """struct process_name: key of the map `probing_processes`."""
+    """struct process_name: key of the map `processes`."""
 
     _fields_ = (("bytes", ctypes.c_char * PROCESS_NAME),)
+
+
+class ProcessRole(IntFlag):
+    """enum process_role: value of the map `processes`."""
+
+    SERVER = 1
+    PROBER = 2
 
 
 class Handshake(ctypes.Structure):
@@ -92,10 +122,8 @@ class Connection(ctypes.Structure):
 
     _fields_ = (
         ("opened_ns", ctypes.c_uint64),
-        ("netns", ctypes.c_uint32),
-        ("port", ctypes.c_uint16),
-        ("state", ctypes.c_uint8),
-        ("pad", ctypes.c_uint8),
+        ("is_probe", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
     )
 
 
@@ -105,32 +133,12 @@ class CountedAs(IntEnum):
     PROBE = 13
 
 
-class EventKind(IntEnum):
-    """enum event_kind."""
-
-    LISTENER = 1
-    CHANGE = 2
-
-
-class Event(ctypes.Structure):
-    """struct event: one record of the ring buffer."""
-
-    _fields_ = (
-        ("time_ns", ctypes.c_uint64),
-        ("key", PortKey),
-        ("kind", ctypes.c_uint32),
-        ("pad", ctypes.c_uint32),
-    )
-
-
 class LostPlace(IntEnum):
     """enum lost_place: index of the map `lost`."""
 
-    PORT = 0
-    CONNECTION = 1
-    EVENT = 2
-    CHANGE = 3
-    PROBE = 4
+    CONNECTION = 0
+    EVENT = 1
+    PROBE = 2
 
 
 class RecordFlag(IntFlag):

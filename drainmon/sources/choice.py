@@ -11,16 +11,26 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 
 
-def _core(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
+def _core(
+    listeners: Listeners,
+    names: tuple[str, ...],
+    probe_processes: tuple[str, ...],
+    host: frozenset[int],
+) -> Source:
     from drainmon.sources.core import CoreSource  # noqa: PLC0415 - only what is chosen is loaded
 
-    return CoreSource(listeners, probe_processes, host)
+    return CoreSource(listeners, names, probe_processes, host)
 
 
-def _bcc(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
+def _bcc(
+    listeners: Listeners,
+    names: tuple[str, ...],
+    probe_processes: tuple[str, ...],
+    host: frozenset[int],
+) -> Source:
     from drainmon.sources.bcc import BccSource  # noqa: PLC0415
 
-    return BccSource(listeners, probe_processes, host)
+    return BccSource(listeners, names, probe_processes, host)
 
 
 def _procfs(listeners: Listeners, probe_processes: tuple[str, ...], host: frozenset[int]) -> Source:
@@ -30,18 +40,20 @@ def _procfs(listeners: Listeners, probe_processes: tuple[str, ...], host: frozen
 
 
 def sources(
-    probe_processes: tuple[str, ...], host: frozenset[int] = frozenset()
+    names: tuple[str, ...],
+    probe_processes: tuple[str, ...] = (),
+    host: frozenset[int] = frozenset(),
 ) -> Mapping[str, MakeSource]:
-    """By name, the best first. Probes come from processes with these names in the namespaces of
-    `host`."""
-    made = {"core": _core, "bcc": _bcc, "procfs": _procfs}
+    """By name, the best first. Listeners of processes with `names` are announced; probes come from
+    processes with the names `probe_processes` in the namespaces of `host`."""
     return {
-        name: partial(make, probe_processes=probe_processes, host=host)
-        for name, make in made.items()
+        "core": partial(_core, names=names, probe_processes=probe_processes, host=host),
+        "bcc": partial(_bcc, names=names, probe_processes=probe_processes, host=host),
+        "procfs": partial(_procfs, probe_processes=probe_processes, host=host),
     }
 
 
-SOURCES = sources(PROBE_PROCESSES)
+SOURCES = sources(("nginx",), PROBE_PROCESSES)
 
 
 def candidates(wanted: str) -> list[str]:

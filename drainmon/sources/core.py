@@ -3,32 +3,29 @@
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from itertools import compress
-from operator import add
 
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
+from drainmon.kernel.counted_ports import Counters, summed
 from drainmon.kernel.sock_diag import SockDiag
-from drainmon.kernel.wire import (
-    PORT_COUNTERS,
-    SOCKET_RECORD,
-    CountedAs,
-    EventKind,
-    RecordFlag,
-)
+from drainmon.kernel.wire import LISTENERS, CountedAs
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
-from drainmon.model.snapshot import Listener, Snapshot
+from drainmon.model.snapshot import Snapshot
 from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
-from drainmon.pods.discovery import live_namespaces, open_namespaces
-from drainmon.pods.listeners import listeners_of
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
 from drainmon.sources.base import Listeners, Place
 from drainmon.sources.diag_reading import judge_by_mptcp
 from drainmon.sources.events import Events
+from drainmon.sources.first_seen import FirstSeen
+from drainmon.sources.records import Records
+from drainmon.sources.shares import Share, Shares
+from drainmon.sources.usage import Usage
 from drainmon.turns import in_turns
 
 log = logging.getLogger(__name__)
@@ -36,6 +33,12 @@ log = logging.getLogger(__name__)
 _STATES = {int(state): state for state in TcpState}
 _SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
 """The state of each slot of the counters that is a state's; the first is unused."""
+
+QUICK = 4000
+"""Counters of a port on a CPU that are read in the event loop at the most: in a millisecond."""
+
+PORT_READ = 16
+"""What a port takes by itself, in such counters."""
 
 
 class CoreSource:
@@ -49,235 +52,191 @@ class CoreSource:
     def __init__(
         self,
         listeners: Listeners,
-        probe_processes: tuple[str, ...],
-        host: frozenset[int],
+        names: tuple[str, ...],
+        probe_processes: tuple[str, ...] = (),
+        host: frozenset[int] = frozenset(),
     ) -> None:
         self._listeners = listeners
+        self._names = names
         self._probe_processes = probe_processes
         self._host = host
+        self._loaded = contextlib.ExitStack()
+        self._usage = Usage(self._loaded.close)
         self._held = contextlib.ExitStack()
+        self._held.callback(self._usage.close)
         self._watching: dict[tuple[int, int], set[int]] = {}
         """The numbers of the pods that watch a port: two of the host's namespace may share one."""
+        self._seen: dict[int, FirstSeen] = {}
+        """Of the pods that are watched, by their numbers."""
+        self._partly: set[int] = set()
+        """The numbers of the pods not all of whose ports are counted."""
+        self._unwatched = 0
 
     def close(self) -> None:
         self._held.close()
 
-    def _on_event(self, kind: int, netns: int, port: int) -> None:
-        if kind == EventKind.LISTENER:
-            self._listeners.listening(netns, port)
-        elif kind == EventKind.CHANGE:
-            for pod in list(self._watching.get((netns, port), ())):
-                self._listeners.changed(pod)
+    def _on_event(self, netns: int, port: int) -> None:
+        if (netns, port) == LISTENERS:
+            self._listeners.listening()
+            return
+        for pod in list(self._watching.get((netns, port), ())):
+            self._listeners.changed(pod)
 
     async def start(self) -> None:
         # Others are served while the kernel verifies the programs.
-        self._conntrack = await asyncio.to_thread(Conntrack, self._on_event)
-        self._held.callback(self._conntrack.close)
-        self._since = time.monotonic()
+        await asyncio.to_thread(self._load)
+        conntrack = self._conntrack
+        self._shares = Shares(conntrack.add_port, conntrack.forget_port, conntrack.ports_at_most)
         self._events = Events([self._conntrack.events_fd()], self._conntrack.consume_events)
         self._held.callback(self._events.close)
 
-        def body() -> None:
+    def _load(self) -> None:
+        with self._usage:
+            self._conntrack = Conntrack(self._on_event)
+            self._loaded.callback(self._conntrack.close)
+            self._conntrack.announce(self._names)
+            self._conntrack.watch_listeners()
             if self._probe_processes and self._host:
                 self._conntrack.find_probes(self._host, self._probe_processes)
-            for fd in open_namespaces():
-                netns.call_in(fd, self._conntrack.read_snapshot)
-            self._conntrack.set_seeded()
-
-        await asyncio.to_thread(body)
 
     def open(self, pid: int) -> Place:
-        return Place((process.open_netns(pid),))
+        fd = process.open_netns(pid)
+        return Place((fd,), os.fstat(fd).st_ino)
 
     def missed(self) -> dict[str, int]:
-        lost = {place.name.lower(): count for place, count in self._conntrack.lost().items()}
-        return lost | {"recursion": self._conntrack.missed()}
+        missed = {"recursion": self._conntrack.missed(), "watch": self._unwatched}
+        for place, count in self._conntrack.lost().items():
+            missed[str(place.name).lower()] = count
+        return missed
 
-    async def prune(self, pods: list[Pod]) -> None:
+    def follow(self, pods: list[Pod]) -> None:
         self._events.check()
-        kept = {(pod.netns, port) for pod in pods for port in pod.ports}
-
-        def body() -> None:
-            # Ports first: a namespace made in between is not taken for a dead one.
-            ports = set(self._conntrack.ports()) - kept
-            living = live_namespaces()
-            listening: dict[int, set[int]] = {}
-            for inode, port in ports:
-                if inode not in living:
-                    self._conntrack.forget_port(inode, port)
-                    continue
-                if inode not in listening:
-                    listening[inode] = _listening(living[inode])
-                if port not in listening[inode] and not self._connections(inode, port):
-                    self._conntrack.forget_port(inode, port)
-
-        await asyncio.to_thread(body)
-
-    def ports(self, netns: int) -> frozenset[int]:
-        return frozenset(port for inode, port in self._conntrack.ports() if inode == netns)
+        self._shares.follow(pods)
+        partly = [pod for pod in pods if not self._shares.of(pod).whole]
+        for pod in partly:
+            if pod.number not in self._partly:
+                counted = len(self._shares.of(pod).counted)
+                log.warning(
+                    "cannot count all ports",
+                    extra={"pod": pod.label, "ports": len(pod.ports), "counted": counted},
+                )
+        self._partly = {pod.number for pod in partly}
 
     async def counters(self, pod: Pod) -> Counts:
         self._events.check()
-        return self._sum([self._values(pod.netns, port) for port in pod.ports])
+        share = self._shares.of(pod)
+        if self._is_quick([share]):
+            return self._read(pod.netns, share)
+        return await asyncio.to_thread(self._read_in_thread, pod.netns, share)
 
-    def _values(self, inode: int, port: int) -> tuple[int, ...] | None:
-        counters = self._conntrack.counters(inode, port)
-        return PORT_COUNTERS.unpack(counters) if counters else None
+    def _is_quick(self, shares: list[Share]) -> bool:
+        """Whether reading is done before anybody else notices."""
+        ports = sum(len(share.counted) for share in shares)
+        return ports * (PORT_READ + self._conntrack.cpus) <= QUICK
+
+    def _read(self, netns: int, share: Share) -> Counts:
+        ports = [self._conntrack.counters(netns, port) for port in share.counted]
+        return _counts(share, [one for one in ports if one])
+
+    def _read_in_thread(self, netns: int, share: Share) -> Counts:
+        with self._usage:
+            return self._read(netns, share)
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
         self._events.check()
-        by_port = self._conntrack.all_counters()
+        shares = [(pod, self._shares.of(pod)) for pod in pods]
+        if self._is_quick([share for _, share in shares]):
+            return {pod.number: self._read(pod.netns, share) for pod, share in shares}
+        by_port = await asyncio.to_thread(self._read_all)
         counted = {}
-        async for some in in_turns(pods):
-            for pod in some:
-                netns = pod.netns
-                counted[pod.number] = self._sum([by_port.get((netns, port)) for port in pod.ports])
+        async for some in in_turns(shares):
+            for pod, share in some:
+                ports = [by_port.get((pod.netns, port)) for port in share.counted]
+                counted[pod.number] = _counts(share, [one for one in ports if one])
         return counted
 
-    def _sum(self, ports: list[tuple[int, ...] | None]) -> Counts:
-        """The sum of some ports' counters, as PORT_COUNTERS has them; None for those that never
-        listened."""
-        last_ns = 0
-        summed: tuple[int, ...] = ()
-        for values in ports:
-            if values:
-                last_ns = max(last_ns, values[2])
-                summed = tuple(map(add, summed, values)) if summed else values
-        last = max(last_ns / 1e9, self._since) if ports else None
-        if not summed:
-            return Counts(last_accept=last, cut=0)
-        _, accepted, _, probes_accepted, arrivals, cut, *by_slot = summed
-        by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
-        probes = max(0, by_slot[CountedAs.PROBE])
-        return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut)
-
-    def _connections(self, inode: int, port: int) -> bool:
-        counts = self._sum([self._values(inode, port)])
-        return bool(counts.by_state or counts.probes)
+    def _read_all(self) -> dict[tuple[int, int], Counters]:
+        with self._usage:
+            return self._conntrack.all_counters()
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        self._count_on(pod)
+        share, seen = self._shares.of(pod), self._seen.get(pod.number)
 
         def body() -> Snapshot:
-            taken = time.monotonic()
-            parts = self._conntrack.read_snapshot()
-            found = Records()
-            for part in parts:
-                found.add(part, pod.ports)
-            if found.mptcp:
-                _judge_by_mptcp(found.sockets, pod.ports)
-            return Snapshot(
-                taken,
-                time.monotonic(),
-                tuple(found.sockets),
-                tuple(found.listeners),
-                in_parts=len(parts) > 1,
-                time_wait=found.time_wait,
-            )
+            with self._usage:
+                return self._look(pod, share, seen)
 
         (fd,) = place.files
         return await asyncio.wrap_future(netns.spawn_in(fd, body))
 
-    def _count_on(self, pod: Pod) -> None:
-        """Give counters to ports whose listener nobody has seen: without, snapshots pass over their
-        connections, and nobody knows what arrives. Raises OSError when there is no room."""
-        for port in pod.ports:
-            if self._conntrack.counters(pod.netns, port) is None:
-                self._conntrack.add_port(pod.netns, port)
+    def _look(self, pod: Pod, share: Share, seen: FirstSeen | None) -> Snapshot:
+        """In the pod's namespace."""
+        before = self._read(pod.netns, share)
+        taken = time.monotonic()
+        parts = self._conntrack.read_snapshot(every_port=not share.whole)
+        after = self._read(pod.netns, share)
+        found = Records()
+        for part in parts:
+            found.add(part, pod.ports)
+        if found.mptcp:
+            _judge_by_mptcp(found.sockets, pod.ports)
+        if seen:
+            seen.date(found.sockets, pod.ports, taken)
+        return Snapshot(
+            taken,
+            time.monotonic(),
+            tuple(found.sockets),
+            tuple(found.listeners),
+            in_parts=len(parts) > 1,
+            time_wait=found.time_wait,
+            around=(before, after),
+        )
 
     def watch(self, pod: Pod) -> None:
-        for port in pod.ports:
-            self._watching.setdefault((pod.netns, port), set()).add(pod.number)
-            self._conntrack.watch(pod.netns, port)
-
-    def ignore(self, pod: Pod, ignored: Ignored) -> None:
-        try:
-            self._conntrack.ignore(pod.number, pod.netns, pod.ports, ignored.prefixes())
-        except OSError as error:
-            log.warning("cannot ignore all peers", extra={"pod": pod.label, "error": str(error)})
+        self._seen.setdefault(pod.number, FirstSeen())
+        for port in self._shares.of(pod).counted:
+            key = pod.netns, port
+            self._watching.setdefault(key, set()).add(pod.number)
+            if not self._conntrack.watch(*key):  # changes are found by looking
+                self._unwatched += 1
 
     def unwatch(self, pod: Pod) -> None:
+        self._seen.pop(pod.number, None)
         for key in [key for key, pods in self._watching.items() if pod.number in pods]:
             self._watching[key].discard(pod.number)
             if not self._watching[key]:
                 del self._watching[key]
                 self._conntrack.unwatch(*key)
 
+    def watch_listeners(self) -> None:
+        self._conntrack.watch_listeners()
+
+    def ignore(self, pod: Pod, ignored: Ignored) -> None:
+        try:
+            ports = self._shares.of(pod).counted
+            self._conntrack.ignore(pod.number, pod.netns, ports, ignored.prefixes())
+        except OSError as error:
+            log.warning("cannot ignore all peers", extra={"pod": pod.label, "error": str(error)})
+
+
+def _counts(share: Share, ports: list[Counters]) -> Counts:
+    """The sum over the ports that are counted. Of what arrives on others nobody knows, nor how many
+    changes there are."""
+    last = share.since
+    if last is None and share.ports:
+        last = time.monotonic()
+    if not ports:
+        return Counts(last_accept=last, cut=0, changes=0 if share.whole else None)
+    changes, accepted, last_ns, probes_accepted, arrivals, cut, *by_slot = summed(ports)
+    if last is not None:
+        last = max(last, last_ns / 1e9)
+    by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
+    probes = by_slot[CountedAs.PROBE]
+    known = changes if share.whole else None
+    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut, known)
+
 
 def _judge_by_mptcp(sockets: list[Socket], ports: frozenset[int]) -> None:
     """In the netns of the calling thread, where the kernel lists MPTCP connections."""
     with contextlib.suppress(OSError), contextlib.closing(SockDiag()) as diag:
         judge_by_mptcp(sockets, diag, ports)
-
-
-def _listening(pid: int) -> set[int]:
-    """The ports that listen in the namespace of a process; none when it is gone."""
-    try:
-        return set(listeners_of(pid).values())
-    except OSError:
-        return set()
-
-
-class Records:
-    """What is on a pod's ports among the `SocketRecord`s of a snapshot."""
-
-    def __init__(self) -> None:
-        self.sockets: list[Socket] = []
-        self.listeners: list[Listener] = []
-        self.time_wait = 0
-        self.mptcp = False
-        """Whether there are subflows of MPTCP connections."""
-
-    def add(self, records: bytes, ports: frozenset[int]) -> None:
-        """Take in whole records. Raises struct.error for a torn one."""
-        for (
-            local,
-            remote,
-            received,
-            sent,
-            opened_ns,
-            unsent,
-            unread,
-            idle_in,
-            idle_out,
-            idle_ack,
-            rto,
-            local_port,
-            remote_port,
-            state,
-            flags,
-            retransmits,
-            probes_out,
-        ) in SOCKET_RECORD.iter_unpack(records):
-            if local_port not in ports:
-                continue
-            if state == TcpState.TIME_WAIT:
-                self.time_wait += 1
-            elif state == TcpState.LISTEN:
-                self.listeners.append(Listener(local, local_port, unread, unsent))
-            else:
-                known = not flags & RecordFlag.BYPASSED
-                self.mptcp |= bool(flags & RecordFlag.MPTCP)
-                self.sockets.append(
-                    Socket(
-                        local,
-                        local_port,
-                        remote,
-                        remote_port,
-                        _STATES[state],
-                        received if known else None,
-                        unsent,
-                        idle_in / 1e3,
-                        idle_out / 1e3,
-                        opened_ns / 1e9 if opened_ns else None,
-                        bool(flags & (RecordFlag.TIMEWAIT | RecordFlag.REQUEST)),
-                        bool(flags & RecordFlag.PROBE),
-                        sent if known else None,
-                        unread,
-                        idle_ack / 1e3,
-                        bool(flags & RecordFlag.ORPHAN),
-                        retransmits,
-                        probes_out,
-                        rto / 1e3,
-                    )
-                )

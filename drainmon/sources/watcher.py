@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from drainmon.kernel.sockmaps import Sockmaps
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod

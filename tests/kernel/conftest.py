@@ -16,8 +16,9 @@ from tests.kernel.sourced import SourceScene, Told
 
 
 @pytest.fixture
-def probe() -> Iterator[Probe]:
-    probe = Probe()
+def probe(netns: Netns) -> Iterator[Probe]:
+    """It counts on PORT of the server's namespace."""
+    probe = Probe(netns)
     yield probe
     probe.conntrack.close()
 
@@ -45,6 +46,7 @@ async def _scene(name: str, pair: Pair, idle: IdlePod) -> AsyncIterator[SourceSc
     source, _ = await start_first([name], told, {**SOURCES, ROWS: _by_rows})
     try:
         scene = SourceScene(source, told, pair, idle, knows_use=name != ROWS)
+        source.follow([scene.pod])
         yield scene
         scene.place.close()
     finally:

@@ -6,40 +6,47 @@ from collections import Counter
 from bench.rig.netns import Netns
 from drainmon.kernel import netns
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import CountedAs
+from drainmon.kernel.wire import PORT_COUNTERS, CountedAs, PortCounters
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
-from drainmon.sources.core import Records
+from drainmon.sources.records import Records
 from tests.kernel.pair import PORT
 
 _NAMES = {number.value: number.name for number in (*TcpState, *CountedAs)}
 
 
 class Probe:
-    """The programs with what they told, and their view of one namespace."""
+    """The programs with what they told, and their view of one namespace. PORT is counted in those
+    given."""
 
-    def __init__(self) -> None:
-        self.events: list[tuple[int, int, int]] = []
+    def __init__(self, *counted: Netns) -> None:
+        self.events: list[tuple[int, int]] = []
         self.conntrack = Conntrack(lambda *event: self.events.append(event))
+        for namespace in counted:
+            assert self.conntrack.add_port(namespace.inode, PORT)
+
+    def read(self, namespace: Netns, port: int = PORT) -> PortCounters:
+        """Zeros where nothing is counted."""
+        counters = self.conntrack.counters(namespace.inode, port)
+        if counters is None:
+            return PortCounters()
+        return PortCounters.from_buffer_copy(PORT_COUNTERS.pack(*counters))
 
     def counters(self, namespace: Netns, port: int = PORT) -> Counter[str]:
-        counters = self.conntrack.counters(namespace.inode, port)
-        by_state = list(counters.by_state) if counters else []
-        assert min(by_state, default=0) >= 0
+        """By state. What was there before may go without having come."""
+        by_state = self.read(namespace, port).by_state
         return Counter({_NAMES[state]: n for state, n in enumerate(by_state) if n})
 
     def accepted(self, namespace: Netns, port: int = PORT) -> int:
-        counters = self.conntrack.counters(namespace.inode, port)
-        return counters.accepted if counters else 0
+        return int(self.read(namespace, port).accepted)
 
     def arrivals(self, namespace: Netns, port: int = PORT) -> int:
-        counters = self.conntrack.counters(namespace.inode, port)
-        return counters.arrivals if counters else 0
+        return int(self.read(namespace, port).arrivals)
 
-    def snapshot(self, namespace: Netns, port: int = PORT) -> Snapshot:
+    def snapshot(self, namespace: Netns, port: int = PORT, every_port: bool = False) -> Snapshot:
         fd = os.open(namespace.path, os.O_RDONLY)
         try:
-            records = netns.call_in(fd, self.conntrack.read_snapshot)
+            records = netns.call_in(fd, lambda: self.conntrack.read_snapshot(every_port))
         finally:
             os.close(fd)
         found = Records()
@@ -48,7 +55,7 @@ class Probe:
             0.0, 0.0, tuple(found.sockets), tuple(found.listeners), time_wait=found.time_wait
         )
 
-    def taken_events(self) -> list[tuple[int, int, int]]:
+    def taken_events(self) -> list[tuple[int, int]]:
         self.conntrack.consume_events()
         taken, self.events = self.events, []
         return taken

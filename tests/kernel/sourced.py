@@ -16,17 +16,14 @@ class Told:
     """What a source has told."""
 
     def __init__(self) -> None:
-        self.listeners: list[tuple[int, int]] = []
+        self.listeners = 0
         self.changes: list[int] = []
 
-    def listening(self, netns: int, port: int) -> None:
-        self.listeners.append((netns, port))
+    def listening(self) -> None:
+        self.listeners += 1
 
     def changed(self, pod: int) -> None:
         self.changes.append(pod)
-
-    def ports(self) -> list[int]:
-        return [port for _, port in self.listeners]
 
 
 class SourceScene:

@@ -3,14 +3,14 @@
 import contextlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.rig.netns import Netns
-from drainmon.kernel import conntrack
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.wire import PORT_COUNTERS, EventKind, LostPlace
+from drainmon.kernel.wire import LISTENERS
 from drainmon.model.standing import Socket
 from tests.kernel.pair import CLIENT, PORT, Pair
 from tests.kernel.probe import Probe
@@ -19,25 +19,39 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 
-def test_all_counters_come_in_several_batches(
-    pair: Pair, probe: Probe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conntrack, "_BATCH", 2)
-    ports = range(PORT, PORT + 9)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(pair.listen())
-        for port in ports[1:]:
-            listener = stack.enter_context(pair.server.socket())
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
-        stack.enter_context(pair.dial())
+def test_all_counters_are_each_ports(pair: Pair, probe: Probe) -> None:
+    ports = range(PORT, PORT + 300)
+    for port in ports:
+        probe.conntrack.add_port(pair.server.inode, port)
+    with pair.listen(), pair.dial():
         found = probe.conntrack.all_counters()
-        assert {port for inode, port in found if inode == pair.server.inode} == {*ports}
+        assert found.keys() == {(pair.server.inode, port) for port in ports}
         for port in ports:
             each = probe.conntrack.counters(pair.server.inode, port)
-            assert each
-            assert found[pair.server.inode, port] == PORT_COUNTERS.unpack(each)
-        assert found[pair.server.inode, PORT][1] == 1  # accepted
+            assert found[pair.server.inode, port] == each
+        assert probe.accepted(pair.server) == 1
+
+
+def test_only_what_user_space_has_asked_for_is_counted(pair: Pair, probe: Probe) -> None:
+    probe.conntrack.forget_port(pair.server.inode, PORT)
+    probe.conntrack.add_port(pair.server.inode, PORT + 1)
+    probe.conntrack.add_port(pair.client.inode, PORT)
+    with pair.listen(), pair.dial():
+        assert probe.conntrack.counters(pair.server.inode, PORT) is None
+        assert {counted[1] for counted in probe.conntrack.all_counters().values()} == {0}
+        assert probe.snapshot(pair.server).sockets == ()
+        assert len(probe.snapshot(pair.server, every_port=True).sockets) == 1
+
+
+def test_a_port_that_is_added_again_begins_at_zero(pair: Pair, probe: Probe) -> None:
+    with pair.listen() as listener:
+        for end in pair.connect(listener):
+            end.close()
+        assert probe.accepted(pair.server) == 1
+        probe.conntrack.add_port(pair.server.inode, PORT)
+        assert probe.accepted(pair.server) == 0
+        with pair.dial():
+            assert probe.accepted(pair.server) == 1
 
 
 def only(probe: Probe, pair: Pair) -> Socket:
@@ -46,6 +60,7 @@ def only(probe: Probe, pair: Pair) -> Socket:
 
 
 def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
+    probe.conntrack.watch(pair.server.inode, PORT)
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         client, accepted = map(stack.enter_context, pair.connect(listener))
         (fresh,) = probe.snapshot(pair.server).sockets
@@ -73,26 +88,42 @@ def test_accept_queue(pair: Pair, probe: Probe) -> None:
         assert len(snapshot.sockets) == 2
 
 
-def test_connections_older_than_the_programs_are_entered(pair: Pair) -> None:
+def test_connections_older_than_the_programs_are_listed(pair: Pair) -> None:
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         ends = [pair.connect(listener) for _ in range(3)]
         for client, accepted in ends:
             stack.enter_context(client)
             stack.enter_context(accepted)
-        probe = Probe()
+        probe = Probe(pair.server)
         stack.callback(probe.conntrack.close)
+        assert [s.opened for s in probe.snapshot(pair.server).sockets] == [None] * 3
         assert probe.counters(pair.server) == {}
-        assert all(s.opened is None for s in probe.snapshot(pair.server).sockets)
-        assert probe.counters(pair.server) == {"ESTABLISHED": 3}
         assert probe.accepted(pair.server) == 0
-        assert probe.conntrack.lost()[LostPlace.CHANGE] == 0
         ends[0][0].close()
         ends[0][1].close()
-        eventually(lambda: probe.counters(pair.server) == {"ESTABLISHED": 2})
+        eventually(lambda: probe.counters(pair.server) == {"ESTABLISHED": -1})
+
+
+def test_when_a_connection_was_opened_is_known_while_its_port_is_watched(
+    pair: Pair, probe: Probe
+) -> None:
+    def opened() -> list[bool]:
+        sockets = sorted(probe.snapshot(pair.server).sockets, key=lambda s: s.remote_port)
+        return [s.opened is not None for s in sockets]
+
+    with pair.listen(), pair.dial(), contextlib.ExitStack() as stack:
+        assert opened() == [False]
+        probe.conntrack.watch(pair.server.inode, PORT)
+        stack.enter_context(pair.dial())
+        assert sorted(opened()) == [False, True]
+        probe.conntrack.unwatch(pair.server.inode, PORT)
+        stack.enter_context(pair.dial())
+        assert sorted(opened()) == [False, False, True]
 
 
 def test_outbound_connections_are_not_counted(pair: Pair, probe: Probe) -> None:
     listener = pair.client.socket()
+    probe.conntrack.add_port(pair.client.inode, 9000)
     with listener, pair.listen():
         listener.bind((CLIENT, 9000))
         listener.listen()
@@ -110,13 +141,35 @@ def test_other_namespaces_are_not_listed(pair: Pair, probe: Probe) -> None:
         assert len(probe.snapshot(pair.server).sockets) == 1
 
 
-def test_a_new_listener_is_an_event(pair: Pair, probe: Probe) -> None:
-    with pair.listen():
-        assert (EventKind.LISTENER, pair.server.inode, PORT) in probe.taken_events()
+def test_a_listener_is_announced_by_its_processs_name_once(netns: Netns, probe: Probe) -> None:
+    def told(name: str, times: int = 1) -> list[tuple[int, int]]:
+        for number in range(times):
+            listen_as(netns, name, 9000 + number)
+        return probe.taken_events()
+
+    assert told("nginx") == []
+    probe.conntrack.announce(["nginx", "a-very-long-process-name"])
+    assert told("nginx") == []
+    probe.conntrack.watch_listeners()
+    assert told("nginy") == told("nginxx") == told("ngin") == []
+    assert told("nginx", times=3) == [LISTENERS]
+    assert told("nginx") == []
+    probe.conntrack.watch_listeners()
+    assert told("a-very-long-process-name") == [LISTENERS]
+
+
+def listen_as(namespace: Netns, name: str, port: int) -> None:
+    """A process of that name listens for a moment."""
+    script = (
+        "import ctypes, socket;"
+        f"ctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0);"
+        f"socket.create_server(('127.0.0.1', {port}))"
+    )
+    subprocess.run(namespace.command([sys.executable, "-c", script]), check=True)
 
 
 def test_many_changes_wake_once_until_watched_again(pair: Pair, probe: Probe) -> None:
-    change = (EventKind.CHANGE, pair.server.inode, PORT)
+    change = (pair.server.inode, PORT)
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         stack.enter_context(pair.dial())
         assert change not in probe.taken_events()
@@ -162,17 +215,6 @@ def _kernel_objects() -> set[tuple[str, str]]:
             lines = (line.partition(":") for line in info.read_text().splitlines())
             found |= {(k, v.strip()) for k, _, v in lines if k in {"prog_id", "map_id", "link_id"}}
     return found
-
-
-def test_ports_of_a_namespace_can_be_forgotten(netns: Netns, probe: Probe) -> None:
-    with netns.socket() as listener:
-        listener.bind(("127.0.0.1", PORT))
-        listener.listen()
-    key = (netns.inode, PORT)
-    assert key in set(probe.conntrack.ports())
-    probe.conntrack.forget_port(*key)
-    assert key not in set(probe.conntrack.ports())
-    assert probe.conntrack.counters(*key) is None
 
 
 def test_nothing_is_lost_without_need(pair: Pair, probe: Probe) -> None:

@@ -23,8 +23,7 @@ sys.stdin.read()
 
 
 def cut(probe: Probe, namespace: Netns) -> int:
-    counters = probe.conntrack.counters(namespace.inode, PORT)
-    return counters.cut if counters else 0
+    return int(probe.read(namespace).cut)
 
 
 def held_by_another(pair: Pair, stack: contextlib.ExitStack, used: bool) -> subprocess.Popen[bytes]:

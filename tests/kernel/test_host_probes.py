@@ -25,9 +25,10 @@ OWN_NAME = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
 async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[SourceScene]:
     told = Told()
     host = frozenset({pair.client.inode, Path("/proc/self/ns/net").stat().st_ino})
-    source, _ = await start_first([request.param], told, sources((OWN_NAME,), host))
+    source, _ = await start_first([request.param], told, sources((), (OWN_NAME,), host))
     with IdlePod(pair.server) as idle:
         scene = SourceScene(source, told, pair, idle)
+        source.follow([scene.pod])
         yield scene
         scene.place.close()
     source.close()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from drainmon.kernel.conntrack import OBJECT
+from drainmon.kernel.programs import OBJECT
 
 
 def test_the_object_is_small_and_stripped() -> None:

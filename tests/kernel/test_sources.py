@@ -47,6 +47,7 @@ async def test_all_pods_are_counted_at_once(scene: SourceScene) -> None:
     one = scene.pod
     two_ports = Pod(2, one.netns, one.identity, one.processes, frozenset({PORT, PORT + 1}))
     unused = Pod(3, one.netns, one.identity, one.processes, frozenset({PORT + 1}))
+    scene.source.follow([one, two_ports, unused])
     with scene.pair.listen() as listener:
         kept = scene.pair.connect(listener)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.kernel.named import named
 from tests.kernel.pair import PORT, SERVER
 from tests.kernel.sourced import SourceScene, until
 
@@ -32,6 +33,7 @@ async def test_two_pods_of_one_namespace_are_apart(scene: SourceScene) -> None:
         listener.listen()
         ports = frozenset({8001 + number})
         pods.append(replace(scene.pod, number=number + 10, ports=ports, group=f"/pod{number}"))
+        scene.source.follow(pods)
         await scene.source.snapshot(pods[-1], scene.place)
         scene.source.watch(pods[-1])
     with listeners[0], listeners[1], scene.pair.client.socket() as client:
@@ -52,6 +54,7 @@ async def test_two_pods_of_one_namespace_are_apart(scene: SourceScene) -> None:
 
 async def test_two_pods_that_share_a_port_are_both_told(scene: SourceScene) -> None:
     sharer = replace(scene.pod, number=2, group="/pod2")
+    scene.source.follow([scene.pod, sharer])
     with scene.pair.listen() as listener:
         for pod in (scene.pod, sharer):
             await scene.source.snapshot(pod, scene.place)
@@ -73,16 +76,17 @@ async def test_two_pods_that_share_a_port_are_both_told(scene: SourceScene) -> N
 
 
 async def test_new_listeners_are_announced_or_not(scene: SourceScene) -> None:
-    with scene.pair.listen():
+    with named("nginx"), scene.pair.listen():
 
         async def told() -> bool:
-            return PORT in scene.told.ports() or not scene.source.announces
+            return bool(scene.told.listeners) or not scene.source.announces
 
         await until(told)
 
 
 async def test_a_port_that_a_pod_has_no_more_is_unwatched_too(scene: SourceScene) -> None:
     both = replace(scene.pod, ports=frozenset({PORT, PORT + 1}))
+    scene.source.follow([both])
     with scene.pair.listen() as listener:
         await scene.source.snapshot(both, scene.place)
         scene.source.watch(both)

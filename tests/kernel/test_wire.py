@@ -4,30 +4,31 @@ import ctypes
 import json
 import struct
 import subprocess
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import pytest
 
 from drainmon.kernel import wire
-from drainmon.kernel.conntrack import OBJECT
+from drainmon.kernel.programs import OBJECT
 from drainmon.model.tcp import TcpState
 
 STRUCTS = {
     "port_key": wire.PortKey,
     "port_counters": wire.PortCounters,
+    "port_record": wire.PortRecord,
+    "host": wire.Host,
     "watch": wire.Watch,
     "control": wire.Control,
     "process_name": wire.ProcessName,
     "handshake": wire.Handshake,
     "peer_key": wire.PeerKey,
     "connection": wire.Connection,
-    "event": wire.Event,
     "socket_record": wire.SocketRecord,
 }
-ENUMS: dict[str, tuple[str, type[IntEnum] | type[wire.RecordFlag]]] = {
+ENUMS: dict[str, tuple[str, type[IntEnum] | type[IntFlag]]] = {
     "counted_as": ("COUNTED_AS_", wire.CountedAs),
-    "event_kind": ("EVENT_", wire.EventKind),
+    "process_role": ("ROLE_", wire.ProcessRole),
     "lost_place": ("LOST_", wire.LostPlace),
     "record_flags": ("RECORD_", wire.RecordFlag),
     "tcp_state": ("TCP_", TcpState),
@@ -73,7 +74,6 @@ def test_enums_match(btf: dict[str, dict[str, Any]], name: str) -> None:
     ("fast", "mirror"),
     [
         (wire.SOCKET_RECORD, wire.SocketRecord),
-        (wire.PORT_KEY, wire.PortKey),
         (wire.PORT_COUNTERS, wire.PortCounters),
     ],
 )

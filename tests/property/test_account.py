@@ -1,10 +1,11 @@
-"""The counting rule of bpf/account.h, compiled for the host: any order of events, some of them
-lost, leaves what the sockets' own states say."""
+"""The counting rule of bpf/account.h, compiled for the host: any order of events counts what the
+sockets' own states say; with some of them lost, or begun late, one snapshot corrects it."""
 
 import ctypes
 import itertools
 import subprocess
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drainmon.kernel.wire import CountedAs
+from drainmon.model.counts import Counts
+from drainmon.model.ledger import Ledger
+from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
+from tests.unit.sockets import in_state, snapshot
 
 S = TcpState
 CHAINS = [
@@ -24,23 +29,23 @@ CHAINS = [
     [S.LISTEN, S.SYN_RECV, S.FIN_WAIT1, S.FIN_WAIT2, S.CLOSE],
     [S.LISTEN, S.SYN_RECV, S.CLOSE],
 ]
-OUTBOUND = [S.CLOSE, S.SYN_SENT, S.ESTABLISHED, S.FIN_WAIT1, S.FIN_WAIT2, S.CLOSE]
+LISTENER = [S.CLOSE, S.LISTEN, S.CLOSE]
+THERE = {S.SYN_RECV, S.ESTABLISHED, S.FIN_WAIT1, S.FIN_WAIT2, S.CLOSE_WAIT, S.LAST_ACK, S.CLOSING}
+POD = 1, frozenset({80})
 
 HARNESS = """
 typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32;
 typedef unsigned long long __u64; typedef long long __s64;
 #include "account.h"
-struct change account_(int counted_under, int newstate, int probe)
-{ return account(counted_under, newstate, probe); }
-int shows_whose_(int counted_under, int newstate)
-{ return account_shows_whose(counted_under, newstate); }
-int is_passive_(int oldstate, int newstate) { return account_is_passive(oldstate, newstate); }
+struct change account_(int oldstate, int newstate, int probe)
+{ return account(oldstate, newstate, probe); }
 """
 
 
 class Change(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_uint8) for name in ("leave", "enter", "accepted", "arrived", "probed")
+        (name, ctypes.c_uint8)
+        for name in ("leave", "enter", "accepted", "arrived", "probed", "cut")
     )
 
 
@@ -57,32 +62,44 @@ def rule(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return loaded
 
 
+@dataclass
 class Kernel:
-    """Counters and entries as the tracepoint's program keeps them, with the rule under test."""
+    """A port's counters as the tracepoint's program keeps them, with the rule under test, and what
+    the sockets are really in."""
 
-    def __init__(self, rule: ctypes.CDLL) -> None:
-        self.rule = rule
-        self.counters: Counter[int] = Counter()
-        self.accepted = self.arrived = self.probed = 0
-        self.entries: dict[int, int] = {}
+    rule: ctypes.CDLL
+    slots: Counter[int] = field(default_factory=Counter)
+    accepted = arrived = probed = changes = 0
+    states: dict[int, TcpState] = field(default_factory=dict)
+    known_probes: set[int] = field(default_factory=set)
 
-    def event(self, sock: int, old: int, new: int) -> None:
-        entry = self.entries.get(sock, 0)
-        if not entry and not self.rule.is_passive_(old, new):
+    def event(self, sock: int, old: TcpState, new: TcpState, counted: bool = True) -> None:
+        self.states[sock] = new
+        if not counted:
             return
-        shows = self.rule.shows_whose_(entry, new)
-        change = self.rule.account_(entry, new, shows and is_probe(sock))
+        if old is S.SYN_RECV and is_probe(sock):
+            self.known_probes.add(sock)
+        change = self.rule.account_(old, new, sock in self.known_probes)
+        self.changes += 1
         self.accepted += change.accepted
         self.arrived += change.arrived
         self.probed += change.probed
         if change.leave:
-            self.counters[change.leave] -= 1
+            self.slots[change.leave] -= 1
         if change.enter:
-            self.counters[change.enter] += 1
-            self.entries[sock] = change.enter
-        else:
-            self.entries.pop(sock, None)
-        assert min(self.counters.values(), default=0) >= 0
+            self.slots[change.enter] += 1
+
+    def counts(self) -> Counts:
+        by_state = {S(slot): n for slot, n in self.slots.items() if slot != CountedAs.PROBE}
+        return Counts(by_state, probes=self.slots[CountedAs.PROBE], changes=self.changes)
+
+    def exact(self) -> Counter[int]:
+        """What is there, in the slots that it belongs in, as far as the kernel can know."""
+        return Counter(
+            CountedAs.PROBE if sock in self.known_probes and state != S.SYN_RECV else state
+            for sock, state in self.states.items()
+            if state in THERE
+        )
 
 
 def is_probe(sock: int) -> bool:
@@ -90,11 +107,11 @@ def is_probe(sock: int) -> bool:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[tuple[int, int, int, bool]]:
+def histories(draw: st.DrawFn) -> list[tuple[int, TcpState, TcpState, bool]]:
     """Interleaved events of sockets, each (socket, old, new, delivered); some stay open."""
-    events: list[list[tuple[int, int, int, bool]]] = []
+    events: list[list[tuple[int, TcpState, TcpState, bool]]] = []
     for sock in range(draw(st.integers(1, 8))):
-        chain = draw(st.sampled_from([*CHAINS, OUTBOUND]))
+        chain = draw(st.sampled_from([*CHAINS, LISTENER]))
         length = draw(st.integers(1, len(chain) - 1))
         steps = list(itertools.pairwise(chain))[:length]
         events.append([(sock, old, new, draw(st.integers(0, 9)) > 0) for old, new in steps])
@@ -105,51 +122,69 @@ def histories(draw: st.DrawFn) -> list[tuple[int, int, int, bool]]:
     return mixed
 
 
+History = list[tuple[int, TcpState, TcpState, bool]]
+
+
 @given(histories())
 def test_without_losses_counters_are_the_sockets_states(
-    rule: ctypes.CDLL, history: list[tuple[int, int, int, bool]]
+    rule: ctypes.CDLL, history: History
 ) -> None:
     kernel = Kernel(rule)
-    states: dict[int, int] = {}
-    opened = set()
     for sock, old, new, _ in history:
         kernel.event(sock, old, new)
-        if old == S.LISTEN:
-            opened.add(sock)
-        states[sock] = new
-    live = Counter(
-        CountedAs.PROBE if is_probe(sock) and state != S.SYN_RECV else state
-        for sock, state in states.items()
-        if sock in opened and state != S.CLOSE
-    )
-    assert +kernel.counters == live
+        assert +kernel.slots == kernel.exact()
+        assert min(kernel.slots.values(), default=0) >= 0
+    opened = {sock for sock, old, _, _ in history if old == S.LISTEN and history}
+    opened -= {sock for sock, old, new, _ in history if (old, new) == (S.LISTEN, S.CLOSE)}
+    shown = {sock for sock in opened if kernel.states[sock] != S.SYN_RECV}
     assert kernel.accepted == len(opened)
-    known = {sock for sock in opened if states[sock] != S.SYN_RECV}
-    assert kernel.probed == sum(map(is_probe, known))
-    assert kernel.arrived == len(known) - kernel.probed
+    assert kernel.probed == sum(map(is_probe, shown))
+    assert kernel.arrived == len(shown) - kernel.probed
 
 
 @given(histories())
-def test_lost_events_never_count_below_zero_nor_twice(
-    rule: ctypes.CDLL, history: list[tuple[int, int, int, bool]]
-) -> None:
+def test_lost_events_never_count_one_twice(rule: ctypes.CDLL, history: History) -> None:
     kernel = Kernel(rule)
     for sock, old, new, delivered in history:
-        if delivered:
-            kernel.event(sock, old, new)
-    assert sum(kernel.counters.values()) == len(kernel.entries)
-    accepted = {sock for sock, old, _, _ in history if old == S.LISTEN}
-    assert kernel.accepted <= len(accepted)
-    assert kernel.arrived <= sum(not is_probe(sock) for sock in accepted)
+        kernel.event(sock, old, new, delivered)
+    opened = {sock for sock, old, new, _ in history if (old, new) == (S.LISTEN, S.SYN_RECV)}
+    assert kernel.accepted <= len(opened)
+    assert kernel.arrived + kernel.probed <= len(opened)
 
 
-@given(histories())
-def test_a_delivered_last_event_leaves_nothing(
-    rule: ctypes.CDLL, history: list[tuple[int, int, int, bool]]
+@given(histories(), histories(), st.integers(0, 40))
+def test_one_snapshot_corrects_what_was_lost_or_there_before(
+    rule: ctypes.CDLL, history: History, later: History, counted_from: int
 ) -> None:
-    kernel = Kernel(rule)
-    for sock, old, new, delivered in history:
-        if delivered or new == S.CLOSE:
-            kernel.event(sock, old, new)
-    closed = {sock for sock, _, new, _ in history if new == S.CLOSE}
-    assert closed.isdisjoint(kernel.entries)
+    """The port is counted from some event on, and some of them are lost. After that a snapshot
+    while nothing changes, and what follows without losses is exact, and never negative."""
+    kernel, ledger = Kernel(rule), Ledger()
+    for number, (sock, old, new, delivered) in enumerate(history):
+        kernel.event(sock, old, new, delivered and number >= counted_from)
+        ledger.update(POD, kernel.counts())
+        shown = ledger.counts(POD)
+        assert min([*shown.by_state.values(), shown.probes]) >= 0
+    ledger.rebase(POD, kernel.counts(), sockets_of(kernel), kernel.counts())
+    assert shown_by(ledger) == +kernel.exact()
+    for sock, old, new, _ in later:
+        kernel.event(100 + sock, old, new)
+    ledger.update(POD, kernel.counts())
+    assert shown_by(ledger) == +kernel.exact()
+
+
+def sockets_of(kernel: Kernel) -> Snapshot:
+    return snapshot(
+        1.0,
+        *(
+            in_state(state)._replace(probe=sock in kernel.known_probes and state != S.SYN_RECV)
+            for sock, state in kernel.states.items()
+            if state in THERE
+        ),
+    )
+
+
+def shown_by(ledger: Ledger) -> Counter[int]:
+    counts = ledger.counts(POD)
+    shown = Counter[int](counts.by_state)
+    shown[CountedAs.PROBE] = counts.probes
+    return +shown

@@ -19,14 +19,19 @@ def plant_btf(root: Path, *names: bytes) -> None:
 
 
 def test_btf_of_a_kernel_with_iterators(tmp_path: Path) -> None:
-    plant_btf(tmp_path, b"btf_trace_inet_sock_set_state", b"bpf_iter_tcp")
+    plant_btf(tmp_path, b"btf_trace_inet_sock_set_state", b"bpf_iter_tcp", b"bpf_iter_bpf_map_elem")
     assert {said.status for said in core.btf(tmp_path)} == {Status.OK}
 
 
 def test_btf_of_a_kernel_without_iterators(tmp_path: Path) -> None:
     plant_btf(tmp_path, b"btf_trace_inet_sock_set_state", b"bpf_iter_tcp_seq_ops")
     said = {said.name: said.status for said in core.btf(tmp_path)}
-    assert said == {"BTF": Status.OK, "tracepoint": Status.OK, "iter/tcp": Status.MISSING}
+    assert said == {
+        "BTF": Status.OK,
+        "tracepoint": Status.OK,
+        "iter/tcp": Status.MISSING,
+        "iter/bpf_map_elem": Status.MISSING,
+    }
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x7fELF"])
