@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.pods.pod import Pod
 
 KEPT_SECONDS = 300.0

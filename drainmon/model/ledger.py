@@ -1,118 +1,130 @@
 """What is known of each pod between snapshots: the kernel's counters, corrected by snapshots."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Mapping
 
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Snapshot
-from drainmon.model.tcp import IN_FLIGHT, TcpState
-
-_EMPTY: Mapping[TcpState, int] = MappingProxyType({})
-
-
-class Counts(NamedTuple):
-    """Accepted connections by state, those accepted ever, and when the last one was (monotonic
-    seconds): from a source that saw none, since when it would have. None when nobody knows.
-
-    Probes are neither in `by_state` nor the last one. `probes` are those that are open now,
-    `probes_accepted` is how many of `accepted` they were, `arrivals` how many were neither probes'
-    nor ignored: whose one is shows a moment after it was accepted. `cut` are connections in use
-    that ended with the process that held them, None where the source cannot tell.
-    """
-
-    by_state: Mapping[TcpState, int] = _EMPTY
-    accepted: int = 0
-    last_accept: float | None = None
-    probes: int = 0
-    probes_accepted: int = 0
-    arrivals: int = 0
-    cut: int | None = None
-
-    @property
-    def in_flight(self) -> int:
-        """Connections in a state that may lose something, unused and unreachable ones included."""
-        return sum(count for state, count in self.by_state.items() if state in IN_FLIGHT)
-
+from drainmon.model.tcp import TcpState
 
 _NOTHING = Counts()
 
+Slots = Mapping[TcpState | None, int]
+"""How many connections are in each state; None stands for those of probes."""
 
-def total(parts: Iterable[Counts]) -> Counts:
-    """The sum over a pod's ports."""
-    by_state: dict[TcpState, int] = {}
-    accepted = probes = probes_accepted = arrivals = 0
-    last: float | None = None
-    cut: int | None = None
-    for part in parts:
-        for state, count in part.by_state.items():
-            by_state[state] = by_state.get(state, 0) + count
-        accepted += part.accepted
-        probes += part.probes
-        probes_accepted += part.probes_accepted
-        arrivals += part.arrivals
-        if part.cut is not None:
-            cut = part.cut + (cut or 0)
-        if part.last_accept is not None:
-            last = part.last_accept if last is None else max(last, part.last_accept)
-    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut)
+
+def _slots(counts: Counts) -> dict[TcpState | None, int]:
+    slots: dict[TcpState | None, int] = {None: counts.probes}
+    for state, number in counts.by_state.items():
+        slots[state] = number
+    return slots
+
+
+Key = tuple[int, frozenset[int]]
+"""The number of a pod, and the ports that are counted: with others it has other counters."""
 
 
 class Ledger:
-    """Counts of every pod, by pod number. Never negative, whatever the counters say."""
+    """Counts of every pod. Never negative, whatever the counters say."""
 
     def __init__(self) -> None:
-        self._counted: dict[int, Counts] = {}
-        self._corrections: dict[int, Mapping[TcpState, int]] = {}
-        self._suspected: dict[int, Mapping[TcpState, int]] = {}
+        self._counted: dict[Key, Counts] = {}
+        self._corrections: dict[Key, Slots] = {}
+        self._suspected: dict[Key, Slots] = {}
+        self._slack: dict[Key, int] = {}
+        """By how many connections a state may be wrong, as the first snapshots were not of a quiet
+        moment."""
 
-    def update(self, pod: int, counted: Counts) -> None:
+    def update(self, pod: Key, counted: Counts) -> None:
         """Take over the counters of a pod."""
         self._counted[pod] = counted
 
-    def rebase(self, pod: int, before: Counts, snapshot: Snapshot, after: Counts) -> int:
+    def rebase(self, pod: Key, before: Counts, snapshot: Snapshot, after: Counts) -> int:
         """Correct the counters of a pod by a snapshot, and return the drift: by how many
         connections, over all states, they were wrong.
 
-        `before` and `after` are the counters around the snapshot; when they differ, connections
-        have come and gone meanwhile and nothing is corrected. Nor is it at the first sight of an
-        error: the kernel counts a change an instant before it makes it.
+        `before` and `after` are the counters around the snapshot. By so many changes as came in
+        between a state may differ: only what they do not explain is corrected. And that only at the
+        second sight, as the kernel counts a change an instant before it makes it. What was there
+        before the counters is no drift: the first snapshot is believed as it is, and so is a later
+        one of a quieter moment.
         """
         self.update(pod, after)
-        if before != after:
+        changes = _between(before, after)
+        if changes is None:
             return 0
-        shown = self.counts(pod).by_state
-        exact = Counter(snapshot.tally.connections)
-        correction = {
-            state: exact[state] - after.by_state.get(state, 0)
-            for state in TcpState
-            if exact[state] != after.by_state.get(state, 0)
+        exact = Counter[TcpState | None](snapshot.tally.connections)
+        exact[None] = snapshot.tally.probes
+        first, last = _slots(before), _slots(after)
+        base = {
+            slot: exact[slot] - (first.get(slot, 0) + last.get(slot, 0)) // 2
+            for slot in exact.keys() | first.keys() | last.keys()
         }
-        if correction not in (self._corrections.get(pod, _EMPTY), self._suspected.get(pod)):
-            self._suspected[pod] = correction
+        known = self._corrections.get(pod)
+        slack = self._slack.get(pod, 0)
+        if known is None or changes < slack:
+            self._corrections[pod], self._slack[pod] = base, changes
+            self._suspected.pop(pod, None)
             return 0
-        self._suspected.pop(pod, None)
-        self._corrections[pod] = correction
-        return sum(abs(exact[state] - shown.get(state, 0)) for state in TcpState)
+        errors = {
+            slot: _beyond(base.get(slot, 0) - known.get(slot, 0), slack + changes)
+            for slot in base.keys() | known.keys()
+        }
+        suspected = self._suspected.pop(pod, {})
+        sure = {slot: _agreed(error, suspected.get(slot, 0)) for slot, error in errors.items()}
+        if errors != sure:
+            self._suspected[pod] = {slot: error - sure[slot] for slot, error in errors.items()}
+        self._corrections[pod] = {slot: known.get(slot, 0) + n for slot, n in sure.items()}
+        return sum(map(abs, sure.values()))
 
-    def suspects(self, pod: int) -> bool:
+    def knows(self, pod: Key) -> bool:
+        """Whether what was there before the counters has been found."""
+        return pod in self._corrections
+
+    def unsure(self, pod: Key) -> bool:
+        """Whether a snapshot of a quieter moment would make the counts more exact."""
+        return self._slack.get(pod, 0) > 0
+
+    def suspects(self, pod: Key) -> bool:
         """Whether the last snapshot showed an error that another one must confirm."""
         return pod in self._suspected
 
-    def counts(self, pod: int) -> Counts:
+    def counts(self, pod: Key) -> Counts:
         """The corrected counts of a pod; zero for one that is not known."""
         counted = self._counted.get(pod, _NOTHING)
-        correction = self._corrections.get(pod, _EMPTY)
-        if not correction and min(counted.by_state.values(), default=0) >= 0:
+        correction = self._corrections.get(pod, {})
+        slots = _slots(counted)
+        if not any(correction.values()) and min(slots.values()) >= 0:
             return counted
-        by_state = {
-            state: max(0, counted.by_state.get(state, 0) + correction.get(state, 0))
-            for state in counted.by_state.keys() | correction.keys()
+        shown = {
+            slot: max(0, slots.get(slot, 0) + correction.get(slot, 0))
+            for slot in slots.keys() | correction.keys()
         }
-        return counted._replace(by_state=by_state)
+        by_state = {slot: number for slot, number in shown.items() if slot is not None}
+        return counted._replace(by_state=by_state, probes=shown[None])
 
-    def keep_only(self, pods: set[int]) -> None:
+    def keep_only(self, pods: set[Key]) -> None:
         """Forget every other pod: they are gone."""
-        for known in (self._counted, self._corrections, self._suspected):
+        for known in (self._counted, self._corrections, self._suspected, self._slack):
             for pod in known.keys() - pods:
                 del known[pod]
+
+
+def _between(before: Counts, after: Counts) -> int | None:
+    """How many changes came between two readings; None when nobody knows."""
+    if before.changes is not None and after.changes is not None:
+        changes = after.changes - before.changes
+        return changes if changes >= 0 else None  # they have begun anew
+    return 0 if before == after else None
+
+
+def _beyond(error: int, changes: int) -> int:
+    """What of an error so many changes do not explain."""
+    return max(0, error - changes) + min(0, error + changes)
+
+
+def _agreed(error: int, other: int) -> int:
+    """What two sights of an error have in common."""
+    if error > 0 < other:
+        return min(error, other)
+    return max(error, other) if error < 0 > other else 0

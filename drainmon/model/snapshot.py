@@ -7,6 +7,7 @@ from functools import cached_property
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 from drainmon.model.tcp import IN_FLIGHT, TcpState
@@ -40,7 +41,8 @@ class Tally:
     the state that they are judged by, minisockets by state, connections that are unused and whose
     peer is unreachable, those in flight that seem to have sent no request, and when the youngest
     connection and the youngest in flight were opened (None when that is not known). `elsewhere` are
-    connections of another network namespace: in flight, and nothing else is known of them."""
+    connections of another network namespace: in flight, and nothing else is known of them.
+    `probes` are connections of probes."""
 
     connections: Mapping[TcpState, int] = field(default_factory=dict)
     flying: Mapping[TcpState, int] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Tally:
     last_opened: float | None = None
     last_opened_in_flight: float | None = None
     elsewhere: int = 0
+    probes: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -71,10 +74,11 @@ def count(
     flying: Counter[TcpState] = Counter()
     minisockets: Counter[TcpState] = Counter()
     apart: Counter[Standing] = Counter()
-    unrequested = 0
+    unrequested = probes = 0
     opened = youngest = float("-inf")
     for socket in sockets:
         if socket.probe:
+            probes += not socket.minisocket
             continue
         if socket.opened is not None:
             opened = max(opened, socket.opened)
@@ -100,6 +104,7 @@ def count(
         known_time(opened),
         known_time(youngest),
         elsewhere,
+        probes,
     )
 
 
@@ -131,7 +136,8 @@ class Snapshot:
     over a socket when another one next to it closed in that moment. `time_wait` counts what
     remains of closed connections in TIME_WAIT: there may be very many, and nothing in them.
     `elsewhere` counts connections that nginx holds in another network namespace. The figures are
-    by `rules`."""
+    by `rules`. `around` is what counters said just before and just after the pass, None where the
+    source counts by looking."""
 
     taken: float
     finished: float
@@ -141,6 +147,7 @@ class Snapshot:
     time_wait: int = 0
     elsewhere: int = 0
     rules: Rules = USUAL
+    around: tuple[Counts, Counts] | None = None
 
     @cached_property
     def tally(self) -> Tally:

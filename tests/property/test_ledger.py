@@ -5,16 +5,24 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drainmon.model.ledger import Counts, Ledger, total
+from drainmon.model.counts import Counts, total
+from drainmon.model.ledger import Ledger
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import IN_FLIGHT, TcpState
 from tests.unit.sockets import TEMPLATE, in_state, snapshot
 
-POD = 7
+POD = 7, frozenset({80})
 COUNTED = sorted(set(TcpState) - {TcpState.LISTEN, TcpState.CLOSE, TcpState.NEW_SYN_RECV})
 states = st.sampled_from(COUNTED)
 counters = st.dictionaries(states, st.integers(-50, 200)).map(lambda d: Counts(d, 1, 1.0))
 exact = st.lists(states, max_size=40)
+
+
+def begun() -> Ledger:
+    """One that has seen nothing there and nothing counted."""
+    ledger = Ledger()
+    ledger.rebase(POD, Counts(), snapshot(0.0), Counts())
+    return ledger
 
 
 def rebase(ledger: Ledger, counted: Counts, taken: Snapshot) -> int:
@@ -63,7 +71,7 @@ def test_a_snapshot_amid_changes_corrects_nothing(
 
 
 def test_drift_is_counted_and_minisockets_are_not() -> None:
-    ledger = Ledger()
+    ledger = begun()
     counted = Counts({TcpState.ESTABLISHED: 3})
     remains = TEMPLATE._replace(state=TcpState.FIN_WAIT2, minisocket=True)
     seen = snapshot(1.0, in_state(TcpState.ESTABLISHED), remains)
@@ -71,7 +79,7 @@ def test_drift_is_counted_and_minisockets_are_not() -> None:
     assert ledger.counts(POD).by_state[TcpState.ESTABLISHED] == 1
     ledger.keep_only({POD})
     assert ledger.counts(POD).by_state
-    ledger.keep_only({POD + 1})
+    ledger.keep_only({(8, POD[1])})
     assert ledger.counts(POD) == Counts({})
 
 
@@ -83,7 +91,7 @@ def test_a_pods_counts_are_the_sum_over_its_ports() -> None:
 
 def test_what_one_snapshot_alone_has_seen_corrects_nothing() -> None:
     """A change is counted an instant before it is made."""
-    ledger = Ledger()
+    ledger = begun()
     counted = Counts({TcpState.ESTABLISHED: 3})
     right = snapshot(1.0, *[in_state(TcpState.ESTABLISHED)] * 3)
     for amid in (2, 4):
@@ -93,3 +101,57 @@ def test_what_one_snapshot_alone_has_seen_corrects_nothing() -> None:
         assert ledger.rebase(POD, counted, right, counted) == 0
         assert ledger.counts(POD) == counted
         assert not ledger.suspects(POD)
+
+
+def test_what_was_there_before_the_counters_is_no_drift() -> None:
+    ledger = Ledger()
+    counted = Counts({TcpState.ESTABLISHED: -1, TcpState.CLOSE_WAIT: 1}, changes=1)
+    there = [in_state(TcpState.ESTABLISHED)] * 3 + [in_state(TcpState.CLOSE_WAIT)]
+    assert ledger.rebase(POD, counted, snapshot(1.0, *there), counted) == 0
+    assert ledger.counts(POD).by_state == {TcpState.ESTABLISHED: 3, TcpState.CLOSE_WAIT: 1}
+    more = POD[0], POD[1] | {443}
+    assert (ledger.knows(POD), ledger.knows(more)) == (True, False)
+    ledger.update(more, counted)
+    assert ledger.counts(more).by_state == {TcpState.ESTABLISHED: 0, TcpState.CLOSE_WAIT: 1}
+
+
+def test_a_busy_pod_is_corrected_by_what_its_changes_do_not_explain() -> None:
+    """500 were there before its port was counted, and it is never quiet."""
+    ledger = Ledger()
+    there = snapshot(1.0, *[in_state(TcpState.ESTABLISHED)] * 510)
+    before, after = Counts({TcpState.ESTABLISHED: 4}, changes=100), Counts({}, changes=130)
+    ledger.rebase(POD, before, there, after)
+    assert ledger.counts(POD).in_flight == 508
+    assert ledger.unsure(POD)
+    quieter = Counts({TcpState.ESTABLISHED: 10}, changes=140)
+    quiet = [in_state(TcpState.ESTABLISHED)] * 513
+    assert ledger.rebase(POD, quieter, snapshot(1.5, *quiet), quieter) == 0
+    assert (ledger.counts(POD).in_flight, ledger.unsure(POD)) == (513, False)
+    less = snapshot(2.0, *[in_state(TcpState.ESTABLISHED)] * 400)
+    counts = [Counts({TcpState.ESTABLISHED: 2}, changes=n) for n in (200, 230, 260)]
+    assert ledger.counts(POD).in_flight - 10 == 503
+    assert ledger.rebase(POD, counts[0], less, counts[1]) == 0
+    assert ledger.suspects(POD)
+    assert ledger.rebase(POD, counts[1], less, counts[2]) == 75
+    assert ledger.counts(POD).in_flight == 430
+    assert ledger.rebase(POD, counts[1], less, counts[2]) == 0
+
+
+@given(
+    st.integers(-50, 50),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(-20, 20)), min_size=2, max_size=10),
+)
+def test_changes_explain_no_more_than_themselves(true: int, looks: list[tuple[int, int]]) -> None:
+    """Whatever comes and goes meanwhile, a correction is as far off as that at the most."""
+    ledger = begun()
+    changed = 0
+    for changes, drawn in looks:
+        changed += changes
+        shift = max(-changes, min(changes, drawn))
+        before = Counts({TcpState.ESTABLISHED: 100}, changes=changed - changes)
+        after = Counts({TcpState.ESTABLISHED: 100}, changes=changed)
+        sockets = [in_state(TcpState.ESTABLISHED)] * (100 + true + shift)
+        for _ in range(2):
+            ledger.rebase(POD, before, snapshot(1.0, *sockets), after)
+    correction = ledger.counts(POD).in_flight - 100
+    assert abs(correction - true) <= changes + abs(shift)
