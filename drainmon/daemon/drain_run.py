@@ -18,8 +18,8 @@ from drainmon.drain.policy import Policy
 from drainmon.drain.reasons import CUT
 from drainmon.drain.report import DrainRecord, progress
 from drainmon.drain.roll import Outcome, Roll
+from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING
-from drainmon.model.ledger import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.held import count_abroad
 from drainmon.pods.pod import Pod

@@ -68,7 +68,7 @@ async def serve(options: Options) -> None:
             logs = PodLogs(options.pod_logs, owner_of(os.getpid()))
             network = find_host().network
             registry = Registry(options.processes, network, logs.identify, options.ignored.ports)
-            make = sources(options.probe_processes, network)
+            make = sources(options.processes, options.probe_processes, network)
             node = Node(registry, candidates(options.source), tasks.spawn, make)
             try:
                 await node.start()

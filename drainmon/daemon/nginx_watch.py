@@ -3,7 +3,7 @@ while connections were in flight."""
 
 from drainmon.daemon.udp_watch import UdpWatch
 from drainmon.drain.nginx import Nginx
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Tally
 from drainmon.pods.held import Held
 from drainmon.pods.nginx import Work, is_running, masters_of, work_of

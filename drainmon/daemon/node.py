@@ -6,19 +6,19 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from drainmon.daemon.adoption import pod_with_ports
+from drainmon.daemon.polls import Polls
 from drainmon.daemon.scans import Scans, Spawn
 from drainmon.drain.machine import Drain
+from drainmon.model.counts import Counts
 from drainmon.model.departures import Departures
 from drainmon.model.ignored import Ignored
-from drainmon.model.ledger import Counts, Ledger
+from drainmon.model.ledger import Key, Ledger
 from drainmon.model.snapshot import Snapshot, format_states
 from drainmon.pods.cgroup import Owner
-from drainmon.pods.discovery import ports_of_owner
-from drainmon.pods.held import Held, is_in_sight, look_at
-from drainmon.pods.listeners import listeners_of, ports_in_use
+from drainmon.pods.held import Held, look_at
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
-from drainmon.procfs import process
 from drainmon.sources.base import MakeSource, Place
 from drainmon.sources.choice import SOURCES
 from drainmon.sources.switching import SwitchingSource
@@ -28,9 +28,8 @@ log = logging.getLogger(__name__)
 LOOK_TWICE = 0.02
 """Seconds until counters that seem wrong are compared again."""
 
-POLL_SHARE = 20
-"""The counts of all pods are read again no sooner than this many times what the last time took:
-however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
+QUIET_TRIES = 4
+"""Further looks at a pod whose connections changed during the first."""
 
 
 class Node:
@@ -44,16 +43,20 @@ class Node:
         make: Mapping[str, MakeSource] = SOURCES,
     ) -> None:
         self.registry = registry
-        self._scans = Scans(registry, spawn, self._forget)
+        self._scans = Scans(registry, spawn, self._scan_begins, self._scanned)
+        self._spawn = spawn
         self._ledger = Ledger()
         self._departures = Departures()
-        self._polling = asyncio.Lock()
-        self._next_poll = 0.0
-        self._polled: list[tuple[Pod, Counts]] = []
+        self._polls = Polls(self._count_all)
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
         self._source = SwitchingSource(sources, self, make)
         self._generation = 0
+        self._compared = asyncio.Event()
+        """Each pod has been compared once since the last new ones were found."""
+        self._compared.set()
+        self._known: set[Key] = set()
+        """The pods and ports of which the counters have been compared once, or are about to be."""
 
     @property
     def source_name(self) -> str:
@@ -75,9 +78,10 @@ class Node:
         drain.longest_pause = self._source.longest_pause
 
     async def start(self) -> None:
-        """Find the connections and the pods that exist already."""
+        """Find the pods and the connections that exist already."""
         await self._source.start()
         await self.scan()
+        await self._compared.wait()
 
     def close(self) -> None:
         """Let go of the kernel."""
@@ -87,15 +91,44 @@ class Node:
         """Look for nginx on the whole node, beginning now or later."""
         await self._scans.scan()
 
-    async def _forget(self, gone: list[Pod]) -> None:
+    def _scan_begins(self) -> None:
+        self._source.watch_listeners()
+
+    async def _scanned(self, gone: list[Pod]) -> None:
         for pod in gone:
             self._departures.note(pod, await self._last_counts(pod), time.monotonic())
-        self._ledger.keep_only({pod.number for pod in self.pods()})
+        self._follow()
+        self._ledger.keep_only({_key(pod) for pod in self.pods()})
+
+    def _follow(self) -> None:
+        """Have the source count on the pods' ports. What was there before it did is found once."""
+        pods = self.pods()
+        self._source.follow(pods)
+        known, self._known = self._known, {_key(pod) for pod in pods}
+        new = [pod for pod in pods if _key(pod) not in known]
+        if new and not self.counts_by_looking:
+            self._compared.clear()
+            self._spawn(self._compare_first(new))
+
+    async def _compare_first(self, pods: list[Pod]) -> None:
+        await self._compare_all(pods)
+        self._compared.set()
+        for _ in range(QUIET_TRIES):
+            await self._compare_all([pod for pod in pods if self._ledger.unsure(_key(pod))])
+
+    async def _compare_all(self, pods: list[Pod]) -> None:
+        for pod in pods:
+            with contextlib.suppress(OSError):  # its turn in the slow round will come
+                await self.compare(pod)
+
+    def is_compared(self, pod: Pod) -> bool:
+        """Whether what was there before the pod's ports were counted has been found."""
+        return self._ledger.knows(_key(pod))
 
     async def _last_counts(self, pod: Pod) -> Counts:
         """The last that was counted of a pod that is gone. The source may know of connections that
         came after it was last asked, unless another pod has the namespace's inode by now."""
-        last = self._ledger.counts(pod.number)
+        last = self._ledger.counts(_key(pod))
         if self.registry.get(pod.key) is None:
             with contextlib.suppress(OSError):
                 return max(last, await self.counts(pod), key=lambda counts: counts.accepted)
@@ -115,16 +148,12 @@ class Node:
         if self.registry.outdated():
             await self.scan()
 
-    async def prune(self) -> None:
-        """Free what is kept of namespaces and ports that nobody uses any more."""
-        await self._source.prune(self.pods())
-
     def missed(self) -> dict[str, int]:
         """How often the source missed something, by place."""
         return self._source.missed()
 
-    def listening(self, netns: int, port: int) -> None:
-        """From the source: somebody began to listen; it may be nginx."""
+    def listening(self) -> None:
+        """From the source: somebody with nginx's name began to listen."""
         self._scans.plan()
 
     def changed(self, pod: int) -> None:
@@ -151,100 +180,80 @@ class Node:
         self, netns: int, owner: Owner, pid: int, ports: frozenset[int] = frozenset()
     ) -> Pod | None:
         """The pod of the process `pid` as it is now, with the ports that its caller knows of: an
-        earlier daemon may have seen them listen. In the host's namespace they may be another's.
-
-        Where no port of nginx is known, with whatever else listens or has listened in it: nginx may
-        have ended with bytes to send, have a name that we were not told, or keep us from seeing its
-        files."""
+        earlier daemon may have seen them listen. In the host's namespace they may be another's."""
         await self.scan()
-        pod = self.registry.find(netns, owner)
-        if ports and not self.registry.shared(netns):
-            # What is seen alone: in a sandbox it is the caller who sees.
-            ports &= await asyncio.to_thread(ports_in_use, pid)
-            if pod is None and ports:
-                return self.registry.adopt(netns, owner, ports)
-            if pod:
-                self.registry.learn(pod.key, ports)
-                pod = self.registry.get(pod.key)
-        if pod and (pod.ports or is_in_sight(pod)):
-            return pod
-        if self.registry.shared(netns):
-            ports = self.registry.ended_ports(self.registry.key(netns, owner))
-            ports |= await asyncio.to_thread(ports_of_owner, netns, owner)
-        else:
-            listeners = await asyncio.to_thread(listeners_of, pid)
-            ports = self._source.ports(netns) | frozenset(listeners.values())
-        return self.registry.adopt(netns, owner, ports) if ports else pod
+        pod = await pod_with_ports(self.registry, netns, owner, pid, ports)
+        self._follow()
+        return pod
 
     async def look_at_held(self, pod: Pod) -> Held:
         """What the pod's nginx holds besides its listeners; its ports are the pod's from now on."""
         held = await asyncio.to_thread(look_at, pod)
         if held.ports - pod.ports:
             self.registry.learn(pod.key, held.ports)
+            self._follow()
         return held
 
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
         self._begin_anew_with_another_source()
-        self._ledger.update(pod.number, await self._source.counters(pod))
-        return self._ledger.counts(pod.number)
+        self._ledger.update(_key(pod), await self._source.counters(pod))
+        return self._ledger.counts(_key(pod))
 
     def _begin_anew_with_another_source(self) -> None:
         """Its counters are others."""
         if self._generation != self._source.generation:
             self._generation = self._source.generation
             self._ledger.keep_only(set())
+            self._known = set()
+            self._follow()
 
     async def all_counts(self) -> list[tuple[Pod, Counts]]:
         """Every pod with its counts, which are as old as reading them for all may cost."""
-        async with self._polling:
-            began = time.monotonic()
-            if began >= self._next_poll:
-                pods = self.pods()
-                counted = await self._source.all_counters(pods)
-                self._begin_anew_with_another_source()
-                self._polled = []
-                for pod in pods:
-                    if counts := counted.get(pod.number):
-                        self._ledger.update(pod.number, counts)
-                        self._polled.append((pod, self._ledger.counts(pod.number)))
-                ended = time.monotonic()
-                self._next_poll = ended + POLL_SHARE * (ended - began)
-            return self._polled
+        return await self._polls.latest()
+
+    async def _count_all(self) -> list[tuple[Pod, Counts]]:
+        pods = self.pods()
+        counted = await self._source.all_counters(pods)
+        self._begin_anew_with_another_source()
+        found = []
+        for pod in pods:
+            if counts := counted.get(pod.number):
+                self._ledger.update(_key(pod), counts)
+                found.append((pod, self._ledger.counts(_key(pod))))
+        return found
 
     def departed(self) -> list[tuple[Pod, Counts]]:
         """The pods that have gone in the last minutes, with the last that was counted of each."""
         return self._departures.recent(time.monotonic())
 
     def open(self, pod: Pod, pid: int) -> Place:
-        """The pod's namespace, held open through one of its processes. Raises ProcessLookupError
-        when the process is gone, or another one has its pid."""
-        with contextlib.ExitStack() as on_error:
-            place = self._source.open(pid)
-            on_error.callback(place.close)
-            if process.netns_inode(pid) != pod.netns:
-                raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
-            on_error.pop_all()
+        """The pod's namespace, held open through one of its processes. Raises FileNotFoundError or
+        ProcessLookupError when the process is gone, or another one has its pid."""
+        place = self._source.open(pid)
+        if place.netns != pod.netns:
+            place.close()
+            raise ProcessLookupError(f"cannot reach the pod: pid {pid} is another process now")
         return place
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The pod's sockets; corrects the ledger."""
-        before = await self._source.counters(pod)
         snapshot = await self._source.snapshot(pod, place)
-        after = await self._source.counters(pod)
-        self._ledger.update(pod.number, after)
-        shown = self._ledger.counts(pod.number)
-        if drift := self._ledger.rebase(pod.number, before, snapshot, after):
-            self.drift += drift
-            log.debug(
-                "counters corrected",
-                extra={
-                    "pod": pod.label,
-                    "drift": drift,
-                    "before": format_states(shown.by_state),
-                    "after": format_states(self._ledger.counts(pod.number).by_state),
-                },
-            )
+        if snapshot.around:
+            before, after = snapshot.around
+            self._ledger.update(_key(pod), after)
+            shown = self._ledger.counts(_key(pod))
+            if drift := self._ledger.rebase(_key(pod), before, snapshot, after):
+                self.drift += drift
+                log.debug(
+                    "counters corrected",
+                    extra={
+                        "pod": pod.label,
+                        "drift": drift,
+                        "before": format_states(shown.by_state),
+                        "after": format_states(self._ledger.counts(_key(pod)).by_state),
+                    },
+                )
         return snapshot
 
     async def snapshot_through(self, pod: Pod, pid: int) -> Snapshot:
@@ -261,7 +270,7 @@ class Node:
         for nginx in pod.processes:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 snapshot = await self.snapshot_through(pod, nginx.pid)
-                if self._ledger.suspects(pod.number):
+                if self._ledger.suspects(_key(pod)):
                     await asyncio.sleep(LOOK_TWICE)
                     snapshot = await self.snapshot_through(pod, nginx.pid)
                 return snapshot
@@ -280,3 +289,7 @@ class Node:
         """No more call-backs."""
         self._on_change.pop(pod.number, None)
         self._source.unwatch(pod)
+
+
+def _key(pod: Pod) -> Key:
+    return pod.number, pod.ports

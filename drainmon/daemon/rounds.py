@@ -1,4 +1,4 @@
-"""The slow round: counters re-based on snapshots, one pod at a time, and the dead forgotten."""
+"""The slow round: counters re-based on snapshots, one pod at a time, and scans now and then."""
 
 import asyncio
 import itertools
@@ -14,8 +14,9 @@ log = logging.getLogger(__name__)
 DROP_EVERY = 10
 """Turns between two looks for pods that have ended."""
 
-PRUNE_EVERY = 60
-"""Turns between two looks for namespaces that are gone, at every process of the node."""
+SCAN_EVERY = 60
+"""Turns between two scans that nothing asks for: nginx may have been handed its listeners by
+another process, or its announcement been missed."""
 
 
 async def _try(work: Awaitable[None]) -> None:
@@ -47,19 +48,21 @@ class Rounds:
             await _try(self._node.find_new_pods())
             if turn % DROP_EVERY == 0:
                 await _try(self._node.drop_dead_pods())
-            if turn % PRUNE_EVERY == 0:
-                await _try(self._node.prune())
+            if turn % SCAN_EVERY == 0:
+                await _try(self._node.scan())
 
     async def turn(self) -> None:
         """One pod's turn, if any needs one."""
         if self._node.counts_by_looking:
             return
         pods = {pod.number: pod for pod in self._node.pods()}
-        missed = sum(self._node.missed().values())
+        # A wake-up less is no event less.
+        missed = sum(n for place, n in self._node.missed().items() if place != "watch")
         self._missed = min(self._missed, missed)  # another source begins anew
         if missed > self._missed:
             log.warning("events missed", extra={"missed": missed})
             self._missed, self._due = missed, set(pods)
+            await self._node.scan()
         self._due &= pods.keys()
         self._accepted = {number: n for number, n in self._accepted.items() if number in pods}
         for number in self._rotation.turn(self._due or pods):
@@ -70,7 +73,7 @@ class Rounds:
                 return
 
     async def _needs(self, pod: Pod) -> bool:
-        if pod.number in self._due:
+        if pod.number in self._due or not self._node.is_compared(pod):
             return True
         counts = await self._node.counts(pod)
         return any(counts.by_state.values()) or counts.accepted != self._accepted.get(pod.number, 0)

@@ -27,14 +27,19 @@ Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 
 
 class Scans:
-    """Made inside a running event loop. `scanned` is called after each scan with the pods that it
-    found no more."""
+    """Made inside a running event loop. `begins` is called before each scan, `scanned` after it
+    with the pods that it found no more."""
 
     def __init__(
-        self, registry: Registry, spawn: Spawn, scanned: Callable[[list[Pod]], Awaitable[None]]
+        self,
+        registry: Registry,
+        spawn: Spawn,
+        begins: Callable[[], None],
+        scanned: Callable[[list[Pod]], Awaitable[None]],
     ) -> None:
         self._registry = registry
         self._spawn = spawn
+        self._begins = begins
         self._scanned = scanned
         self._planned = False
         self._begun = 0
@@ -55,6 +60,7 @@ class Scans:
 
     async def _scan_now(self) -> None:
         before = self._registry.pods()
+        self._begins()
         self._seconds = await asyncio.to_thread(self._timed_scan)
         self._next = time.monotonic() + max(SCAN_REST, self._seconds)
         numbers = {pod.number for pod in self._registry.pods()}

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from drainmon.drain.report import DrainRecord
 from drainmon.drain.statistics import DrainStatistics
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.pods.pod import Pod
 
 

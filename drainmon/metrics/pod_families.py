@@ -6,7 +6,7 @@ here one takes a tenth of that, and every few pods whoever else has something to
 
 from collections.abc import Iterable, Mapping
 
-from drainmon.model.ledger import Counts, total
+from drainmon.model.counts import Counts, total
 from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod
 from drainmon.turns import in_turns
@@ -23,7 +23,7 @@ IN_FLIGHT = """\
 # TYPE drainmon_in_flight gauge
 """
 ACCEPTED = """\
-# HELP drainmon_accepted_total Connections accepted since the source began to look.
+# HELP drainmon_accepted_total Connections accepted since the pod was found.
 # TYPE drainmon_accepted_total counter
 """
 

@@ -1,8 +1,7 @@
 """Looking at the node's processes: nginx by name, what it listens on, whose it is."""
 
 import contextlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import psutil
 
@@ -60,30 +59,3 @@ def ports_of_owner(netns: int, owner: Owner) -> frozenset[int]:
                     listeners = listeners_of(pid)
                     ports |= {listeners[inode] for inode in held & listeners.keys()}
     return ports
-
-
-def live_namespaces() -> dict[int, int]:
-    """Every network namespace that has a process: its inode, and the pid of one of them."""
-    pids: dict[int, int] = {}
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            pids[process.netns_inode(pid)] = pid
-    return pids
-
-
-def open_namespaces() -> Iterator[int]:
-    """A file descriptor of every network namespace that has a process, each closed again before
-    the next is opened."""
-    seen: set[int] = set()
-    for pid in psutil.pids():
-        try:
-            fd = process.open_netns(pid)
-        except OSError:
-            continue
-        try:
-            inode = os.fstat(fd).st_ino
-            if inode not in seen:
-                seen.add(inode)
-                yield fd
-        finally:
-            os.close(fd)

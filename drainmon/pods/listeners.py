@@ -35,6 +35,15 @@ def connections_of(pid: int) -> tuple[dict[int, int], range]:
         os.close(fd)
 
 
+def server_ports(pid: int) -> frozenset[int]:
+    """The local ports in the process's netns of listeners, and of connections that none is left
+    for: those that no connection out of it gets by itself. Raises OSError when the process is
+    gone."""
+    _, ephemeral = connections_of(pid)
+    used = (port for port in ports_in_use(pid) if port not in ephemeral)
+    return frozenset(listeners_of(pid).values()).union(used)
+
+
 def ports_in_use(pid: int) -> frozenset[int]:
     """The local ports of every socket in the process's netns but those in TIME_WAIT. Raises OSError
     when the process is gone."""

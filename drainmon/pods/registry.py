@@ -13,7 +13,7 @@ from drainmon.pods.pod import NginxProcess, Pod, PodKey
 from drainmon.procfs import process
 
 ENDED_KEPT = 256
-"""So many pods of the host's namespace have their ports remembered when their nginx has ended."""
+"""So many pods have their ports remembered when their nginx has ended."""
 
 Identify = Callable[[Owner], Identity]
 
@@ -57,7 +57,8 @@ class Registry:
             if known and key not in self._held and set(known.processes).isdisjoint(processes):
                 known = None
             known = known or self._make(next(self._numbers), key, _owner_of_any(processes))
-            ports = (listening_ports(processes) - self._ignored_ports) | known.ports
+            ports = listening_ports(processes) - self._ignored_ports
+            ports = known.ports if ports <= known.ports else ports | known.ports
             pods[key] = replace(known, processes=tuple(processes), ports=ports)
         with self._changing:
             self._replace(pods)
@@ -69,7 +70,7 @@ class Registry:
                     pods[key] = replace(pods[key], ports=pods[key].ports | known.ports)
             elif key in self._held:
                 pods[key] = replace(known, processes=())
-            elif self.shared(key.netns):
+            else:
                 self._remember(key, known.ports)
         self._pods = pods
 
@@ -137,7 +138,7 @@ class Registry:
         return self._make(0, self.key(netns, owner), owner)
 
     def ended_ports(self, key: PodKey) -> frozenset[int]:
-        """What is remembered of a pod of the host's namespace whose nginx has ended."""
+        """What is remembered of a pod whose nginx has ended."""
         return self._ended.get(key, frozenset())
 
     def adopt(self, netns: int, owner: Owner, ports: frozenset[int]) -> Pod:

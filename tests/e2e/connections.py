@@ -7,16 +7,21 @@ from bench.rig.pod import FakePod
 
 
 class Connection(Closing):
-    """A connection from the pod's client namespace. Times out after `timeout` seconds."""
+    """A connection from the pod's client namespace, to its usual port unless another is given.
+    Times out after `timeout` seconds."""
 
     def __init__(
-        self, pod: FakePod, receive_buffer: int | None = None, timeout: float = 10.0
+        self,
+        pod: FakePod,
+        receive_buffer: int | None = None,
+        timeout: float = 10.0,
+        port: int | None = None,
     ) -> None:
         self._socket = pod.client.socket()
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(timeout)
-        self._socket.connect((pod.address, pod.port))
+        self._socket.connect((pod.address, port or pod.port))
 
     @property
     def port(self) -> int:

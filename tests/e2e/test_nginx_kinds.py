@@ -124,12 +124,17 @@ def test_without_a_daemon_and_a_master_process_nginx_is_left_alone(
 def test_a_hanging_master_is_helped_by_quitting_its_workers(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
-    with nginx(netns, tmp_path / "nginx") as hanging, keep_alive(netns) as idle:
+    with (
+        nginx(netns, tmp_path / "nginx") as hanging,
+        keep_alive(netns) as idle,
+        ExitStack() as stack,
+    ):
+        eventually(lambda: len(hanging.workers()) == 2)
         hanging.signal(signal.SIGSTOP)
+        stack.callback(hanging.signal, signal.SIGCONT)
         with draining(knowing, netns) as hook:
             assert idle.recv(1) == b""
             assert finish(hook)[0] == 0
-        hanging.signal(signal.SIGCONT)
         assert len(record_in(knowing.socket, netns)["rolls"]) == 1
 
 

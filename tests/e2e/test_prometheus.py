@@ -103,6 +103,7 @@ def test_a_drain_that_just_took_place(
 
 def test_what_is_left_of_a_pod(scraped: Scraped, make_pod: MakePod) -> None:
     ask, pod = scraped.prometheus, make_pod()
+    eventually(lambda: scraped.pod(pod).get("ports"))
     with Connection(pod) as connection:
         assert connection.get()
         eventually(lambda: scraped.pod(pod).get("accepted") == 1)

@@ -111,7 +111,7 @@ def test_a_source_that_breaks_amid_a_drain_is_replaced(tmp_path: Path, make_pod:
         eventually(lambda: get(daemon.socket, "/healthz")["source"] != "core")
         health = get(daemon.socket, "/healthz")
         assert health["status"] == "degraded"
-        assert "cannot watch port" in health["refused"]["core"]
+        assert "cannot change the map watches" in health["refused"]["core"]
         curl = ["curl", "-sS", "--unix-socket", str(daemon.socket), "http://d/metrics"]
         metrics = subprocess.run(curl, capture_output=True, text=True, check=True).stdout
         assert f'drainmon_source_info{{source="{health["source"]}"}} 1.0' in metrics

@@ -7,7 +7,7 @@ from pathlib import Path
 from drainmon.drain.report import DrainRecord
 from drainmon.drain.roll import Outcome, Roll
 from drainmon.drain.statistics import DrainStatistics
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from drainmon.metrics import collector
 from drainmon.metrics.exposition import Exposition
 from drainmon.metrics.pod_families import PodFamilies, by_labels
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.tcp import TcpState
 from tests.metrics.made_up import (
     FIXTURES,

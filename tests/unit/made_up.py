@@ -7,7 +7,7 @@ from typing import Any
 from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
 from drainmon.drain.statistics import DrainStatistics
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Listener, Snapshot
 from drainmon.model.tcp import TcpState
 from drainmon.pods.cgroup import Owner

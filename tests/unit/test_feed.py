@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.tcp import TcpState
 from drainmon.pods.pod import Pod
 from drainmon.server import feed

@@ -7,7 +7,7 @@ import pytest
 from drainmon.daemon import nginx_watch
 from drainmon.daemon.nginx_watch import NginxWatch
 from drainmon.drain.nginx import Nginx
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Tally
 from drainmon.model.tcp import TcpState
 from drainmon.pods.held import Held

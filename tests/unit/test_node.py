@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from drainmon.daemon import node as node_module
+from drainmon.daemon import polls
 from drainmon.daemon.node import Node
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
-from drainmon.procfs.process import netns_inode
 from drainmon.sources.base import Place
 from drainmon.sources.switching import SwitchingSource
 
@@ -85,13 +85,15 @@ async def test_a_scan_whose_asker_hangs_up_is_not_joined_by_another(registry: Sl
 
 
 class OpeningSource(SwitchingSource):
-    """Opens places, also of processes that end at that moment."""
+    """Opens a place of one namespace."""
 
     def __init__(self) -> None:
         super().__init__(["procfs"], None)  # type: ignore[arg-type]
-        self.place = OpenPlace(())
+        self.place = OpenPlace((), WEB.netns + 1)
 
     def open(self, pid: int) -> Place:
+        if pid != os.getpid():
+            raise ProcessLookupError("cannot reach the pod: it is gone")
         return self.place
 
 
@@ -102,16 +104,17 @@ class OpenPlace(Place):
         self.closed += 1
 
 
-async def test_the_place_of_a_process_that_has_just_ended_is_closed() -> None:
+async def test_a_place_of_another_namespace_is_closed() -> None:
     node = Node(Registry(["nginx"]), ["procfs"], asyncio.create_task)
     source = node._source = OpeningSource()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ProcessLookupError, match="it is gone"):
         node.open(WEB, 2**22 + 1)
+    # Whatever namespace the pid is in by now: what counts is what was opened.
     with pytest.raises(ProcessLookupError, match="another process now"):
         node.open(WEB, os.getpid())
-    assert source.place.closed == 2
-    assert node.open(replace(WEB, netns=netns_inode()), os.getpid()).close is not None
-    assert source.place.closed == 2
+    assert source.place.closed == 1
+    assert node.open(replace(WEB, netns=source.place.netns), os.getpid()) is source.place
+    assert source.place.closed == 1
 
 
 class DriftedSource(SwitchingSource):
@@ -125,7 +128,8 @@ class DriftedSource(SwitchingSource):
         return Counts({TcpState.ESTABLISHED: self.established})
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        return Snapshot(0.0, 0.0)
+        counts = await self.counters(pod)
+        return Snapshot(0.0, 0.0, around=(counts, counts))
 
 
 async def test_a_correction_is_logged_with_what_the_counters_said(
@@ -135,10 +139,12 @@ async def test_a_correction_is_logged_with_what_the_counters_said(
     source = node._source = DriftedSource()
     pod = Pod(1, 1, Identity(), (), frozenset({80}))
     assert (await node.counts(pod)).in_flight == 0
+    await node.snapshot(pod, Place((), pod.netns))
+    assert node.drift == 0
     source.established = 3
     with caplog.at_level(logging.DEBUG):
         for _ in range(2):
-            await node.snapshot(pod, Place(()))
+            await node.snapshot(pod, Place((), pod.netns))
     (record,) = [record for record in caplog.records if record.msg == "counters corrected"]
     assert (record.__dict__["before"], record.__dict__["after"]) == ({"ESTABLISHED": 3}, {})
     assert node.drift == 3
@@ -153,6 +159,10 @@ class CountingSource(SwitchingSource):
         self.clock = clock
         self.takes = 0.0
         self.gone: set[int] = set()
+
+    @property
+    def announces(self) -> bool:
+        return False
 
     async def counters(self, pod: Pod) -> Counts:
         if pod.number in self.gone:
@@ -195,7 +205,8 @@ API = Pod(2, 2, Identity(name="api"), (), frozenset({80}))
 
 def known(monkeypatch: pytest.MonkeyPatch, *pods: Pod) -> tuple[Node, CountingSource, KnownPods]:
     clock, registry = Clock(), KnownPods(*pods)
-    monkeypatch.setattr(node_module, "time", clock)
+    for module in (node_module, polls):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr("drainmon.daemon.scans.SCAN_REST", 0.0)
     node = Node(registry, ["procfs"], asyncio.create_task)
     source = node._source = CountingSource(clock)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drainmon.daemon.node import Node
-from drainmon.daemon.rounds import DROP_EVERY, PRUNE_EVERY, Rounds
-from drainmon.model.ledger import Counts
+from drainmon.daemon.rounds import DROP_EVERY, SCAN_EVERY, Rounds
+from drainmon.model.counts import Counts
 from drainmon.model.rotation import ASKED_AT_MOST, Rotation
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
@@ -28,7 +28,7 @@ class FakeNode:
         self.lost = 0
         self.chores: list[str] = []
         self.broken = False
-        self.pruned = asyncio.Event()
+        self.scanned = asyncio.Event()
 
     def pods(self) -> list[Pod]:
         return [Pod(number, 1, Identity(), (), frozenset()) for number in self.figures]
@@ -44,15 +44,18 @@ class FakeNode:
         if self.broken:
             raise OSError("cannot enter the network namespace: it is gone")
 
+    def is_compared(self, _pod: Pod) -> bool:
+        return True
+
     async def find_new_pods(self) -> None:
         self.chores.append("find")
 
     async def drop_dead_pods(self) -> None:
         self.chores.append("drop")
 
-    async def prune(self) -> None:
-        self.chores.append("prune")
-        self.pruned.set()
+    async def scan(self) -> None:
+        self.chores.append("scan")
+        self.scanned.set()
 
 
 def rounds(node: FakeNode, interval: float = 1.0) -> Rounds:
@@ -121,11 +124,11 @@ async def test_chores_and_a_failure_on_the_way() -> None:
     node.broken = True
     task = asyncio.create_task(rounds(node, interval=0.0001).run())
     async with asyncio.timeout(10):
-        await node.pruned.wait()
+        await node.scanned.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert len(node.compared) >= PRUNE_EVERY
-    assert node.chores.count("drop") == PRUNE_EVERY // DROP_EVERY
+    assert len(node.compared) >= SCAN_EVERY
+    assert node.chores.count("drop") == SCAN_EVERY // DROP_EVERY
 
 
 @given(st.sets(st.integers(1, 10_000), max_size=200))

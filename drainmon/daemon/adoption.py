@@ -1,0 +1,41 @@
+"""The pod that a caller wants drained, found with all ports that may be nginx's."""
+
+import asyncio
+
+from drainmon.pods.cgroup import Owner
+from drainmon.pods.discovery import ports_of_owner
+from drainmon.pods.held import is_in_sight
+from drainmon.pods.listeners import ports_in_use, server_ports
+from drainmon.pods.pod import Pod
+from drainmon.pods.registry import Registry
+
+
+async def pod_with_ports(
+    registry: Registry, netns: int, owner: Owner, pid: int, ports: frozenset[int]
+) -> Pod | None:
+    """The pod of the process `pid` as the last scan found it, with the `ports` that its caller
+    knows of where it has a namespace of its own.
+
+    Where no port of nginx is known, with those of whatever else serves in it, and of its nginx that
+    has ended: there may be bytes left to send, and nginx may have a name that we were not told, or
+    keep us from seeing its files. Raises ValueError where the pod cannot be told (`Registry.find`).
+    """
+    pod = registry.find(netns, owner)
+    if ports and not registry.shared(netns):
+        # What is seen alone: in a sandbox it is the caller who sees.
+        ports &= await asyncio.to_thread(ports_in_use, pid)
+        if pod is None and ports:
+            return registry.adopt(netns, owner, ports)
+        if pod:
+            registry.learn(pod.key, ports)
+            pod = registry.get(pod.key)
+    if pod and (pod.ports or is_in_sight(pod)):
+        return pod
+    ended = registry.ended_ports(registry.key(netns, owner))
+    if registry.shared(netns):
+        found = ended | await asyncio.to_thread(ports_of_owner, netns, owner)
+    else:
+        # The inode may be another namespace's by now: what is not used there says nothing.
+        found = ended & await asyncio.to_thread(ports_in_use, pid)
+        found |= await asyncio.to_thread(server_ports, pid)
+    return registry.adopt(netns, owner, found) if found else pod
