@@ -91,6 +91,14 @@ bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and 
 bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
 	$(BIN)/python -m bench.scrape
 
+.PHONY: bench-cost
+bench-cost: build ## what an event costs the kernel, and nginx its connections per second (4 minutes; needs root; ARGS=--help)
+	$(BIN)/python -m bench.cost $(ARGS)
+
+.PHONY: bench-hostile
+bench-hostile: build ## what one pod can do to the drains of others (needs root; ARGS=--help)
+	$(BIN)/python -m bench.hostile $(ARGS)
+
 .PHONY: bench-hooks
 bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
 	$(BIN)/python -m bench.hooks $(ARGS)

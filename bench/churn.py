@@ -3,7 +3,7 @@
 Several processes in several namespaces open connections and end them in every way there is, while
 the daemon is killed and restarted twice. Whenever they pause, what the daemon's counters say, what
 its snapshot lists and what ss lists must be the same for every pod, and the connections accepted
-since the last pause must be the namespace's own PassiveOpens. Then namespaces come and go. Exit
+since the last pause must be the namespace's own PassiveOpens. Then pods come and go. Exit
 status 1 on any disagreement. Root only.
 """
 
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 
 from bench.rig.daemon import running_daemon
+from bench.rig.many import PORTS, many_pods
 from bench.rig.maps import DaemonMaps
 from bench.rig.netns import fresh_netns
-from bench.rig.orphan import leave_an_orphan
 from drainmon.cli.client import get
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,8 @@ FLAGS = ["--process", "churnd", "--reconcile-interval", "50ms"]
 SETTLE_SECONDS = 15.0
 """In which the daemon corrects itself and forgets dead namespaces: at that interval in 3."""
 RSS_GROWTH = 2 << 20
+AT_ONCE = 50
+"""Pods that come and go together."""
 NAMES = {
     "ESTAB": "ESTABLISHED", "SYN-RECV": "SYN_RECV", "FIN-WAIT-1": "FIN_WAIT1",
     "FIN-WAIT-2": "FIN_WAIT2", "CLOSE-WAIT": "CLOSE_WAIT", "LAST-ACK": "LAST_ACK",
@@ -155,6 +157,13 @@ class Churn:
             if mine != kernels:
                 self.disagree(f"{when}: accepted {mine}, PassiveOpens {kernels}")
 
+    def soon(self, condition: Callable[[], bool]) -> bool:
+        """Whether it comes true while the daemon has time to settle."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while not (true := condition()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return true
+
     def disagree(self, what: str) -> None:
         self.disagreements.append(what)
         print(f"  DISAGREEMENT {what}")
@@ -195,28 +204,27 @@ def churn(connections: int, namespaces: int, processes: int) -> list[str]:
         return run.disagreements
 
 
-def come_and_go(namespaces: int) -> list[str]:
-    """Namespaces with a listener and an orphan each, made and destroyed: nothing stays."""
+def come_and_go(pods: int) -> list[str]:
+    """Pods in namespaces of their own, with listeners and connections, made and ended: nothing
+    stays."""
     with ExitStack() as stack:
         run = Churn(stack, 0, 0)
-        pid = stack.enter_context(run.daemon())
+        pid = stack.enter_context(run.daemon("--process", "nginx"))
         process = psutil.Process(pid)
         maps = DaemonMaps(pid)
         sizes = []
-        for share in (namespaces // 4, namespaces - namespaces // 4):
-            for _ in range(share):
-                with fresh_netns("drainmon-churn") as namespace:
-                    leave_an_orphan(namespace)
-            deadline = time.monotonic() + SETTLE_SECONDS
-            while (dead := maps.dead_ports()) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            if dead:
-                run.disagree(f"the map of ports has {len(dead)} entries of dead namespaces")
+        for groups in (pods // AT_ONCE // 4, pods // AT_ONCE * 3 // 4):
+            for _ in range(groups):
+                with many_pods(AT_ONCE, connections=4):
+                    if not run.soon(lambda: len(maps.ports()) >= AT_ONCE * len(PORTS)):
+                        run.disagree(f"only {len(maps.ports())} ports of {AT_ONCE} pods")
+            if not run.soon(lambda: not maps.dead_ports()):
+                run.disagree(f"{len(maps.dead_ports())} ports of dead namespaces are counted")
             sizes.append(process.memory_info().rss)
         grown = sizes[1] - sizes[0]
         left = get(run.socket, "/healthz")
         print(
-            f"{namespaces} namespaces: daemon's memory {sizes[0] >> 10} kB after a quarter,"
+            f"{pods} pods: daemon's memory {sizes[0] >> 10} kB after a quarter,"
             f" {sizes[1] >> 10} kB at the end, {process.num_fds()} files, missed {left['missed']}"
         )
         if grown > RSS_GROWTH:
@@ -231,7 +239,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--namespaces", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2, help="in each namespace")
-    parser.add_argument("--come-and-go", type=int, default=2_000, help="namespaces that do")
+    parser.add_argument("--come-and-go", type=int, default=2_000, help="pods that do")
     options = parser.parse_args()
     disagreements = churn(options.connections, options.namespaces, options.processes)
     disagreements += come_and_go(options.come_and_go)

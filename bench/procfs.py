@@ -51,7 +51,7 @@ Holder = subprocess.Popen[bytes]
 class Nobody:
     """Wants to hear of nothing."""
 
-    def listening(self, netns: int, port: int) -> None:
+    def listening(self) -> None:
         """A new listener."""
 
     def changed(self, netns: int) -> None:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from bench.rig.daemon import running_daemon
+from bench.rig.errors import RigError
 from bench.rig.netns import fresh_netns
 from bench.rig.pod import FakePod
 
@@ -34,8 +35,8 @@ def release(pod: FakePod, path: Path) -> float:
         argv = pod.netns.command([str(CLIENT), f"--socket={path}", *FLAGS])
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as waiting:
             assert waiting.stdout
-            while b"waiting" not in waiting.stdout.readline():
-                pass
+            if not any(b"waiting" in line for line in waiting.stdout):
+                raise RigError("cannot measure a release: the client has not waited")
             pidfd = os.pidfd_open(waiting.pid)
             try:
                 began = time.perf_counter()

@@ -10,7 +10,6 @@ import argparse
 import http.client
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from bench.release import release
 from bench.rig.daemon import running_daemon
+from bench.rig.many import many_pods
 from bench.rig.netns import fresh_netns
 from bench.rig.pod import FakePod
 from drainmon.cli.client import get
@@ -56,21 +56,6 @@ def cpu_seconds(pid: int) -> float:
     """What all threads of a process have run, to the nanosecond."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-
-@contextmanager
-def many_pods(pods: int, connections: int) -> Iterator[None]:
-    argv = [
-        sys.executable,
-        "-m",
-        "bench.rig.many",
-        f"--pods={pods}",
-        f"--connections={connections}",
-    ]
-    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 `python -m bench.rig.churn --port 8080`: reads commands on standard input, answers each with a line.
 `run N`: N connections come and go. `hold`: from now on some stay open, in many states, until it
-ends. It calls itself `churnd`, so that a daemon can be told to watch it.
+ends. It calls itself `churnd`, so that a daemon can be told to watch it. Several may share a port,
+each with an `--address` of its own.
 """
 
 import argparse
@@ -30,10 +31,11 @@ def reset(connection: socket.socket) -> None:
 
 
 class Churn:
-    """The connections of one port."""
+    """The connections of one port, on every address or on one of 127.0.0.0/8."""
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, only: str | None = None) -> None:
         self.port = port
+        self.only = only
         self.random = random.Random(seed)
         self.listener = self.listen()
         self.held: list[socket.socket] = []
@@ -54,19 +56,24 @@ class Churn:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 128)
-        listener.bind(("0.0.0.0", self.port))  # noqa: S104 - a namespace of its own
+        listener.bind((self.only or "0.0.0.0", self.port))  # noqa: S104 - a namespace of its own
         listener.listen(1024)
         return listener
 
     def address(self) -> tuple[str, int]:
+        return self.only or self.any_address(), self.port
+
+    def any_address(self) -> str:
         # Many addresses: a client's ports would run out in TIME_WAIT.
-        return f"127.0.{self.random.randrange(256)}.{self.random.randrange(1, 255)}", self.port
+        return f"127.0.{self.random.randrange(256)}.{self.random.randrange(1, 255)}"
 
     def dial(self) -> socket.socket:
         return self.opened(lambda s: s.connect(self.address()))
 
     def opened(self, how: Callable[[socket.socket], object]) -> socket.socket:
         connection = socket.socket()
+        if self.only:
+            connection.bind((self.any_address(), 0))
         how(connection)
         return connection
 
@@ -180,9 +187,10 @@ class Churn:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
+    parser.add_argument("--address", help="listen on this one only")
+    options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_NAME, NAME, 0, 0, 0)
-    churn = Churn(port, seed=port)
+    churn = Churn(options.port, options.port, options.address)
     print("ready", flush=True)
     for line in sys.stdin:
         command, *number = line.split()

@@ -11,8 +11,13 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 NAME = b"nginx"
 PORTS = (80, 443)
 CLONE_NEWNET = 0x40000000
@@ -36,6 +41,21 @@ def be_a_pod(connections: int) -> list[socket.socket]:
         for _ in range(connections // len(PORTS)):
             kept += [socket.create_connection(("127.0.0.1", port)), listener.accept()[0]]
     return kept
+
+
+@contextmanager
+def many_pods(pods: int, connections: int) -> Iterator[None]:
+    argv = [
+        sys.executable,
+        "-m",
+        "bench.rig.many",
+        f"--pods={pods}",
+        f"--connections={connections}",
+    ]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield
 
 
 def main() -> int:

@@ -1,12 +1,22 @@
 """A running daemon's BPF maps, read and tampered with as a fault would."""
 
+import contextlib
+import ctypes
 import json
+import os
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from drainmon.kernel.wire import PortCounters, PortKey
-from drainmon.pods.discovery import live_namespaces
+import psutil
+
+from drainmon.kernel import libbpf
+from drainmon.kernel.counted_ports import CountedPorts
+from drainmon.kernel.maps import Map
+from drainmon.kernel.wire import PORT_COUNTERS, PortCounters, PortKey, Watch
+from drainmon.procfs import process
 
 
 def _bpftool(*arguments: str) -> Any:
@@ -18,6 +28,9 @@ class DaemonMaps:
     """The maps that the daemon of a pid holds."""
 
     def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._lib = libbpf.load_library()
+        self._cpus = libbpf.must(self._lib.libbpf_num_possible_cpus(), "count the CPUs")
         self._ids: dict[str, int] = {}
         for info in Path(f"/proc/{pid}/fdinfo").iterdir():
             try:
@@ -28,46 +41,63 @@ class DaemonMaps:
                 number = int(fields["map_id"])
                 self._ids[_bpftool("map", "show", "id", str(number))["name"]] = number
 
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[Map]:
+        fd = libbpf.must(self._lib.bpf_map_get_fd_by_id(self._ids[name]), f"open the map {name}")
+        try:
+            yield Map(self._lib, fd, name)
+        finally:
+            os.close(fd)
+
     def counters(self, netns: int, port: int) -> PortCounters:
-        found = _bpftool("map", "lookup", "id", self._id("ports"), "key", *_key(netns, port))
-        return PortCounters.from_buffer_copy(bytes(int(byte, 16) for byte in found["value"]))
+        """Of all CPUs."""
+        with self._open("ports") as ports, self._open("port_numbers") as numbers:
+            found = CountedPorts(ports, numbers, self._cpus).read(netns, port)
+        assert found is not None, f"port {port} is not counted"
+        return PortCounters.from_buffer_copy(PORT_COUNTERS.pack(*found))
 
     def set_counters(self, netns: int, port: int, counters: PortCounters) -> None:
-        value = _hex(bytes(counters))
-        _bpftool("map", "update", "id", self._id("ports"), "key", *_key(netns, port),
-                 "value", *value)  # fmt: skip
+        """On the first CPU; zero on the others. The daemon stands still: who reads meanwhile gets
+        old and new ones together."""
+        values = ctypes.create_string_buffer(bytes(counters), self._cpus * PORT_COUNTERS.size)
+        self._process.suspend()
+        try:
+            while self._process.status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)
+            with self._open("ports") as ports:
+                assert ports.set(PortKey(netns, port), values)
+        finally:
+            self._process.resume()
 
     def is_watched(self, netns: int, port: int) -> bool:
-        entries = _bpftool("map", "dump", "id", self._id("watches"))
-        key = _key(netns, port)[1:]
-        return any([byte[2:] for byte in entry["key"]] == key for entry in entries)
+        with self._open("watches") as watches:
+            return watches.get(PortKey(netns, port), Watch())
 
     def unwatch(self, netns: int, port: int) -> None:
-        _bpftool("map", "delete", "id", self._id("watches"), "key", *_key(netns, port))
+        with self._open("watches") as watches:
+            watches.remove(PortKey(netns, port))
 
     def freeze(self, name: str) -> None:
         """No more changes from user space, for good."""
-        subprocess.run(["bpftool", "map", "freeze", "id", self._id(name)], check=True)
+        subprocess.run(["bpftool", "map", "freeze", "id", str(self._ids[name])], check=True)
 
     def ports(self) -> set[tuple[int, int]]:
         keys = [
             PortKey.from_buffer_copy(bytes(int(byte, 16) for byte in entry["key"]))
-            for entry in _bpftool("map", "dump", "id", self._id("ports"))
+            for entry in _bpftool("map", "dump", "id", str(self._ids["ports"]))
         ]
         return {(key.netns, key.port) for key in keys}
 
     def dead_ports(self) -> set[tuple[int, int]]:
         """Those of namespaces without a process: the daemon is about to free them."""
-        ports, living = self.ports(), live_namespaces()
+        ports, living = self.ports(), _live_namespaces()
         return {(netns, port) for netns, port in ports if netns not in living}
 
-    def _id(self, name: str) -> str:
-        return str(self._ids[name])
 
-
-def _hex(data: bytes) -> list[str]:
-    return ["hex", *(f"{byte:02x}" for byte in data)]
-
-
-def _key(netns: int, port: int) -> list[str]:
-    return _hex(bytes(PortKey(netns, port)))
+def _live_namespaces() -> set[int]:
+    """Every network namespace that has a process."""
+    found = set()
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            found.add(process.netns_inode(pid))
+    return found

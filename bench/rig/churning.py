@@ -1,0 +1,96 @@
+"""Churn processes in a namespace, each on a port, an address or a CPU of its own as needed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rig.controllers import NO_GROUP, Group
+from bench.rig.errors import RigError
+from bench.rig.netns import Netns, fresh_netns
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST_OPEN = Path("/proc/sys/net/ipv4/tcp_fastopen")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where one process churns."""
+
+    port: int
+    address: str | None = None
+    """None: on every address of 127.0.0.0/16; two processes cannot share a port like that."""
+    cpu: int | None = None
+
+
+class Churning:
+    """Running processes, told to open connections and to say when they have."""
+
+    def __init__(self, processes: "list[subprocess.Popen[str]]") -> None:
+        self._processes = processes
+
+    def begin(self, connections: int) -> None:
+        """Have the processes open so many in all, from now on."""
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.write(f"run {connections // len(self._processes)}\n")
+
+    def end(self) -> int:
+        """Wait until they have; how many it were."""
+        return sum(int(_answer(process)) for process in self._processes)
+
+    def run(self, connections: int) -> int:
+        """Open at least so many, less one for each process; how many it were."""
+        self.begin(connections)
+        return self.end()
+
+
+@contextmanager
+def churn_netns() -> Iterator[Netns]:
+    """A namespace in which TCP Fast Open needs no cookie."""
+    with fresh_netns("drainmon-churn") as namespace:
+        namespace.call(lambda: FAST_OPEN.write_text("519"))
+        yield namespace
+
+
+@contextmanager
+def churning(
+    namespace: Netns, spots: Iterable[Spot], group: Group = NO_GROUP
+) -> Iterator[Churning]:
+    """A process at each spot, in a cgroup; killed at the end of the block."""
+    with ExitStack() as stack:
+        yield Churning([stack.enter_context(_process(namespace, spot, group)) for spot in spots])
+
+
+@contextmanager
+def _process(namespace: Netns, spot: Spot, group: Group) -> "Iterator[subprocess.Popen[str]]":
+    argv = [sys.executable, "-m", "bench.rig.churn", f"--port={spot.port}"]
+    if spot.address:
+        argv.append(f"--address={spot.address}")
+    with subprocess.Popen(
+        group.command(namespace.command(argv)),
+        cwd=ROOT,
+        text=True,
+        bufsize=1,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            if _answer(process) != "ready\n":
+                raise RigError("cannot churn: the process does not become ready")
+            if spot.cpu is not None:
+                os.sched_setaffinity(process.pid, {spot.cpu})
+            yield process
+        finally:
+            process.kill()
+
+
+def _answer(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    if not (line := process.stdout.readline()):
+        raise RigError("cannot churn: the process has ended")
+    return line

@@ -1,0 +1,129 @@
+"""BPF programs attached to TCP's changes of state, each for as long as a block lasts, and what the
+kernel says of their runs (kernel.bpf_stats_enabled)."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from drainmon.kernel import libbpf
+from drainmon.kernel.conntrack import Conntrack
+from drainmon.kernel.probe import AttachType, ProgramType
+
+STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
+TRACEPOINT = b"inet_sock_set_state"
+_RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
+"""Two of struct bpf_insn: r0 = 0; exit."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What programs have run."""
+
+    ns: int
+    """Of all of them."""
+    events: int
+    """Runs of the one that ran most often: an event may run several."""
+
+    def since(self, before: "Runs") -> float:
+        """Nanoseconds per event. Raises ZeroDivisionError without one."""
+        return (self.ns - before.ns) / (self.events - before.events)
+
+
+def runs(pid: int) -> Runs:
+    """Of the programs that a process has descriptors of, since they were loaded and while the
+    kernel counted."""
+    found: dict[int, tuple[int, int]] = {}
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with suppress(FileNotFoundError):  # closed since the folder was read
+            fields = dict(line.split(":", 1) for line in info.read_text().splitlines())
+            if "run_time_ns" in fields:
+                found[int(fields["prog_id"])] = int(fields["run_time_ns"]), int(fields["run_cnt"])
+    return Runs(
+        sum(ns for ns, _ in found.values()), max((count for _, count in found.values()), default=0)
+    )
+
+
+@contextmanager
+def counting_runs() -> Iterator[None]:
+    """Have the kernel count programs' runs and time, which costs each run two looks at a clock."""
+    before = STATS.read_text()
+    STATS.write_text("1")
+    try:
+        yield
+    finally:
+        STATS.write_text(before)
+
+
+@contextmanager
+def ours(netns: int, ports: Iterable[int] = ()) -> Iterator[int]:
+    """drainmon's own, told to count on these ports of a netns inode. Gives the pid to ask about."""
+    with closing(Conntrack(lambda *_: None)) as conntrack:
+        for port in ports:
+            conntrack.add_port(netns, port)
+        yield os.getpid()
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[int]:
+    """The program `on_state` of another build's object, told nothing. Raises OSError when it cannot
+    be loaded."""
+    lib = libbpf.load_library()
+    with ExitStack() as stack:
+        opened = libbpf.must_pointer(
+            lib.bpf_object__open_file(str(path).encode(), None), f"open {path}"
+        )
+        stack.callback(lib.bpf_object__close, opened)
+        libbpf.must(lib.bpf_object__load(opened), f"load {path}")
+        program = lib.bpf_object__find_program_by_name(opened, b"on_state")
+        libbpf.must_pointer(program, f"find on_state in {path}")
+        link = libbpf.must_pointer(lib.bpf_program__attach(program), f"attach {path}")
+        stack.callback(lib.bpf_link__destroy, link)
+        yield os.getpid()
+
+
+class _LoadOptions(ctypes.Structure):
+    """The beginning of struct bpf_prog_load_opts of bpf/bpf.h; the rest is taken for zero."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+    )
+
+
+@contextmanager
+def empty() -> Iterator[int]:
+    """One that returns at once: what is measured of it is the measuring."""
+    lib = libbpf.load_library()
+    attach = AttachType.TRACE_RAW_TP
+    options = _LoadOptions(
+        sz=ctypes.sizeof(_LoadOptions),
+        expected_attach_type=attach,
+        attach_btf_id=libbpf.must(
+            lib.libbpf_find_vmlinux_btf_id(TRACEPOINT, attach), "find the tracepoint"
+        ),
+    )
+    program = libbpf.must(
+        lib.bpf_prog_load(
+            ProgramType.TRACING, b"empty", b"GPL", _RETURN_0, 2, ctypes.byref(options)
+        ),
+        "load an empty program",
+    )
+    try:
+        plain = ctypes.CDLL(libbpf.SONAME)
+        link = libbpf.must(plain.bpf_raw_tracepoint_open(None, program), "attach it")
+        try:
+            yield os.getpid()
+        finally:
+            os.close(link)
+    finally:
+        os.close(program)
