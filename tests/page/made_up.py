@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from drainmon.drain.report import DrainRecord
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.snapshot import Listener, Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.server import tcp_site

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drainmon.model.ledger import Counts
+from drainmon.model.counts import Counts
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import NginxProcess, Pod
