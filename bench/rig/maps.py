@@ -58,7 +58,8 @@ class DaemonMaps:
 
     def set_counters(self, netns: int, port: int, counters: PortCounters) -> None:
         """On the first CPU; zero on the others. The daemon stands still: who reads meanwhile gets
-        old and new ones together."""
+        old and new ones together. A CPU without a change is not looked at."""
+        counters.changes += 1
         values = ctypes.create_string_buffer(bytes(counters), self._cpus * PORT_COUNTERS.size)
         self._process.suspend()
         try:

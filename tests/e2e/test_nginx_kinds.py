@@ -124,12 +124,11 @@ def test_without_a_daemon_and_a_master_process_nginx_is_left_alone(
 def test_a_hanging_master_is_helped_by_quitting_its_workers(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
-    with (
-        nginx(netns, tmp_path / "nginx") as hanging,
-        keep_alive(netns) as idle,
-        ExitStack() as stack,
-    ):
+    with nginx(netns, tmp_path / "nginx") as hanging, ExitStack() as stack:
         eventually(lambda: len(hanging.workers()) == 2)
+        # The other worker is told only when a new one has come.
+        with hanging.only(min(hanging.workers())):
+            idle = stack.enter_context(keep_alive(netns))
         hanging.signal(signal.SIGSTOP)
         stack.callback(hanging.signal, signal.SIGCONT)
         with draining(knowing, netns) as hook:

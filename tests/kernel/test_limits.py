@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import socket
 import threading
 from pathlib import Path
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.root
 PORTS_AT_MOST = 65536
 WATCHES_AT_MOST = 16384
 """Entries of the maps (bpf/maps.h)."""
+NAME = f"web{os.getpid()}"
+"""Nobody else's on this machine."""
 REUSE_TRIES = 10
 NAMESPACES_AT_MOST = 50
 
@@ -33,7 +36,7 @@ def listen_once(namespace: Netns, port: int) -> None:
 
 def test_listeners_of_others_reach_nobody(pair: Pair, probe: Probe) -> None:
     """One pod listens on very many ports, and none is kept."""
-    probe.conntrack.announce(["nginx"])
+    probe.conntrack.announce([NAME])
     probe.conntrack.watch_listeners()
     listen_on_many(pair.client, range(20000, 40000))
     assert probe.taken_events() == []
