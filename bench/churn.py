@@ -21,10 +21,10 @@ from typing import Any
 
 import psutil
 
+from bench.rig.churning import Spot, churn_netns, churner
 from bench.rig.daemon import running_daemon
 from bench.rig.many import PORTS, many_pods
 from bench.rig.maps import DaemonMaps
-from bench.rig.netns import fresh_netns
 from drainmon.cli.client import get
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,27 +46,9 @@ class Place:
     """One namespace with its churning processes."""
 
     def __init__(self, stack: ExitStack, processes: int) -> None:
-        self.netns = stack.enter_context(fresh_netns("drainmon-churn"))
-        self.netns.call(lambda: Path("/proc/sys/net/ipv4/tcp_fastopen").write_text("519"))
+        self.netns = stack.enter_context(churn_netns())
         self.ports = [8000 + number for number in range(processes)]
-        self.workers = [self._start(stack, port) for port in self.ports]
-
-    def _start(self, stack: ExitStack, port: int) -> "subprocess.Popen[str]":
-        argv = [sys.executable, "-m", "bench.rig.churn", "--port", str(port)]
-        worker = subprocess.Popen(
-            self.netns.command(argv),
-            cwd=ROOT,
-            text=True,
-            bufsize=1,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        stack.enter_context(worker)
-        stack.callback(worker.kill)
-        assert worker.stdout
-        assert worker.stdout.readline() == "ready\n"
-        return worker
+        self.workers = [stack.enter_context(churner(self.netns, Spot(p))) for p in self.ports]
 
     def tell(self, command: str) -> None:
         for worker in self.workers:

@@ -62,11 +62,14 @@ def churning(
 ) -> Iterator[Churning]:
     """A process at each spot, in a cgroup; killed at the end of the block."""
     with ExitStack() as stack:
-        yield Churning([stack.enter_context(_process(namespace, spot, group)) for spot in spots])
+        yield Churning([stack.enter_context(churner(namespace, spot, group)) for spot in spots])
 
 
 @contextmanager
-def _process(namespace: Netns, spot: Spot, group: Group) -> "Iterator[subprocess.Popen[str]]":
+def churner(
+    namespace: Netns, spot: Spot, group: Group = NO_GROUP
+) -> "Iterator[subprocess.Popen[str]]":
+    """One process, ready; killed at the end of the block."""
     argv = [sys.executable, "-m", "bench.rig.churn", f"--port={spot.port}"]
     if spot.address:
         argv.append(f"--address={spot.address}")

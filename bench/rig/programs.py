@@ -11,7 +11,7 @@ from pathlib import Path
 
 from drainmon.kernel import libbpf
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.probe import AttachType, ProgramType
+from drainmon.kernel.probe import AttachType, LoadOptions, ProgramType
 
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 TRACEPOINT = b"inet_sock_set_state"
@@ -85,28 +85,13 @@ def beside(path: Path) -> Iterator[int]:
         yield os.getpid()
 
 
-class _LoadOptions(ctypes.Structure):
-    """The beginning of struct bpf_prog_load_opts of bpf/bpf.h; the rest is taken for zero."""
-
-    _fields_ = (
-        ("sz", ctypes.c_size_t),
-        ("attempts", ctypes.c_int),
-        ("expected_attach_type", ctypes.c_uint32),
-        ("prog_btf_fd", ctypes.c_uint32),
-        ("prog_flags", ctypes.c_uint32),
-        ("prog_ifindex", ctypes.c_uint32),
-        ("kern_version", ctypes.c_uint32),
-        ("attach_btf_id", ctypes.c_uint32),
-    )
-
-
 @contextmanager
 def empty() -> Iterator[int]:
     """One that returns at once: what is measured of it is the measuring."""
     lib = libbpf.load_library()
     attach = AttachType.TRACE_RAW_TP
-    options = _LoadOptions(
-        sz=ctypes.sizeof(_LoadOptions),
+    options = LoadOptions(
+        sz=ctypes.sizeof(LoadOptions),
         expected_attach_type=attach,
         attach_btf_id=libbpf.must(
             lib.libbpf_find_vmlinux_btf_id(TRACEPOINT, attach), "find the tracepoint"

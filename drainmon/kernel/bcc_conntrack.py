@@ -14,6 +14,7 @@ from typing import Any
 
 from drainmon.kernel import bcc_headers, bcc_library, tracefs
 from drainmon.kernel.fdinfo import missed_runs
+from drainmon.kernel.process_names import LONGEST_NAME
 
 PROGRAM = Path(__file__).with_name("conntrack.bcc.c")
 CATEGORY, TRACEPOINT = "sock", "inet_sock_set_state"
@@ -47,7 +48,7 @@ class Name(ctypes.Structure):
     @classmethod
     def of(cls, name: str) -> "Name":
         """The name of processes that were started by this one."""
-        return cls(name.encode()[:15])
+        return cls(os.fsencode(name)[:LONGEST_NAME])
 
 
 ChangeHandler = Callable[[bytes, int], None]

@@ -56,7 +56,7 @@ class AttachType(IntEnum):
     TRACE_ITER = 28
 
 
-class _LoadOptions(ctypes.Structure):
+class LoadOptions(ctypes.Structure):
     """struct bpf_prog_load_opts of bpf/bpf.h, libbpf 1.1; later ones only append to it."""
 
     _fields_ = (
@@ -123,8 +123,8 @@ def _load(
 ) -> tuple[int, bytes]:
     """0 or a negative errno, and the verifier's log."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
-    options = _LoadOptions(
-        sz=ctypes.sizeof(_LoadOptions),
+    options = LoadOptions(
+        sz=ctypes.sizeof(LoadOptions),
         expected_attach_type=attach,
         attach_btf_id=btf_id,
         log_level=1,

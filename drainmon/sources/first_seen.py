@@ -8,22 +8,27 @@ one finds is as new as that look.
 from drainmon.model.standing import Socket
 from drainmon.sources.reading import Ends
 
+_Look = tuple[float, frozenset[int], dict[Ends, float | None]]
+"""When it began, of which ports, and when each connection was opened: None before any look."""
+
 
 class FirstSeen:
     """Of one pod, from look to look."""
 
     def __init__(self) -> None:
-        self._ports: frozenset[int] = frozenset()
-        self._seen: dict[Ends, float | None] = {}
+        self._last: _Look = (float("-inf"), frozenset(), {})
 
     def date(self, sockets: list[Socket], ports: frozenset[int], taken: float) -> None:
-        """Enter in the connections of a look when they were opened, at the latest."""
-        before, self._seen = self._seen, {}
+        """Note in the connections of a look, begun at `taken`, when they were opened at the latest.
+        Looks may overlap, each in a thread of its own."""
+        _, known_ports, known = self._last
+        seen: dict[Ends, float | None] = {}
         for number, one in enumerate(sockets):
             if one.opened is None and not one.minisocket:
                 ends = one[:4]
-                new = taken if one.local_port in self._ports else None
-                opened = self._seen[ends] = before.get(ends, new)
+                new = taken if one.local_port in known_ports else None
+                opened = seen[ends] = known.get(ends, new)
                 if opened is not None:
                     sockets[number] = one._replace(opened=opened)
-        self._ports = ports
+        if taken >= self._last[0]:
+            self._last = taken, ports, seen

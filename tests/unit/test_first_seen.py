@@ -38,3 +38,11 @@ def test_what_remains_of_closed_connections_has_no_age() -> None:
     seen = FirstSeen()
     dated(seen, 1.0)
     assert dated(seen, 2.0, one(1)._replace(minisocket=True)) == [None]
+
+
+def test_a_look_that_ends_behind_a_later_one_forgets_nothing() -> None:
+    seen = FirstSeen()
+    dated(seen, 1.0, one(1))
+    assert dated(seen, 3.0, one(1), one(2)) == [None, 3.0]
+    assert dated(seen, 2.0, one(1)) == [None]
+    assert dated(seen, 4.0, one(1), one(2)) == [None, 3.0]
