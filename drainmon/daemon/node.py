@@ -101,7 +101,7 @@ class Node:
         self._ledger.keep_only({_key(pod) for pod in self.pods()})
 
     def _follow(self) -> None:
-        """Have the source count on the pods' ports. What was there before it did is found once."""
+        """Have the source count on the pods' ports, and compare each new pod with a snapshot."""
         pods = self.pods()
         self._source.follow(pods)
         known, self._known = self._known, {_key(pod) for pod in pods}
@@ -122,7 +122,7 @@ class Node:
                 await self.compare(pod)
 
     def is_compared(self, pod: Pod) -> bool:
-        """Whether what was there before the pod's ports were counted has been found."""
+        """Whether a snapshot has shown the connections that are older than the counters."""
         return self._ledger.knows(_key(pod))
 
     async def _last_counts(self, pod: Pod) -> Counts:

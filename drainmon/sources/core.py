@@ -38,7 +38,7 @@ QUICK = 4000
 """Counters of a port on a CPU that are read in the event loop at the most: in a millisecond."""
 
 PORT_READ = 16
-"""What a port takes by itself, in such counters."""
+"""The system call of a port, in counters that take as long."""
 
 
 class CoreSource:
@@ -130,7 +130,7 @@ class CoreSource:
         return await asyncio.to_thread(self._read_in_thread, pod.netns, share)
 
     def _is_quick(self, shares: list[Share]) -> bool:
-        """Whether reading is done before anybody else notices."""
+        """Whether reading the counters of these takes less than a millisecond."""
         ports = sum(len(share.counted) for share in shares)
         return ports * (PORT_READ + self._conntrack.cpus) <= QUICK
 
@@ -220,8 +220,8 @@ class CoreSource:
 
 
 def _counts(share: Share, ports: list[Counters]) -> Counts:
-    """The sum over the ports that are counted. Of what arrives on others nobody knows, nor how many
-    changes there are."""
+    """The sum over the counted ports. If others are not counted, the last arrival may be now, and
+    the number of changes is not known."""
     last = share.since
     if last is None and share.ports:
         last = time.monotonic()

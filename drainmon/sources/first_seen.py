@@ -1,8 +1,8 @@
-"""When connections were first seen of which the kernel does not know when they were opened.
+"""Opening times of connections for which the kernel has none.
 
-While a pod is watched the kernel remembers that of new ones. It may have missed one, had no memory,
-or not counted its port. What the first look at a port finds is older than the drain, what a later
-one finds is as new as that look.
+While a pod is watched the kernel records when a connection is opened. It may have missed the
+event, had no memory, or not counted the port. A connection that the first snapshot of a port shows
+is older than the drain; one that a later snapshot shows first gets the time of that snapshot.
 """
 
 from drainmon.model.standing import Socket

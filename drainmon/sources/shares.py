@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from drainmon.pods.pod import Pod
 
 SHARE = 256
-"""Ports of one pod that are counted at the most. What a pod listens on is its own affair: without
-a limit one could leave no room for the others."""
+"""At most so many ports of one pod are counted: without a limit one pod could use up the room of
+all others."""
 
 Port = tuple[int, int]
 """Netns inode and local port."""
@@ -36,8 +36,8 @@ class Share:
 
 
 def fair_share(wanted: Iterable[int], room: int) -> int:
-    """The most that each may have, so that all find room: whoever wants less leaves the rest to the
-    others."""
+    """The largest share with which all fit into the room: who wants less leaves the rest to the
+    others (max-min fairness)."""
     sizes = sorted(wanted)
     for number, size in enumerate(sizes):
         each = room // (len(sizes) - number)
