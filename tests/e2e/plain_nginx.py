@@ -152,11 +152,17 @@ class UpgradedNginx(PlainNginx):
     def _upgrade(self, winch: bool) -> None:
         eventually(lambda: len(self.workers()) == self._workers)
         os.kill(self.old, signal.SIGUSR2)
-        eventually(lambda: self._pid.exists() and self._pid.read_text() and self.pid != self.old)
+        eventually(self._new_master_leads)
         eventually(lambda: len(self.workers()) == self._workers)
         if winch:
             os.kill(self.old, signal.SIGWINCH)
             eventually(lambda: self.workers_of_old() == set())
+
+    def _new_master_leads(self) -> bool:
+        try:
+            return self.pid != self.old
+        except (FileNotFoundError, ValueError):  # the old one renames its file at any moment
+            return False
 
     @property
     def pid(self) -> int:
