@@ -1,9 +1,9 @@
 /* Asking the daemon for the drain. Whatever it does, the caller gets its turn back at once. */
 #include "daemon.h"
+#include "way.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -22,33 +22,72 @@ static millis daemon_timeout(millis timeout)
 void daemon_init(struct daemon *daemon, const char *socket)
 {
 	memset(daemon, 0, sizeof(*daemon));
-	daemon->socket = socket;
+	daemon->ways[0] = socket;
+	daemon->ways[1] = "@drainmon";
+	daemon->way_count = *socket == '@' ? 1 : 2;
 	daemon->fd = -1;
 }
 
-static enum daemon_event lost(struct daemon *daemon, millis now, const char *what, int error)
+const char *daemon_way(const struct daemon *daemon)
 {
-	struct text why = TEXT_IN(daemon->why);
-	if (what) {
-		text_add(&why, what);
-		text_add(&why, " ");
-		text_foreign(&why, span_of(daemon->socket));
-		text_add(&why, ": ");
-		text_error(&why, error);
-	}
+	return daemon->ways[daemon->way];
+}
+
+/* Each way in has a time of its own to give its first answer. */
+static void begin(struct daemon *daemon, const struct policy *policy, millis now)
+{
+	daemon->at = DAEMON_CONNECTING;
+	daemon->next_at = now;
+	daemon->give_up_at = now + (policy->timeout / 4 < SILENCE ? policy->timeout / 4 : SILENCE);
+}
+
+static void begin_round(struct daemon *daemon, const struct policy *policy, millis now)
+{
+	daemon->untried = daemon->way_count;
+	daemon->reached = false;
+	daemon->reason = TEXT_IN(daemon->why);
+	begin(daemon, policy, now);
+}
+
+/* The next way in has its turn, or when each has had it, all of them later. */
+static void lost(struct daemon *daemon, const struct policy *policy, millis now)
+{
 	if (daemon->fd >= 0)
 		close(daemon->fd);
 	daemon->fd = -1;
-	daemon->at = DAEMON_AWAY;
-	daemon->next_at = now + RETRY;
+	daemon->way = (daemon->way + 1) % daemon->way_count;
+	if (--daemon->untried) {
+		begin(daemon, policy, now);
+	} else {
+		daemon->at = DAEMON_AWAY;
+		daemon->next_at = now + RETRY;
+	}
+}
+
+static enum daemon_event cannot_connect(struct daemon *daemon, int error)
+{
+	struct text *why = &daemon->reason;
+	text_add(why, !why->used        ? "cannot connect "
+		      : daemon->reached ? ", and cannot connect "
+					: ", nor ");
+	text_foreign(why, span_of(daemon_way(daemon)));
+	text_add(why, ": ");
+	text_error(why, error);
 	return DAEMON_LOST;
 }
 
-static enum daemon_event lost_because(struct daemon *daemon, millis now, const char *why)
+/* Says why the daemon that was reached is of no use. */
+static enum daemon_event because(struct daemon *daemon, const char *said)
 {
-	struct text text = TEXT_IN(daemon->why);
-	text_add(&text, why);
-	return lost(daemon, now, NULL, 0);
+	struct text *why = &daemon->reason;
+	if (why->used) {
+		text_add(why, ", and at ");
+		text_foreign(why, span_of(daemon_way(daemon)));
+		text_char(why, ' ');
+	}
+	text_add(why, said);
+	daemon->reached = true;
+	return DAEMON_LOST;
 }
 
 static void add_field(struct text *text, const char *name, millis time)
@@ -86,26 +125,19 @@ static void write_request(struct text *request, const struct policy *policy, mil
 
 static enum daemon_event ask(struct daemon *daemon, const struct policy *policy, millis now)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	memcpy(address.sun_path, daemon->socket, strlen(daemon->socket)); /* options.c checked it */
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return lost(daemon, now, "make a socket for", errno);
-	daemon->fd = fd;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-		if (errno != EAGAIN)
-			return lost(daemon, now, "connect", errno);
-		close(fd);
-		daemon->fd = -1;
+	daemon->fd = way_connect(daemon_way(daemon));
+	if (daemon->fd < 0 && errno == EAGAIN) {
 		daemon->next_at = now + BACKLOG_RETRY;
 		return DAEMON_NOTHING;
 	}
+	if (daemon->fd < 0)
+		return cannot_connect(daemon, errno);
 	char bytes[2048];
 	struct text request = TEXT_IN(bytes);
 	write_request(&request, policy, now);
-	/* An empty socket takes so little whole. */
-	if (send(fd, bytes, request.used, MSG_NOSIGNAL) != (ssize_t)request.used)
-		return lost(daemon, now, "write to", errno);
+	/* An empty socket takes so little whole, unless its listener has just been closed. */
+	if (send(daemon->fd, bytes, request.used, MSG_NOSIGNAL) != (ssize_t)request.used)
+		return cannot_connect(daemon, errno);
 	http_reset(&daemon->http);
 	daemon->ended = false;
 	daemon->at = DAEMON_ASKED;
@@ -122,45 +154,49 @@ static enum daemon_event receive(struct daemon *daemon, millis now, struct answe
 		ssize_t size = recv(daemon->fd, at, room, 0);
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return DAEMON_NOTHING;
-		if (size < 0)
-			return lost(daemon, now, "read from", errno);
+		if (size < 0) {
+			int error = errno;
+			because(daemon, "its answer breaks off: ");
+			text_error(&daemon->reason, error);
+			return DAEMON_LOST;
+		}
 		daemon->ended = size == 0;
 		http_arrived(&daemon->http, (size_t)size);
 		got = http_next(&daemon->http, daemon->ended, &line);
 	}
 	if (got == HTTP_MORE)
-		return daemon->ended ? lost_because(daemon, now, "it closed the connection")
-				     : DAEMON_NOTHING;
+		return daemon->ended ? because(daemon, "it closed the connection") : DAEMON_NOTHING;
 	if (got == HTTP_REFUSED) {
-		struct text why = TEXT_IN(daemon->why);
-		text_add(&why, "it says: ");
-		answer_error(line, daemon->http.status, &why);
-		return lost(daemon, now, NULL, 0);
+		because(daemon, "it says: ");
+		answer_error(line, daemon->http.status, &daemon->reason);
+		return DAEMON_LOST;
 	}
 	if (got == HTTP_GARBAGE || !answer_read(line, answer))
-		return lost_because(daemon, now, "it answers with garbage");
+		return because(daemon, "it answers with garbage");
 	daemon->at = DAEMON_TALKING;
 	daemon->give_up_at = now + SILENCE;
+	daemon->reason.used = 0; /* why another way in was of no use is of no interest any more */
 	return DAEMON_ANSWER;
 }
 
 enum daemon_event daemon_step(struct daemon *daemon, const struct policy *policy, millis now,
 			      struct answer *answer)
 {
-	if (daemon->at == DAEMON_AWAY && now >= daemon->next_at) {
-		daemon->at = DAEMON_CONNECTING;
-		daemon->give_up_at =
-			now + (policy->timeout / 4 < SILENCE ? policy->timeout / 4 : SILENCE);
-	}
 	enum daemon_event event = DAEMON_NOTHING;
-	if (daemon->at == DAEMON_CONNECTING && now >= daemon->next_at)
+	if (daemon->at == DAEMON_AWAY && now >= daemon->next_at)
+		begin_round(daemon, policy, now);
+	while (daemon->at == DAEMON_CONNECTING && now >= daemon->next_at) {
 		event = ask(daemon, policy, now);
+		if (event == DAEMON_LOST)
+			lost(daemon, policy, now);
+	}
 	if (daemon->at == DAEMON_ASKED || daemon->at == DAEMON_TALKING)
 		event = receive(daemon, now, answer);
 	if (event == DAEMON_NOTHING && daemon->at != DAEMON_AWAY && now >= daemon->give_up_at)
-		return lost_because(daemon, now,
-				    daemon->at == DAEMON_TALKING ? "it fell silent"
-								 : "it does not answer");
+		event = because(daemon, daemon->at == DAEMON_TALKING ? "it fell silent"
+								     : "it does not answer");
+	if (event == DAEMON_LOST && daemon->at != DAEMON_AWAY)
+		lost(daemon, policy, now);
 	return event;
 }
 

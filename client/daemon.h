@@ -5,25 +5,35 @@
 #include "http.h"
 #include "settle.h"
 
-/* One conversation with the daemon over its unix socket; never blocks. Zeroed = not begun. */
+/* Conversations with the daemon over its unix sockets, one at a time; never blocks. */
 struct daemon {
-	const char *socket;
+	const char *ways[2]; /* in, as way.h has them */
+	unsigned way_count;
+	unsigned way;     /* whose turn it is */
+	unsigned untried; /* ways that have their turn before all are tried again */
+	bool reached;     /* one of those tried could be connected to */
 	enum { DAEMON_AWAY, DAEMON_CONNECTING, DAEMON_ASKED, DAEMON_TALKING } at;
 	int fd;
 	bool ended;
 	millis next_at;    /* when to try to connect (again) */
 	millis give_up_at; /* when silence means that it hangs */
 	struct http http;
-	char why[256]; /* why it cannot be used; after DAEMON_LOST */
+	struct text reason; /* in `why` */
+	char why[320];      /* why it cannot be used; after DAEMON_LOST */
 };
 
 enum daemon_event {
 	DAEMON_NOTHING,
 	DAEMON_ANSWER, /* `answer` is filled; its spans are valid until the next call */
-	DAEMON_LOST,   /* it cannot be used, see why; it is tried again in a second */
+	DAEMON_LOST,   /* it cannot be used, see why. DAEMON_AWAY: all ways in are tried again in a
+			* second, else the one that is left is tried now */
 };
 
+/* By `socket`; unless that is an abstract one (@NAME), by @drainmon, too. */
 void daemon_init(struct daemon *daemon, const char *socket);
+
+/* The way in whose turn it is. */
+const char *daemon_way(const struct daemon *daemon);
 
 /* Does what can be done now without waiting, at most one answer at a time. */
 enum daemon_event daemon_step(struct daemon *daemon, const struct policy *policy, millis now,

@@ -33,6 +33,12 @@ void holders_add(struct holders *holders, uint64_t inode, uint8_t held)
 	holders->held[slot] |= held;
 }
 
+/* Root without CAP_SYS_PTRACE may list the descriptors of another user's process, not read them. */
+static bool refused(void)
+{
+	return errno == EACCES || errno == EPERM;
+}
+
 static void read_descriptors(struct holders *holders, pid_t pid, uint8_t held, millis stop_at)
 {
 	char bytes[64], target[64];
@@ -42,13 +48,14 @@ static void read_descriptors(struct holders *holders, pid_t pid, uint8_t held, m
 	proc_path(&path, pid, "fd/");
 	size_t prefix = path.used;
 	if (!proc_numbers_open(&descriptors, bytes)) {
-		holders->unread |= errno == EACCES || errno == EPERM;
+		holders->unread |= refused();
 		return;
 	}
 	while (clock_now() < stop_at && proc_numbers_next(&descriptors, &number)) {
 		path.used = prefix;
 		text_number(&path, (uint64_t)number);
 		ssize_t size = readlink(bytes, target, sizeof(target));
+		holders->unread |= size < 0 && refused();
 		struct span link = {target, size > 0 ? (size_t)size : 0};
 		uint64_t inode = span_starts(link, "socket:[") ? proc_bracketed(link, 8) : 0;
 		if (inode)

@@ -1,9 +1,9 @@
 /* Flags and their environment variables: one table, everything checked before anything is done. */
 #include "options.h"
 #include "duration.h"
+#include "way.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #ifndef DRAINMON_VERSION
 #define DRAINMON_VERSION "0.1.0"
@@ -12,7 +12,7 @@
 static const char help[] =
 	"Holds a pod's shutdown until its nginx has no connection left to lose.\n"
 	"\n"
-	"  lifecycle: {preStop: {exec: {command: [/drainmon/drainmon-wait, --timeout=25s]}}}\n"
+	"  preStop: {exec: {command: [/run/drainmon/drainmon-wait, --timeout=25s]}}\n"
 	"\n"
 	"It asks the drainmon daemon of the node; without one it counts by itself. First\n"
 	"it waits for new connections to stop, then it has nginx close idle ones, then it\n"
@@ -27,7 +27,7 @@ static const char help[] =
 	"  --unreachable-after 10s  a peer that leaves so long unanswered is gone; 0: never\n"
 	"  --node-address ADDR    without a daemon: probes come from there; or `gateway`\n"
 	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
-	"  --socket PATH          the daemon (/run/drainmon/drainmon.sock)\n"
+	"  --socket PATH, @NAME   the daemon (/run/drainmon/drainmon.sock, else @drainmon)\n"
 	"  --pid-file PATH        nginx (/run/nginx.pid and other usual places)\n"
 	"  --no-pod-log           do not write to the container's own log\n"
 	"  --verbose, --version, --help\n"
@@ -93,8 +93,10 @@ static const char *set(struct options *options, const struct option *option, con
 	case COUNT:
 		return read_count(value, field) ? NULL : "is not a number of connections (try 0)";
 	case SOCKET:
-		if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-			return "is too long for the path of a socket (at most 107 bytes)";
+		if (!way_fits(value))
+			return "is too long for a socket (at most 107 bytes)";
+		if (strcmp(value, "@") == 0)
+			return "is not a name";
 		/* fall through */
 	case PATH:
 		*(const char **)field = value;

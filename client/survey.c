@@ -23,6 +23,9 @@ struct taking {
 /* Where the masters listen. */
 static struct address listening[LISTENERS_AT_MOST];
 
+/* Where something listens that no master holds, if that can be told: a sidecar, the daemon. */
+static bool others[UINT16_MAX + 1];
+
 void survey_choose(const struct held_ports *held, struct port_range range, bool any,
 		   struct ports *ports)
 {
@@ -89,6 +92,7 @@ static bool take_tcp(void *context, struct span line)
 	uint8_t held = found_here(taking, row.inode);
 	if (row.state == TCP_LISTEN) {
 		taking->survey->listens |= taking->holders->unread || (held & HELD_BY_MASTER);
+		others[row.local.port] |= taking->survey->known && !(held & HELD_BY_MASTER);
 		if (taking->listeners && (held & HELD_BY_MASTER))
 			take_listener(taking, &row.local);
 		return true;
@@ -99,7 +103,7 @@ static bool take_tcp(void *context, struct span line)
 	if (((held & taking->whose) || is_tail(taking, &row)) &&
 	    taking->held->counts[port] < UINT8_MAX)
 		taking->held->counts[port]++;
-	if (taking->outside && !taking->held->counts[port])
+	if (taking->outside && !others[port] && !taking->held->counts[port])
 		taking->held->counts[port] = 1; /* in the range: where nothing else is */
 	return !taking->listeners;              /* the kernel's table begins with them */
 }
@@ -243,6 +247,7 @@ bool survey_take(struct survey *survey, const struct processes *processes, struc
 		.uncounted = TEXT_IN(survey->uncounted),
 	};
 	memset(&held, 0, sizeof(held));
+	memset(others, 0, sizeof(others));
 	/* A socket that is closed amid the reading is in no table, either: not twice. */
 	if (take_masters(&taking, processes, stop_at) && !survey->inherited)
 		survey->inherited = take_masters(&taking, processes, stop_at);

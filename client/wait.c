@@ -22,6 +22,7 @@ struct wait {
 	bool nginx_seen; /* when this program began */
 	struct report report;
 	struct daemon daemon;
+	const char *way; /* in, that the daemon answers at; NULL: none */
 	struct fallback fallback;
 };
 
@@ -168,6 +169,9 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 	if (wait->fallback.active)
 		report_note(&wait->report, "the daemon is back, it counts again", "", "");
 	wait->fallback.active = false;
+	if (!wait->way)
+		report_detail(&wait->report, "the daemon answers at ", daemon_way(&wait->daemon));
+	wait->way = daemon_way(&wait->daemon);
 	if (answer->result)
 		return finish_by_answer(wait, answer, now);
 	for (unsigned i = 0; i < answer->ports.count; i++)
@@ -189,6 +193,9 @@ static int daemon_lost(struct wait *wait, millis now)
 	struct report *report = &wait->report;
 	const char *why = wait->daemon.why;
 	static const char cannot[] = "cannot use the daemon: ";
+	wait->way = NULL;
+	if (wait->options.on_missing != MISSING_FALLBACK && wait->daemon.at != DAEMON_AWAY)
+		return RUNNING; /* there is another way in */
 	switch (wait->options.on_missing) {
 	case MISSING_PASS:
 		report_note(report, cannot, why, "; not waiting, as --on-missing=pass wants");

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig.closing import Closing
+from bench.rig.netns import Netns
 
 Answer = dict[str, Any]
 
@@ -67,16 +68,21 @@ Script = Callable[[Conversation], None]
 
 
 class FakeDaemon(Closing):
-    """Plays `scripts`, one for each connection; the last one for all that follow."""
+    """Plays `scripts`, one for each connection; the last one for all that follow.
 
-    def __init__(self, path: Path, *scripts: Script, backlog: int = 8) -> None:
-        self.path = path
+    It listens at a path, or in `netns` at an abstract name, written `@name`.
+    """
+
+    def __init__(
+        self, where: Path | str, *scripts: Script, backlog: int = 8, netns: Netns | None = None
+    ) -> None:
+        self.path = where if isinstance(where, Path) else None
         self.requests: list[Answer] = []
         self.head_lines: list[str] = []
         self._scripts = scripts
         self._over = threading.Event()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
+        self.listener = netns.socket(socket.AF_UNIX) if netns else socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(where).replace("@", "\0", 1) if not self.path else str(where))
         self.listener.listen(backlog)
         self.listener.settimeout(0.02)
         self._threads = [threading.Thread(target=self._accept)] if scripts else []
@@ -107,4 +113,5 @@ class FakeDaemon(Closing):
         for thread in self._threads:
             thread.join()
         self.listener.close()
-        self.path.unlink()
+        if self.path:
+            self.path.unlink()

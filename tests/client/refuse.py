@@ -17,8 +17,8 @@ ALLOW, REFUSE = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ERRNO
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
 
 NUMBERS = {
-    "x86_64": {"socket": 41, "send": 44, "receive": 45},
-    "aarch64": {"socket": 198, "send": 206, "receive": 207},
+    "x86_64": {"socket": 41, "connect": 42, "send": 44, "receive": 45},
+    "aarch64": {"socket": 198, "connect": 203, "send": 206, "receive": 207},
 }
 EVERYWHERE = {"pidfd_send_signal": 424, "pidfd_open": 434}
 AF_NETLINK, DONTWAIT, DONTWAIT_TRUNC = 16, 0x40, 0x60
@@ -44,9 +44,10 @@ def refuse(what: str) -> None:
 
 
 def refuse_call(call: str, error: str) -> None:
+    number = EVERYWHERE.get(call) or NUMBERS[platform.machine()][call]
     install(
         (LOAD, 0, 0, 0),
-        (IF_EQUAL, 0, 1, EVERYWHERE[call]),
+        (IF_EQUAL, 0, 1, number),
         (RETURN, 0, 0, REFUSE | getattr(errno, error)),
         (RETURN, 0, 0, ALLOW),
     )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 def test_with_nothing_in_flight_it_settles_and_ends(pod: Pod) -> None:
     ended = pod.start().end()
     assert ended.status == 0
-    assert "No such file or directory; counting without it" in ended.lines[0]
+    assert ended.lines[0].endswith("; counting without it")
     assert ended.last.startswith("drained, 0 in flight, 0.")
     assert 0.3 <= ended.seconds < 0.4 + SLACK
 

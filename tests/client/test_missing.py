@@ -50,7 +50,7 @@ def cannot_see(daemon: Conversation) -> None:
 
 
 FAILURES: dict[str, tuple[list[Script], str]] = {
-    "missing": ([], "No such file or directory"),
+    "missing": ([], "No such file or directory, nor @drainmon: Connection refused"),
     "dying": ([dies, stays_away], "it closed the connection"),
     "returning": ([dies, returns], "it closed the connection"),
     "hanging": ([hangs], "it does not answer"),

@@ -34,7 +34,9 @@ def test_a_bad_duration_is_refused(client: Path, flag: str, value: str) -> None:
         (["--exit-at", "99999999999"], "cannot read --exit-at: '99999999999' is not a number"),
         (["--on-missing=maybe"], "'maybe' is none of fallback, pass, fail"),
         (["--socket="], "cannot read --socket: '' is not a path"),
-        (["--socket", "/" + "x" * 107], "is too long for the path of a socket"),
+        (["--socket", "/" + "x" * 107], "is too long for a socket (at most 107 bytes)"),
+        (["--socket=@" + "x" * 108], "is too long for a socket (at most 107 bytes)"),
+        (["--socket=@"], "cannot read --socket: '@' is not a name"),
         (["--pid-file="], "cannot read --pid-file: '' is not a path"),
         (["--no-roll=maybe"], "cannot read --no-roll: 'maybe' is neither 1 nor 0"),
         (["--timeout"], "cannot read --timeout: its value is missing"),
@@ -81,6 +83,7 @@ def test_a_bad_argument_is_refused(client: Path, arguments: list[str], complaint
         ("DRAINMON_IGNORE_PEER", "10.0.0.0/8,10"),
         ("DRAINMON_IGNORE_PORT", "http"),
         ("DRAINMON_SOCKET", "/" + "x" * 107),
+        ("DRAINMON_SOCKET", "@"),
     ],
 )
 def test_a_bad_variable_is_as_if_it_were_not_there(
