@@ -25,6 +25,7 @@ def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
     )
     flags.add_socket(parser, environment)
     flags.add_pod_logs(parser, environment)
+    flags.add_process(parser)
     flags.add_json(parser, environment, "one JSON object")
     parser.set_defaults(run=lambda arguments: run(arguments, environment))
 
@@ -39,12 +40,14 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
     # libbpf explains each failure; here the facts do.
     logging.getLogger("drainmon").addHandler(logging.NullHandler())
 
-    def ask(path: Path) -> Mapping[str, object]:
-        health: Mapping[str, object] = client.get(path, "/healthz", timeout=TIMEOUT)
-        return health
-
     socket = Path(os.path.realpath(arguments.socket))  # its file system is that behind a link
-    facts = tuple(survey(environment, socket, arguments.pod_logs, ask))
+
+    def ask(resource: str) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = client.get(socket, resource, timeout=TIMEOUT)
+        return answer
+
+    names = frozenset(flags.process_names(arguments, environment))
+    facts = tuple(survey(environment, socket, arguments.pod_logs, names, ask))
     verdict = judge(facts)
     if arguments.json:
         text = check_view.as_document(facts, verdict)

@@ -46,6 +46,19 @@ def add_pod_logs(parser: argparse.ArgumentParser, environment: Mapping[str, str]
     )
 
 
+def add_process(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--process",
+        action="append",
+        metavar="NAME",
+        help="process name of nginx, repeatable (default nginx)",
+    )
+
+
+def process_names(arguments: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(","))
+
+
 def add_json(parser: argparse.ArgumentParser, environment: Mapping[str, str], what: str) -> None:
     """`what` is printed then."""
     parser.add_argument(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drainmon.cli import flags
+from drainmon.server.unix_socket import make_folder
 
 NAME = "drainmon-wait"
 MODE = 0o755
@@ -43,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(f"installed {target}\n")
     if why := why_not_runnable(target):
         sys.stderr.write(
-            f"drainmon: cannot run {target}: {why}; pods may not be able to, either: choose"
-            " another folder\n"
+            f"drainmon: cannot run {target}: {why}; pods with hostUsers: false cannot, either:"
+            " use the client's image there, or another folder\n"
         )
     return 0
 
@@ -53,15 +54,15 @@ def install(client: Path, folder: Path) -> Path:
     """Copy `client` to `folder`, made if need be, in one step: whoever runs the client sees the old
     one or the new one, also while the old one runs. Gives its place.
 
-    Raises OSError "cannot install PATH: why".
+    Raises OSError "cannot install PATH: why", also when others could put something else there.
     """
     target = folder / NAME
     try:
         content = client.read_bytes()
-        folder.mkdir(0o755, parents=True, exist_ok=True)
+        make_folder(folder)
         _replace(target, content)
     except OSError as error:
-        why = f"{error.filename or target}: {error.strerror or error}"
+        why = f"{error.filename}: {error.strerror}" if error.filename else f"{error}"
         raise OSError(error.errno, f"cannot install {target}: {why}") from error
     return target
 

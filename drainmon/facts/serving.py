@@ -1,47 +1,18 @@
 """What the hooks need: a socket that they can reach, a client that they can run, names of pods."""
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
-
-Ask = Callable[[Path], Mapping[str, object]]
-"""The /healthz of the daemon behind a socket. Raises OSError "cannot X: why"."""
+from drainmon.facts.ways_in import Ask
+from drainmon.procfs.mounts import mount_of, mounts
 
 LONGEST_PATH = 107
 """Bytes; sun_path of unix(7), its final zero left out."""
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
-
 
 def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
     return Fact(Group.SERVING, name, status, found, advice)
-
-
-@dataclass(frozen=True)
-class Mount:
-    point: str
-    kind: str
-    options: frozenset[str]
-
-
-def parse_mount(mountinfo: str, path: Path) -> Mount | None:
-    """The mount that `path` is on, by the text of /proc/<pid>/mountinfo; proc_pid_mountinfo(5).
-    A row that cannot be read is passed over."""
-    found: Mount | None = None
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, kind = left.split(), right.split()
-        if len(fields) < 6 or not kind:
-            continue
-        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
-        # Of two mounts on one folder, the later hides the earlier.
-        if path.is_relative_to(point) and (found is None or len(point) >= len(found.point)):
-            found = Mount(point, kind[0], frozenset(fields[5].split(",")))
-    return found
 
 
 def pod_logs(folder: Path) -> Fact:
@@ -79,28 +50,30 @@ def _no_room(root: Path, socket: Path) -> tuple[str, str]:
 
 
 def file_system(root: Path, socket: Path) -> Fact:
-    """Whether drainmon-wait can be run from the socket's folder: a container's mount of it takes
-    noexec over."""
+    """What the socket's folder is on. A mount of it in a container is another one: runtimes drop
+    noexec for most, so that it says nothing of the pods (`ways_in.folder_in_pods`)."""
     name = "file system"
     try:
-        text = (root / "proc/self/mountinfo").read_text(errors="surrogateescape")
-        mount = parse_mount(text, socket.parent)
+        mount = mount_of(mounts(root=root / "proc"), socket.parent)
     except OSError:
         mount = None
     if mount is None:
         return _fact(name, Status.UNKNOWN, "no /proc/self/mountinfo")
     found = f"{mount.kind} on {mount.point}"
-    if "noexec" not in mount.options:
+    if not mount.noexec:
         return _fact(name, Status.OK, found)
-    advice = "drainmon-wait cannot be run from there: put it into another mount, or use curl"
-    return _fact(name, Status.DEGRADED, f"{found} is noexec", advice)
+    advice = (
+        "pods can run drainmon-wait from there all the same, but with hostUsers: false, and under"
+        " podman, they cannot"
+    )
+    return _fact(name, Status.OK, f"{found} is noexec", advice)
 
 
 def daemon(ask: Ask, socket: Path) -> Fact:
     """Whether a daemon answers."""
     advice = "hooks count by themselves; start it: drainmon daemon"
     try:
-        health = ask(socket)
+        health = ask("/healthz")
         found = f"version {health['version']}, source {health['source']}"
     except OSError as error:
         return _fact("daemon", Status.DEGRADED, f"{error}", advice)

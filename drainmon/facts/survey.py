@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from drainmon.facts import bcc, capabilities, core, host, procfs, serving
+from drainmon.facts import bcc, capabilities, core, host, procfs, serving, ways_in
 from drainmon.facts.fact import Fact, Group, Status
 
 
@@ -11,11 +11,12 @@ def survey(
     environment: Mapping[str, str],
     socket: Path,
     pod_logs: Path,
-    ask: serving.Ask,
+    names: frozenset[str],
+    ask: ways_in.Ask,
     root: Path = Path("/"),
 ) -> Iterator[Fact]:
     """The facts about the host whose folders are below `root`; what has to be tried is tried on
-    this one. `socket` is absolute."""
+    this one. `socket` is absolute, `names` are nginx's."""
     kernel = host.kernel(root)
     yield kernel
     if kernel.status != Status.OK:  # no /proc: nothing else can be said
@@ -45,4 +46,12 @@ def survey(
     yield serving.pod_logs(pod_logs)
     yield serving.socket_folder(root, socket)
     yield serving.file_system(root, socket)
-    yield serving.daemon(ask, socket)
+
+    def look() -> dict[str, bool]:
+        return ways_in.look_at_mounts(socket.parent, names, pod_logs)
+
+    yield ways_in.folder_in_pods(caps, look)
+    daemon = serving.daemon(ask, socket)
+    yield daemon
+    if daemon.status == Status.OK:
+        yield ways_in.ways_in(ask)

@@ -57,6 +57,17 @@ def parent(pid: int, root: Path = PROC) -> int:
     return int(stat[stat.rindex(b")") + 2 :].split()[1])
 
 
+def lives(pid: int, started: int, root: Path = PROC) -> bool:
+    """Whether the process that began at `started` has not ended, as far as one may look: one that
+    only waits for its parent to notice has."""
+    try:
+        stat = _read(pid, "stat", root)
+    except OSError:
+        return False
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return int(fields[19]) == started and fields[0] not in (b"Z", b"X")
+
+
 def cpu_time(pid: int, root: Path = PROC) -> int:
     """What the process has used of a core, in clock ticks, the kernel's work for it included."""
     stat = _read(pid, "stat", root)

@@ -1,5 +1,6 @@
 """`drainmon install-client`: the client changes places in one step."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -74,7 +75,7 @@ def test_no_moment_without_a_whole_client(client: Path, tmp_path: Path) -> None:
     [
         ("none", "run", "none: No such file or directory"),
         (".", "run", "Is a directory"),
-        ("file", "file", "file: File exists"),
+        ("file", "file", "file is not a folder"),
         ("file", "taken", "Is a directory"),
     ],
 )
@@ -89,6 +90,36 @@ def test_why_it_cannot(
     assert why in said
     if (tmp_path / folder).is_dir():
         assert names(tmp_path / folder) in ([], ["drainmon-wait"])
+
+
+def test_a_folder_that_others_may_write_to(
+    client: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    above = tmp_path / "open"
+    above.mkdir()
+    above.chmod(0o777)
+    assert install(client, above / "run") == 1
+    target = above / "run" / "drainmon-wait"
+    why = f"cannot install {target}: others may write to the folder {above}"
+    assert capsys.readouterr().err == f"drainmon: {why}\n"
+    assert names(above) == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("made_by", ["a link", "a folder"])
+def test_a_folder_of_another_user(
+    made_by: str, client: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    if made_by == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to("elsewhere")
+    else:
+        folder.mkdir()
+    os.chown(folder, 65534, 65534, follow_symlinks=False)
+    assert install(client, folder) == 1
+    assert "another user's" in capsys.readouterr().err
+    assert names(folder) == []
 
 
 @pytest.mark.root
