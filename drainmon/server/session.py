@@ -1,4 +1,4 @@
-"""A connection on the unix socket, and whose it is."""
+"""A connection of a pod's, and whose it is."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from drainmon.server.peer import Caller
 
 @dataclass(frozen=True)
 class Session:
-    """`caller` is None when the kernel does not say who it is, for the reason `unknown`. `key` is
-    whose limits hold: None for root of the host, whom none holds."""
+    """`key` is whose limits hold: None for root of the host, whom none holds. On a unix socket
+    `caller` is None when the kernel does not say who it is, for the reason `unknown`. On a port in
+    a pod's network namespace it is not asked: the pod is that of the namespace `netns`."""
 
-    caller: Caller | None
-    unknown: str
+    connection: Connection
     key: Hashable
     admission: Admission
-    connection: Connection
+    caller: Caller | None = None
+    unknown: str = ""
+    netns: int = 0

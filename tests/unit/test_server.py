@@ -18,6 +18,7 @@ from drainmon.drain.policy import Policy
 from drainmon.drain.report import DrainRecord
 from drainmon.metrics.exposition import Exposition
 from drainmon.server import peer
+from drainmon.server.acceptor import Acceptor
 from drainmon.server.app import make_app
 from drainmon.server.limits import Limits
 from drainmon.server.unix_site import UnixSite
@@ -57,9 +58,10 @@ async def serving(folder: Path) -> AsyncIterator[Daemon]:
     )
     await runner.setup()
     with bind(daemon.path) as listener:
-        site = UnixSite(runner, listener)
+        acceptor = Acceptor()
+        acceptor.listen(listener, UnixSite(runner).take)
         yield daemon
-        site.close()
+        acceptor.stop(listener)
         await runner.cleanup()
 
 
@@ -97,6 +99,7 @@ async def test_self(daemon: Daemon) -> None:
         "probes": 1,
         "probes_accepted": 4,
         "masters": [10],
+        "ways_in": [],
     }
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from drainmon.server import admission, connection, peer, unix_site
+from drainmon.server import admission, connection, peer, seats
+from drainmon.server.acceptor import Acceptor
 from drainmon.server.access import find_host
 from drainmon.server.admission import admit
 from drainmon.server.keys import HOST, LIMITS, SESSIONS
 from drainmon.server.limits import REQUEST_BYTES, TOLD, Limits
 from drainmon.server.replies import errors_as_json, reply
-from drainmon.server.unix_site import SEND_BUFFER, UnixSite, make_runner
+from drainmon.server.seats import SEND_BUFFER, make_runner
+from drainmon.server.unix_site import UnixSite
 from drainmon.server.unix_socket import bind
 from tests.unit.made_up import FakeUcred
 
@@ -116,19 +118,20 @@ class Client:
 async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.setattr(peer, "_UCRED", FakeUcred(os.getpid(), 101))  # root has no limits
     monkeypatch.setattr(admission, "READ_SECONDS", PATIENCE)
-    monkeypatch.setattr(unix_site, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(seats, "READ_SECONDS", PATIENCE)
     monkeypatch.setattr(connection, "UNREAD_SECONDS", PATIENCE)
     site = Site(tmp_path / "sock")
     runner = make_runner(site.app, shutdown=1.0)
     await runner.setup()
     with bind(site.path) as listener:
-        taking = UnixSite(runner, listener)
+        acceptor = Acceptor()
+        acceptor.listen(listener, UnixSite(runner).take)
         try:
             yield site
         finally:
             for client in site.clients:
                 client.close()
-            taking.close()
+            acceptor.stop(listener)
             await runner.cleanup()
     assert not site.app[SESSIONS]
 
