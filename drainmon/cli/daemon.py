@@ -1,16 +1,22 @@
 """`drainmon daemon`: its flags, and what they tell the daemon."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from drainmon.cli import flags, logs
-from drainmon.cli.duration import parse_duration
+from drainmon.drain.duration import parse_duration
 from drainmon.server import listen
 
 SOURCES = ("auto", "core", "bcc", "procfs")
 DEFAULT_LISTEN = "127.0.0.1:9935"
+DEFAULT_NAME = "drainmon"
+OFF = "off"
+LONGEST_NAME = 107
+"""Bytes of an abstract socket's name: sun_path of unix(7), its first zero left out."""
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -31,17 +37,27 @@ def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
         f" (default {DEFAULT_LISTEN})",
     )
     parser.add_argument(
+        "--in-pod-socket",
+        type=_name,
+        metavar="NAME",
+        default=environment.get("DRAINMON_IN_POD_SOCKET", DEFAULT_NAME),
+        help="abstract unix socket in the network namespace of each pod with nginx; off: none"
+        f" (default {DEFAULT_NAME})",
+    )
+    parser.add_argument(
+        "--in-pod-port",
+        type=_port,
+        metavar="PORT",
+        default=environment.get("DRAINMON_IN_POD_PORT", OFF),
+        help="TCP port there for preStop.httpGet, which the node alone may call (default off)",
+    )
+    parser.add_argument(
         "--source",
         choices=SOURCES,
         default=environment.get("DRAINMON_SOURCE", "auto"),
         help="where counts come from (default auto: the best that this host can run)",
     )
-    parser.add_argument(
-        "--process",
-        action="append",
-        metavar="NAME",
-        help="process name of nginx, repeatable (default nginx)",
-    )
+    flags.add_process(parser)
     parser.add_argument(
         "--probe-process",
         action="append",
@@ -108,6 +124,24 @@ def _address(text: str) -> listen.Address | None:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _name(text: str) -> str | None:
+    if text in ("", OFF):
+        return None
+    if len(os.fsencode(text)) > LONGEST_NAME or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(
+            f"cannot listen on @{text}: a name has at most {LONGEST_NAME} bytes and no spaces"
+        )
+    return text
+
+
+def _port(text: str) -> int | None:
+    if text in ("", OFF):
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"cannot listen on port {text!r}: not from 1 to 65535")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Until it is told to stop. Raises OSError when it cannot start."""
     # The daemon's libraries are imported for the daemon alone.
@@ -115,13 +149,13 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
     from drainmon.cli import uncounted  # noqa: PLC0415
     from drainmon.daemon.main import Options, serve  # noqa: PLC0415
+    from drainmon.server.in_pod_sockets import AbstractName, Port  # noqa: PLC0415
 
     if arguments.log_level not in LEVELS:
         raise OSError(f"cannot log from level {arguments.log_level!r}: not one of {LEVELS}")
     if arguments.log_format not in logs.FORMATS:
         raise OSError(f"cannot log as {arguments.log_format!r}: not one of {logs.FORMATS}")
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr, environment)
-    names = arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(",")
     try:
         probes, ignored = uncounted.read(arguments, environment)
     except ValueError as error:
@@ -131,13 +165,15 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
     options = Options(
         arguments.socket,
         pod_logs=arguments.pod_logs,
-        processes=tuple(names),
+        processes=flags.process_names(arguments, environment),
         reconcile_interval=arguments.reconcile_interval,
         source=arguments.source,
         listen=arguments.listen,
         take_over=arguments.take_over,
         probe_processes=probes,
         ignored=ignored,
+        in_pod_socket=AbstractName(arguments.in_pod_socket) if arguments.in_pod_socket else None,
+        in_pod_port=Port(arguments.in_pod_port) if arguments.in_pod_port else None,
     )
     asyncio.run(serve(options))
     return 0

@@ -51,12 +51,15 @@ def states(by_state: Mapping[str, int]) -> str:
 
 
 def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None) -> Table:
-    """One row a pod; with `rates`, passive opens per second by pod, a column of them."""
+    """One row a pod; with `rates`, passive opens per second by pod, a column of them, else how its
+    hooks reach the daemon, as far as daemons say so."""
+    pods = list(pods)
     speed = ("OPENS/S",) if rates is not None else ()
+    ways = ("WAYS IN",) if rates is None and any(pod.get("ways_in") for pod in pods) else ()
     table = _table(
-        "POD", "PORTS", "IN FLIGHT", *speed, "ACCEPTED", "STATES",
+        "POD", "PORTS", "IN FLIGHT", *speed, "ACCEPTED", "STATES", *ways,
         right=("IN FLIGHT", "OPENS/S", "ACCEPTED"),
-        elastic=("PORTS", "STATES"),
+        elastic=("PORTS", "STATES", "WAYS IN"),
     )  # fmt: skip
     for pod in pods:
         cells = [
@@ -66,7 +69,10 @@ def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None)
         ]
         if rates is not None:
             cells.append(plain(f"{rates.get(pod['pod'], 0.0):.1f}"))
-        table.add_row(*cells, plain(pod["accepted"]), plain(states(pod["by_state"])))
+        cells += [plain(pod["accepted"]), plain(states(pod["by_state"]))]
+        if ways:
+            cells.append(plain(", ".join(pod.get("ways_in", ())) or "-"))
+        table.add_row(*cells)
     return table
 
 

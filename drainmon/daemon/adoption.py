@@ -1,12 +1,14 @@
 """The pod that a caller wants drained, found with all ports that may be nginx's."""
 
 import asyncio
+import errno
 
 from drainmon.pods.cgroup import Owner
-from drainmon.pods.discovery import ports_of_owner
+from drainmon.pods.discovery import owner_of, ports_of_owner
 from drainmon.pods.held import is_in_sight
 from drainmon.pods.listeners import ports_in_use, server_ports
-from drainmon.pods.pod import Pod
+from drainmon.pods.nginx import is_running
+from drainmon.pods.pod import Pod, PodKey
 from drainmon.pods.registry import Registry
 
 
@@ -39,3 +41,15 @@ async def pod_with_ports(
         found = ended & await asyncio.to_thread(ports_in_use, pid)
         found |= await asyncio.to_thread(server_ports, pid)
     return registry.adopt(netns, owner, found) if found else pod
+
+
+async def pod_in(registry: Registry, netns: int) -> tuple[Pod, int]:
+    """The pod in a network namespace of its own, with its ports as `pod_with_ports` finds them, and
+    the pid of one of its processes. Raises ProcessLookupError when no nginx runs there any more."""
+    pod = registry.get(PodKey(netns))
+    nginx = next(filter(is_running, pod.processes if pod else ()), None)
+    if pod is None or nginx is None:
+        raise ProcessLookupError(errno.ESRCH, "no nginx runs in this pod any more")
+    owner = owner_of(nginx.pid)
+    whole = await pod_with_ports(registry, netns, owner, nginx.pid, frozenset())
+    return whole or pod, nginx.pid

@@ -58,7 +58,8 @@ class Drains:
         nothing is signalled without one who is. Yields lines of progress, the last one with
         `result`; none has it when the drain failed. Raises OSError when the process is gone.
         """
-        policy = replace(policy, ignored=policy.ignored | self._ignored)
+        own = Ignored(ports=self._node.registry.own_ports(pod.netns))
+        policy = replace(policy, ignored=policy.ignored | self._ignored | own)
         started = time.monotonic() - policy.elapsed
         run = self._runs.get(pod.key)
         if run is None or run.ended or not run.drain.demands:

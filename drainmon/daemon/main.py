@@ -14,7 +14,8 @@ from pathlib import Path
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
-from drainmon.daemon.serving import unix_application, web_application
+from drainmon.daemon.serving import Served, web_application
+from drainmon.daemon.ways_in import Places, pods_served
 from drainmon.metrics.exposition import Exposition
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.discovery import owner_of
@@ -22,6 +23,7 @@ from drainmon.pods.pod_logs import PodLogs
 from drainmon.pods.registry import Registry
 from drainmon.server import unix_socket
 from drainmon.server.access import find_host
+from drainmon.server.in_pod_sockets import AbstractName, Port
 from drainmon.server.limits import Limits
 from drainmon.server.listen import Address, bind, bound
 from drainmon.sources.base import PROBE_PROCESSES
@@ -36,7 +38,8 @@ class Options:
     nginx's process names, how many seconds pass between two pods' turns to be compared with a
     snapshot, which source to use, where the web page and the metrics are served, if anywhere,
     whether the socket's place is taken from a daemon that listens there, whose connections of the
-    host are probes, and which connections every drain ignores."""
+    host are probes, which connections every drain ignores, and where it listens in the network
+    namespace of each pod with nginx, if anywhere."""
 
     socket: Path
     pod_logs: Path
@@ -47,15 +50,16 @@ class Options:
     take_over: bool = False
     probe_processes: tuple[str, ...] = PROBE_PROCESSES
     ignored: Ignored = NOTHING
+    in_pod_socket: AbstractName | None = None
+    in_pod_port: Port | None = None
 
 
 async def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises OSError when the daemon cannot start."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    """Run until SIGTERM or SIGINT, and then until the last drain has ended whose caller would not
+    ask another daemon, or a second signal. Raises OSError when the daemon cannot start."""
+    stop, at_once = _signals()
     files = _raise_file_limit()
+    predecessor = unix_socket.listens_at(options.socket) if options.take_over else None
     with contextlib.ExitStack() as held:
         listener = held.enter_context(unix_socket.bind(options.socket, options.take_over))
         name = held.enter_context(contextlib.ExitStack())
@@ -76,12 +80,20 @@ async def serve(options: Options) -> None:
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
                 drains = Drains(node, tasks.spawn, options.ignored)
                 metrics = Exposition(node, drains)
+                served = Served(node, drains, metrics, Limits(files))
                 async with contextlib.AsyncExitStack() as applications:
                     enter = applications.enter_async_context
-                    await enter(unix_application(node, drains, metrics, listener, Limits(files)))
+                    places = Places(
+                        options.socket,
+                        listener,
+                        options.in_pod_socket,
+                        options.in_pod_port,
+                        predecessor,
+                    )
+                    doors = await enter(pods_served(served, places, at_once))
+                    tasks.spawn(doors.run())
                     if web_listener and options.listen:
-                        host = options.listen.host
-                        await enter(web_application(node, drains, metrics, web_listener, host))
+                        await enter(web_application(served, web_listener, options.listen.host))
                     gc.freeze()  # what is there now stays: no need to look at it again and again
                     unix_socket.publish(listener, options.socket)
                     # The place is free for the next daemon while we clean up.
@@ -91,6 +103,7 @@ async def serve(options: Options) -> None:
                         extra={
                             "socket": str(options.socket),
                             "listen": str(bound(web_listener)) if web_listener else None,
+                            "in_pods": doors.places,
                             "source": node.source_name,
                             "pods": len(node.pods()),
                         },
@@ -100,6 +113,18 @@ async def serve(options: Options) -> None:
             finally:
                 await tasks.end()
                 node.close()
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """An event for the first signal to stop, and one for the second."""
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return first, second
 
 
 class _Tasks:

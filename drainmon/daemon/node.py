@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from drainmon.daemon.adoption import pod_with_ports
+from drainmon.daemon.adoption import pod_in, pod_with_ports
 from drainmon.daemon.polls import Polls
 from drainmon.daemon.scans import Scans, Spawn
 from drainmon.drain.machine import Drain
@@ -43,18 +43,19 @@ class Node:
         make: Mapping[str, MakeSource] = SOURCES,
     ) -> None:
         self.registry = registry
-        self._scans = Scans(registry, spawn, self._scan_begins, self._scanned)
+        self._source = SwitchingSource(sources, self, make)
+        self._scans = Scans(registry, spawn, self._source.watch_listeners, self._scanned)
         self._spawn = spawn
         self._ledger = Ledger()
         self._departures = Departures()
         self._polls = Polls(self._count_all)
         self._on_change: dict[int, Callable[[], None]] = {}
         self.drift = 0
-        self._source = SwitchingSource(sources, self, make)
         self._generation = 0
         self._compared = asyncio.Event()
         """Each pod has been compared once since the last new ones were found."""
         self._compared.set()
+        self.after_scan: Callable[[], None] = lambda: None
         self._known: set[Key] = set()
         """The pods and ports of which the counters have been compared once, or are about to be."""
 
@@ -91,14 +92,12 @@ class Node:
         """Look for nginx on the whole node, beginning now or later."""
         await self._scans.scan()
 
-    def _scan_begins(self) -> None:
-        self._source.watch_listeners()
-
     async def _scanned(self, gone: list[Pod]) -> None:
         for pod in gone:
             self._departures.note(pod, await self._last_counts(pod), time.monotonic())
         self._follow()
         self._ledger.keep_only({_key(pod) for pod in self.pods()})
+        self.after_scan()
 
     def _follow(self) -> None:
         """Have the source count on the pods' ports, and compare each new pod with a snapshot."""
@@ -186,6 +185,13 @@ class Node:
         self._follow()
         return pod
 
+    async def pod_in(self, netns: int) -> tuple[Pod, int]:
+        """That of `adoption`, as it is now."""
+        await self.scan()
+        found = await pod_in(self.registry, netns)
+        self._follow()
+        return found
+
     async def look_at_held(self, pod: Pod) -> Held:
         """What the pod's nginx holds besides its listeners; its ports are the pod's from now on."""
         held = await asyncio.to_thread(look_at, pod)
@@ -245,14 +251,11 @@ class Node:
             shown = self._ledger.counts(_key(pod))
             if drift := self._ledger.rebase(_key(pod), before, snapshot, after):
                 self.drift += drift
+                was = format_states(shown.by_state)
+                is_now = format_states(self._ledger.counts(_key(pod)).by_state)
                 log.debug(
                     "counters corrected",
-                    extra={
-                        "pod": pod.label,
-                        "drift": drift,
-                        "before": format_states(shown.by_state),
-                        "after": format_states(self._ledger.counts(_key(pod)).by_state),
-                    },
+                    extra={"pod": pod.label, "drift": drift, "before": was, "after": is_now},
                 )
         return snapshot
 

@@ -1,8 +1,10 @@
-"""Both HTTP applications: for pods on the unix socket, for people and Prometheus over TCP."""
+"""The HTTP applications: for pods on unix sockets, and on a port in their networks; for people and
+Prometheus over TCP."""
 
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -12,8 +14,12 @@ from drainmon.metrics.exposition import Exposition
 from drainmon.server import tcp_site
 from drainmon.server.app import make_app
 from drainmon.server.gate import Gate
+from drainmon.server.in_pod import FOLLOWED, make_in_pod_app
 from drainmon.server.limits import Limits
-from drainmon.server.unix_site import UnixSite, make_runner
+from drainmon.server.node_addresses import NodeAddresses
+from drainmon.server.port_site import PortSite
+from drainmon.server.seats import make_runner
+from drainmon.server.unix_site import UnixSite
 from drainmon.server.web_app import make_web_app
 
 SHUTDOWN = 0.5
@@ -23,27 +29,54 @@ KEEP_ALIVE = 60.0
 """Seconds that an idle connection is kept: longer than a scrape interval."""
 
 
+@dataclass(frozen=True)
+class Served:
+    """What the applications show, and how much of the daemon one pod may have."""
+
+    node: Node
+    drains: Drains
+    metrics: Exposition
+    limits: Limits
+
+
 @contextlib.asynccontextmanager
-async def unix_application(
-    node: Node, drains: Drains, metrics: Exposition, listener: socket.socket, limits: Limits
-) -> AsyncIterator[None]:
-    """Serve the pods until the block ends."""
-    async with _set_up(make_runner(make_app(node, drains, metrics, limits), SHUTDOWN)) as runner:
-        site = UnixSite(runner, listener)
-        try:
-            yield
-        finally:
-            site.close()
+async def unix_application(served: Served) -> AsyncIterator[UnixSite]:
+    """Serve those who are known by their process until the block ends."""
+    app = make_app(served.node, served.drains, served.metrics, served.limits)
+    async with _set_up(make_runner(app, SHUTDOWN)) as runner:
+        yield UnixSite(runner)
+
+
+class InPod:
+    """The application on the port in pods' network namespaces; `site` takes its connections."""
+
+    def __init__(self, runner: web.AppRunner, drains: Drains, node: NodeAddresses) -> None:
+        self._followed = runner.app[FOLLOWED]
+        self.site = PortSite(runner, node, drains.statistics.refused_caller)
+
+    async def finish(self) -> None:
+        """Return when the last drain has ended: its caller would not ask another daemon."""
+        await self._followed.finish()
+
+
+@contextlib.asynccontextmanager
+async def in_pod_application(served: Served) -> AsyncIterator[InPod]:
+    """Serve those who are known by their address until the block ends."""
+
+    app = make_in_pod_app(served.node, served.node.pod_in, served.drains, served.limits)
+    with contextlib.closing(NodeAddresses()) as node:
+        async with _set_up(make_runner(app, SHUTDOWN)) as runner:
+            yield InPod(runner, served.drains, node)
 
 
 @contextlib.asynccontextmanager
 async def web_application(
-    node: Node, drains: Drains, metrics: Exposition, listener: socket.socket, name: str
+    served: Served, listener: socket.socket, name: str
 ) -> AsyncIterator[None]:
     """Serve the web page and the metrics until the block ends; `name` is what the listener's
     address was given as."""
     connections = tcp_site.Connections()
-    app = make_web_app(node, drains, metrics, connections, Gate([name]))
+    app = make_web_app(served.node, served.drains, served.metrics, connections, Gate([name]))
     runner = web.AppRunner(
         app,
         access_log=None,

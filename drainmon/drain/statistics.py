@@ -47,7 +47,8 @@ class DrainStatistics:
     to a caller, `last_arrival` how many seconds after the drain's start its last connection came,
     for those in which one came. `late` counts those in which it came after min_wait, `unsettled`
     those that ended before a quiet period was over: what came next was refused. `rolls` counts how
-    the replacing of nginx's workers went."""
+    the replacing of nginx's workers went, `refused_callers` counts calls of the port in a pod that
+    did not come from its node."""
 
     def __init__(self) -> None:
         self.results = dict.fromkeys(RESULTS, 0)
@@ -56,6 +57,11 @@ class DrainStatistics:
         self.last_arrival = Histogram(LAST_ARRIVAL_BOUNDS)
         self.late = 0
         self.unsettled = 0
+        self.refused_callers = 0
+
+    def refused_caller(self) -> None:
+        """A caller that is not the node has called the port in a pod."""
+        self.refused_callers += 1
 
     def rolled(self, roll: Roll) -> None:
         """Workers were replaced, or were not."""

@@ -94,6 +94,11 @@ class DrainCollector(Collector):
         for outcome, count in statistics.rolls.items():
             rolls.add_metric([outcome.value], count)
         yield rolls
+        yield CounterMetricFamily(
+            "drainmon_refused_callers",
+            "Connections to the port in pods' networks that did not come from the node.",
+            value=statistics.refused_callers,
+        )
         yield _histogram(
             "drainmon_drain_seconds",
             "How long drains took whose end was told to a caller.",

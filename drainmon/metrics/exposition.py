@@ -44,8 +44,9 @@ class Exposition:
             )
 
     def _text_of_drains(self) -> bytes:
-        """Made again when a drain has begun or ended: histograms are many lines."""
-        known = self._drains.running, *self._drains.statistics.results.values()
+        """Made again when one of them has changed: histograms are many lines."""
+        statistics = self._drains.statistics
+        known = self._drains.running, statistics.refused_callers, *statistics.results.values()
         if known != self._drains_known:
             self._drains_known = known
             self._drains_text = generate_latest(self._of_drains)

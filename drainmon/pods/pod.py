@@ -31,7 +31,7 @@ class Pod:
 
     `number` is this pod's alone for the daemon's life; the `netns` inode of a dead pod is soon
     another's. `ports` are those that its nginx listens on, or has listened on since the pod was
-    first seen.
+    first seen. `ways_in` are what its hooks can reach the daemon by, in words for people.
     """
 
     number: int
@@ -40,6 +40,7 @@ class Pod:
     processes: tuple[NginxProcess, ...]
     ports: frozenset[int]
     group: str = ""
+    ways_in: tuple[str, ...] = ()
 
     @property
     def key(self) -> PodKey:

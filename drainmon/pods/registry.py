@@ -45,6 +45,7 @@ class Registry:
         self._pods: dict[PodKey, Pod] = {}
         self._held: dict[PodKey, int] = {}
         self._ended: dict[PodKey, frozenset[int]] = {}
+        self._own_ports: dict[int, int] = {}
         self._numbers = itertools.count(1)
         self._changing = threading.Lock()
         """A scan takes milliseconds in a thread of its own; others change pods meanwhile."""
@@ -66,8 +67,9 @@ class Registry:
     def _replace(self, pods: dict[PodKey, Pod]) -> None:
         for key, known in self._pods.items():
             if key in pods:
-                if known.number == pods[key].number:  # ports may have been learned meanwhile
-                    pods[key] = replace(pods[key], ports=pods[key].ports | known.ports)
+                if known.number == pods[key].number:  # something may have been learned meanwhile
+                    ports = pods[key].ports | known.ports
+                    pods[key] = replace(pods[key], ports=ports, ways_in=known.ways_in)
             elif key in self._held:
                 pods[key] = replace(known, processes=())
             else:
@@ -147,7 +149,8 @@ class Registry:
         key = self.key(netns, owner)
         with self._changing:
             known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
-            self._pods[key] = replace(known, ports=ports - self._ignored_ports)
+            ports = ports - self._ignored_ports - self.own_ports(netns)
+            self._pods[key] = replace(known, ports=ports)
             return self._pods[key]
 
     def learn(self, key: PodKey, ports: frozenset[int]) -> None:
@@ -155,6 +158,23 @@ class Registry:
         with self._changing:
             if known := self._pods.get(key):
                 self._pods[key] = replace(known, ports=known.ports | (ports - self._ignored_ports))
+
+    def reached_by(self, key: PodKey, ways_in: tuple[str, ...]) -> None:
+        """What the pod's hooks can reach the daemon by. Nothing, when there is no such pod."""
+        with self._changing:
+            if known := self._pods.get(key):
+                self._pods[key] = replace(known, ways_in=ways_in)
+
+    def own_ports(self, netns: int) -> frozenset[int]:
+        """Ports of the daemon's in a network namespace; they are no pod's."""
+        return frozenset({self._own_ports[netns]} if netns in self._own_ports else ())
+
+    def set_own_port(self, netns: int, port: int | None) -> None:
+        """The daemon listens there, or does no more."""
+        if port is None:
+            self._own_ports.pop(netns, None)
+        else:
+            self._own_ports[netns] = port
 
     def hold(self, key: PodKey) -> None:
         """Keep the pod although its last process ends: it is being drained."""

@@ -28,6 +28,7 @@ def describe(pod: Pod, counts: Counts) -> dict[str, Any]:
         "probes": counts.probes,
         "probes_accepted": counts.probes_accepted,
         "masters": [master.pid for master in pod.masters],
+        "ways_in": list(pod.ways_in),
     }
 
 

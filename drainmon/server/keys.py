@@ -12,7 +12,7 @@ NODE: web.AppKey[Node] = web.AppKey("node", Node)
 RECORDS: web.AppKey[DrainRecords] = web.AppKey("records", DrainRecords)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 
-# What follows the application on the unix socket alone has, for its callers.
+# Only applications whose callers are pods have what follows.
 CALLERS_NODE: web.AppKey[CallersNode] = web.AppKey("callers_node", CallersNode)
 DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 HOST: web.AppKey[Host] = web.AppKey("host", Host)

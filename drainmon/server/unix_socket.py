@@ -9,11 +9,14 @@ import contextlib
 import os
 import socket
 import stat
+import struct
 from pathlib import Path
 
 FOLDER_MODE = 0o755
 SOCKET_MODE = 0o666
 BACKLOG = 4096
+
+_UCRED = struct.Struct("=iII")
 
 LINKS = 40
 """Symbolic links followed at the most, as by path_resolution(7)."""
@@ -29,7 +32,7 @@ def bind(path: Path, take_over: bool = False) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         free = _make_room(path)
         if not free and not take_over:
             raise OSError("another daemon listens there")
@@ -44,6 +47,19 @@ def bind(path: Path, take_over: bool = False) -> socket.socket:
         why = error.strerror or str(error)
         raise OSError(error.errno, f"cannot listen on {path}: {why}") from error
     return listener
+
+
+def listens_at(path: Path) -> int | None:
+    """The pid of the process that listens at `path`; None when nobody does, or nobody in sight."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return None
+        told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(told)[0]
+    return pid or None
 
 
 def publish(listener: socket.socket, path: Path) -> None:
@@ -62,7 +78,7 @@ def remove(path: Path, inode: int) -> None:
             path.unlink()
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """The folder, with all above it that are missing. Raises OSError when one is not safe."""
     missing = []
     while not os.path.lexists(folder):

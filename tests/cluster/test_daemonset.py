@@ -25,7 +25,7 @@ def test_a_node_has_the_next_daemon_before_the_old_one_ends() -> None:
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": "10%", "maxUnavailable": 0},
     }
-    assert SPEC["terminationGracePeriodSeconds"] == 5
+    assert SPEC["terminationGracePeriodSeconds"] == 300
 
 
 def test_it_sees_the_node_s_processes_and_nothing_of_the_cluster() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drainmon.cli import daemon, main, uncounted
-from drainmon.cli.duration import parse_duration
+from drainmon.drain.duration import parse_duration
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.server.listen import Address
 from drainmon.sources.base import PROBE_PROCESSES

@@ -31,6 +31,9 @@ class Held:
         self.unwatched: list[int] = []
         self.ignored: Ignored | None = None
 
+    def own_ports(self, _: int) -> frozenset[int]:
+        return frozenset()
+
     def hold(self, key: PodKey) -> None:
         self.held += 1
 

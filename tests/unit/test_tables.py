@@ -53,6 +53,14 @@ def test_status() -> None:
     assert lines[7].split()[3:5] == ["6.2", "waiting"]
 
 
+def test_the_ways_in_where_the_daemon_tells_them() -> None:
+    ways = {"ways_in": ["folder (noexec)", "@drainmon"]}
+    lines = shown(pods_table([POD | ways, IDLE | {"ways_in": []}]))
+    assert lines[0].endswith("STATES                      WAYS IN")
+    assert lines[1].endswith("FIN_WAIT1 1  folder (noexec), @drainmon")
+    assert lines[2].endswith("-                           -")
+
+
 def test_a_lesser_source_is_told_with_its_reason() -> None:
     health = HEALTH | {"status": "degraded", "refused": {"core": "cannot load: no BTF"}}
     lines = shown(render({"health": health, "pods": [], "drains": []}))

@@ -1,4 +1,4 @@
-"""Durations on the command line: 25s, 1.5s, 500ms, 2m, or seconds without a unit."""
+"""Durations as people write them: 25s, 1.5s, 500ms, 2m, or seconds without a unit."""
 
 import re
 

@@ -1,0 +1,120 @@
+"""Listening sockets in a pod's network namespace: a unix socket with an abstract name, which only
+the namespace's own processes reach, and a TCP port."""
+
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drainmon.kernel import netns, sock_diag, unix_diag
+from drainmon.kernel.pidfd import socket_of
+
+BACKLOG = 1024
+PORT_BACKLOG = 64
+
+GONE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_000),
+)
+"""A caller whose kernel, which is the node's, answers nothing for 3 s: then the pod's network is
+gone, and connections must not keep its namespace alive. They inherit these options."""
+
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+
+class Taken(OSError):
+    """Another process has the name or the port."""
+
+
+@dataclass(frozen=True)
+class AbstractName:
+    """The name of a unix socket that is no file."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"@{self.name}"
+
+    @property
+    def _address(self) -> bytes:
+        return b"\0" + self.name.encode()
+
+    def bind(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(self._address)
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def holder(self) -> int | None:
+        """The inode of the socket that has the name in this thread's namespace."""
+        return unix_diag.listener_at(self._address)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port on every address, IPv4 and IPv6."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"port {self.number}"
+
+    def bind(self) -> socket.socket:
+        try:
+            return self._bind(socket.AF_INET6, "::")
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+        return self._bind(socket.AF_INET, "0.0.0.0")  # noqa: S104 callers are checked
+
+    def _bind(self, family: socket.AddressFamily, everywhere: str) -> socket.socket:
+        # Not create_server: without IPv6, and without descriptors, it raises ValueError.
+        listener = socket.socket(family)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            for option in GONE:
+                listener.setsockopt(*option)
+            listener.bind((everywhere, self.number))
+            listener.listen(PORT_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def holder(self) -> int | None:
+        """The inode of a socket that listens on the port in this thread's namespace."""
+        listeners = sock_diag.listeners()
+        return next((inode for inode, port in listeners.items() if port == self.number), None)
+
+
+Place = AbstractName | Port
+
+
+def listen(fd: int, place: Place, predecessor: int | None) -> socket.socket:
+    """A socket that listens at `place` in the network namespace open as `fd`. One that the process
+    `predecessor` listens with is taken from it: both have it then. Raises Taken when another
+    process has the place, OSError "cannot listen on PLACE: why"."""
+    try:
+        return netns.call_in(fd, place.bind)
+    except OSError as error:
+        why = f"cannot listen on {place}: {error.strerror or error}"
+        if error.errno != errno.EADDRINUSE:
+            raise OSError(error.errno, why) from error
+    listener = _take(fd, place.holder, predecessor) if predecessor else None
+    if listener is None:
+        raise Taken(errno.EADDRINUSE, f"cannot listen on {place}: another process does")
+    return listener
+
+
+def _take(fd: int, holder: Callable[[], int | None], predecessor: int) -> socket.socket | None:
+    inode = netns.call_in(fd, holder)
+    return None if inode is None else socket_of(predecessor, inode)
