@@ -2,9 +2,31 @@
 #
 #     docker build --tag drainmon:0.1.0 .
 #
+# The client alone, for image volumes and COPY --from:
+#
+#     docker build --target client --tag drainmon-client:0.1.0 .
+#
 # BASE may name a digest (debian:12-slim@sha256:...); packages from PyPI and npm are pinned by theirs
 # in the lock files. WITH_BCC=yes adds what kernels without BTF need.
 ARG BASE=debian:12-slim
+
+# Before all others: builders without BuildKit build every stage above the one that is named.
+FROM ${BASE} AS build-client
+WORKDIR /src
+COPY Makefile ./
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends make \
+ && make client-tools
+COPY client ./client/
+RUN make build/drainmon-wait
+
+FROM scratch AS client
+COPY --from=build-client /src/build/drainmon-wait /drainmon-wait
+LABEL org.opencontainers.image.title="drainmon-client" \
+      org.opencontainers.image.description="The preStop hook that waits until a pod is drained" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENTRYPOINT ["/drainmon-wait"]
 
 FROM ${BASE} AS run
 ARG WITH_BCC=no
@@ -27,9 +49,9 @@ RUN python3 -m venv --system-site-packages --without-pip /opt/drainmon \
  && pip --python /opt/drainmon install --quiet --no-cache-dir --ignore-installed \
         --require-hashes --only-binary :all: --requirement requirements.lock
 COPY . ./
-RUN make wheel build/drainmon-wait NPM=/opt/npm/bin/npm \
- && pip --python /opt/drainmon install --quiet --no-deps --no-index build/wheel/*.whl \
- && install -m 755 build/drainmon-wait /opt/drainmon/bin/
+RUN make wheel NPM=/opt/npm/bin/npm \
+ && pip --python /opt/drainmon install --quiet --no-deps --no-index build/wheel/*.whl
+COPY --from=build-client /src/build/drainmon-wait /opt/drainmon/bin/
 
 FROM run
 COPY --from=build /opt/drainmon /opt/drainmon

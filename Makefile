@@ -6,9 +6,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# Building, on a machine as in the image: clang, llvm, libbpf-dev (the programs), musl-tools, gcc
-# (the client), the rest for the wheel.
-TOOLS := clang llvm libbpf-dev musl-tools gcc libc6-dev \
+# Building, on a machine as in the image: the client; clang, libbpf-dev (the programs), the rest for
+# the wheel.
+CLIENT_TOOLS := gcc libc6-dev musl-tools llvm
+TOOLS := $(CLIENT_TOOLS) clang libbpf-dev \
 	python3-venv python3-pip python3-setuptools python3-wheel
 # Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
 # Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, clang-format; for the
@@ -51,6 +52,9 @@ build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, i
 
 .PHONY: tools
 tools: build/.tools ## the Debian packages that building needs
+
+.PHONY: client-tools
+client-tools: build/.client-tools ## those of them that the client needs
 
 .PHONY: wheel
 wheel: $(PROGRAMS) $(UPLOT) build/.tools ## the daemon as a Python wheel in build/wheel
@@ -146,7 +150,10 @@ define install
 	@touch $@
 endef
 
-build/.tools: Makefile
+build/.client-tools: Makefile
+	$(call install,$(CLIENT_TOOLS))
+
+build/.tools: Makefile build/.client-tools
 	$(call install,$(TOOLS))
 
 build/.packages: Makefile build/.tools
@@ -224,7 +231,7 @@ drainmon/server/page/uplot/%: build/npm/.installed
 	@mkdir -p $(@D)
 	@cp build/npm/node_modules/uplot/dist/$* $@
 
-build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.tools
+build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.client-tools
 	@echo "building $@"
 	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@
 	@llvm-objcopy --strip-sections $@  # the kernel loads segments

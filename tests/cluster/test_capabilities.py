@@ -20,7 +20,7 @@ from drainmon.cli.client import get
 from tests.cluster.manifests import capabilities, rendered_daemon
 from tests.e2e.api import pod_in
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON
+from tests.e2e.harness import SERVE
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -62,7 +62,7 @@ def daemon(socket: Path, source: str, names: list[str]) -> Iterator[None]:
     few = "".join(f",+{name.lower()}" for name in names)
     argv = [
         "setpriv", f"--bounding-set=-all{few}", "--inh-caps=-all", "--ambient-caps=-all",
-        str(DAEMON), "daemon", "--source", source, "--socket", str(socket),
+        *SERVE, "--source", source, "--socket", str(socket),
     ]  # fmt: skip
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
         try:

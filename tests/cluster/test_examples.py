@@ -1,17 +1,24 @@
 """The examples' hooks, run in a pod; the examples' units, read by systemd."""
 
+import contextlib
 import json
 import os
+import secrets
+import shlex
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
+from bench.rig import nginx as nginx_binaries
 from bench.rig.daemon import running_daemon
-from bench.rig.netns import fresh_netns
+from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
 from tests.cluster.manifests import (
     EXAMPLES,
@@ -22,48 +29,140 @@ from tests.cluster.manifests import (
     rendered_daemon,
 )
 from tests.e2e.harness import CLIENT, DAEMON, finish
+from tests.waiting import eventually
 
 COMPOSE = FOLDER / "examples" / "compose.yaml"
 UNIT = FOLDER / "examples" / "drainmon.service"
 DROP_IN = FOLDER / "examples" / "nginx-drain.conf"
 
 
-def hooks() -> Iterator[tuple[str, list[str]]]:
-    """Every preStop command of the examples, by file and container."""
+class Hook(NamedTuple):
+    """A preStop hook of an example: `name` is its file and container, `mounts` the folder that the
+    daemon's socket is in, `handler` what Kubernetes is told."""
+
+    name: str
+    mounts: bool
+    handler: dict[str, Any]
+
+
+def hooks() -> Iterator[Hook]:
     for path in EXAMPLES:
         for document in load(path.read_text()):
             if path == COMPOSE:
                 for name, service in document["services"].items():
-                    for hook in service.get("pre_stop", ()):
-                        yield f"{path.name}: {name}", hook["command"]
+                    for handler in service.get("pre_stop", ()):
+                        yield Hook(f"{path.name}: {name}", True, {"exec": handler})
             elif "template" in document.get("spec", {}):
-                for one_container in pod_spec(document)["containers"]:
-                    hook = one_container["lifecycle"]["preStop"]["exec"]
-                    yield f"{path.name}: {one_container['name']}", hook["command"]
+                spec = pod_spec(document)
+                mounts = any("hostPath" in volume for volume in spec.get("volumes", ()))
+                for one_container in spec["containers"]:
+                    handler = one_container["lifecycle"]["preStop"]
+                    yield Hook(f"{path.name}: {one_container['name']}", mounts, handler)
 
 
-def hurried(command: list[str]) -> list[str]:
-    """The same without the seconds that it waits for the news to spread."""
+def hurried(hook: Hook, socket: str) -> list[str]:
+    """Its command without the seconds that it waits for the news to spread; where nothing is
+    mounted, with an abstract socket of this test's own."""
+    command = hook.handler["exec"]["command"]
     if command[0] == "sh":
-        return ["/bin/sh", "-c", command[2].replace('"min_wait": 5', '"min_wait": 0, "quiet": 0.1')]
-    return [*command, "--min-wait", "0.1s", "--quiet", "0.1s", "--no-pod-log"]
+        script = command[2].replace('"min_wait": 5', '"min_wait": 0, "quiet": 0.1')
+        script = script.replace("-socket drainmon", f"-socket {socket}")
+        return ["/bin/sh", "-c", script.replace("sleep 15", "echo slept")]
+    quick = ["--min-wait", "0.1s", "--quiet", "0.1s", "--no-pod-log"]
+    if hook.mounts:
+        return [*command, *quick]
+    return [str(CLIENT), *command[1:], "--socket", f"@{socket}", *quick]
+
+
+@pytest.fixture
+def name() -> str:
+    """Of an abstract socket that no other test's daemon has."""
+    return f"drainmon-{secrets.token_hex(3)}"
 
 
 @pytest.mark.root
-def test_every_hook_drains(tmp_path: Path) -> None:
-    # All in one pod, at once: they share its drain.
-    with fresh_netns("drainmon-client") as here, FakePod(here) as pod:
+def test_every_hook_drains(name: str, tmp_path: Path) -> None:
+    # All in one pod, at once: they share its drain. The daemon is in the clients' namespace: its
+    # addresses are a node's, who may use the pod's port.
+    nginx = tmp_path / f"n{secrets.token_hex(4)}"  # that no other test's daemon knows
+    shutil.copy(nginx_binaries.choose(), nginx)
+    with fresh_netns("drainmon-client") as here, FakePod(here, nginx=nginx) as pod:
         folder = pod.directory / "run" / "drainmon"
         folder.mkdir()
         shutil.copy(CLIENT, folder)
-        with running_daemon(DAEMON, folder / "drainmon.sock", tmp_path / "log"):
-            running = {name: pod.exec(hurried(command)) for name, command in hooks()}
-            assert len(running) == 8
-            for name, process in running.items():
+        program = tmp_path / "daemon"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(here.command([str(DAEMON)]))} "$@"\n')
+        program.chmod(0o755)
+        found = list(hooks())
+        asked = [hook for hook in found if "httpGet" in hook.handler]
+        run = [hook for hook in found if "exec" in hook.handler]
+        (port,) = {hook.handler["httpGet"]["port"] for hook in asked}
+        flags = ["--process", nginx.name, "--in-pod-socket", name, "--in-pod-port", str(port)]
+        with running_daemon(program, folder / "drainmon.sock", tmp_path / "log", flags):
+            eventually(lambda: ways_in(here, folder) == {f"@{name}", f"port {port}"})
+            running = {hook.name: pod.exec(hurried(hook, name)) for hook in run}
+            for hook in asked:
+                url = f"http://{pod.address}:{port}{hook.handler['httpGet']['path']}"
+                curl = here.command(["curl", "-sS", f"{url}&min-wait=0.1s&quiet=0.1s"])
+                running[hook.name] = subprocess.Popen(curl, stdout=subprocess.PIPE)
+            assert len(running) == 10
+            for hook_name, process in running.items():
                 status, output = finish(process)
-                assert status == 0, f"{name}: {output}"
-                if name.startswith("nginx-curl"):
-                    assert json.loads(output.splitlines()[-1])["result"] == "drained"
+                assert status == 0, f"{hook_name}: {output}"
+                if hook_name.startswith(("nginx-curl", "nginx-http")):
+                    assert json.loads(output)["result"] == "drained"
+                else:
+                    assert "counting" not in output, hook_name
+
+
+def ways_in(here: Netns, folder: Path) -> set[str]:
+    """Those of the only pod that is known, but for the folder: its /run is the pod's own."""
+    curl = ["curl", "-sS", "--unix-socket", str(folder / "drainmon.sock"), "http://d/v1/pods"]
+    answer = subprocess.run(here.command(curl), check=True, capture_output=True).stdout
+    (pod,) = json.loads(answer)["pods"]
+    return {way for way in pod["ways_in"] if not way.startswith("folder")}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("answer", ["nobody", "no answer", "an answer without a result", "403"])
+def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path) -> None:
+    """A hook that fails has its pod stopped at once."""
+    (hook,) = (hook for hook in hooks() if hook.name.startswith("nginx-curl"))
+    argv = hurried(hook, name)
+    head = "HTTP/1.1 {}\r\nConnection: close\r\n\r\n"
+    replies = {
+        "no answer": "",
+        "an answer without a result": head.format("200 OK") + '{"phase":"waiting"}\n',
+        "403": head.format("403 Forbidden") + '{"error": "x"}\n',
+    }
+    with contextlib.ExitStack() as stack:
+        if answer in replies:
+            stack.enter_context(answering(f"\0{name}", replies[answer].encode()))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "slept\n")
+
+
+@contextlib.contextmanager
+def answering(address: str, reply: bytes) -> Iterator[None]:
+    """A server that says the same to everybody, until the block ends."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        connection.recv(4096)
+                        connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_clients_know_the_nodes_address() -> None:
@@ -74,14 +173,15 @@ def test_clients_know_the_nodes_address() -> None:
             if "template" not in document.get("spec", {}):
                 continue
             for one in pod_spec(document)["containers"]:
-                if one["lifecycle"]["preStop"]["exec"]["command"][0].endswith("drainmon-wait"):
+                handler = one["lifecycle"]["preStop"]
+                if handler.get("exec", {}).get("command", [""])[0].endswith("drainmon-wait"):
                     names = [variable["name"] for variable in one["env"]]
                     host, address = one["env"][-2:]
                     assert names[-2:] == ["HOST_IP", "DRAINMON_NODE_ADDRESS"]
                     assert host["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
                     assert address["value"] == "$(HOST_IP),gateway"
                     told += 1
-    assert told == 6
+    assert told == 7
 
 
 def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:

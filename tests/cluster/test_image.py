@@ -1,4 +1,5 @@
-"""The image, built from the repository, run as the DaemonSet says: it drains a pod of this host."""
+"""The images, built from the repository: the daemon's, run as the DaemonSet says, drains a pod of
+this host; the client's is used in each way that the examples name."""
 
 import shutil
 import stat
@@ -20,8 +21,30 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 IMAGE = "localhost/drainmon:test"
+CLIENT_IMAGE = "registry.example.com/drainmon-client:0.1.0"
+"""As the examples call it."""
+NGINX_IMAGE = "docker.io/library/nginx:1.31-alpine-slim"
 BIGGEST = 90 << 20
 """Bytes above the base image."""
+BIGGEST_CLIENT = 49_152
+
+NGINX_CONF = """
+daemon off;
+pid /tmp/nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path /tmp/body;
+    proxy_temp_path /tmp/proxy;
+    fastcgi_temp_path /tmp/fastcgi;
+    uwsgi_temp_path /tmp/uwsgi;
+    scgi_temp_path /tmp/scgi;
+    server { listen 8080; location / { return 200; } }
+}
+"""
+"""For one that may write to /tmp alone."""
+
+HOOK = ["/run/drainmon/drainmon-wait", "--timeout=10s", "--min-wait=0.1s", "--quiet=0.1s"]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +54,16 @@ def image() -> Iterator[str]:
     podman.make_base()
     podman.build(IMAGE)
     yield IMAGE
+    podman.remove_cgroups()
+
+
+@pytest.fixture(scope="module")
+def client_image() -> Iterator[str]:
+    if missing := [tool for tool in ("podman", "runc", "mmdebstrap") if not shutil.which(tool)]:
+        pytest.skip(f"needs {', '.join(missing)}")
+    podman.make_base()
+    podman.build(CLIENT_IMAGE, "--target=client")
+    yield CLIENT_IMAGE
     podman.remove_cgroups()
 
 
@@ -116,3 +149,70 @@ def test_nothing_in_it_needs_a_shell(image: str) -> None:
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.startswith(
         "drainmon "
     )
+
+
+def test_the_clients_image_is_one_static_file(client_image: str) -> None:
+    folder = Path(podman.call("image", "mount", client_image))
+    try:
+        (client,) = folder.rglob("*")
+        assert client == folder / "drainmon-wait"
+        assert stat.S_IMODE(client.stat().st_mode) == 0o755
+        assert client.stat().st_size < BIGGEST_CLIENT
+        # Nothing but itself is there, and it runs.
+        done = subprocess.run(
+            ["chroot", folder, "/drainmon-wait", "--version"], capture_output=True, check=True
+        )
+        assert done.stdout.startswith(b"drainmon-wait ")
+    finally:
+        podman.call("image", "unmount", client_image)
+    entry = podman.call("image", "inspect", "--format={{.Config.Entrypoint}}", client_image)
+    assert entry == "[/drainmon-wait]"
+    label = '--format={{index .Labels "org.opencontainers.image.version"}}'
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert podman.call("image", "inspect", label, client_image) == version
+
+
+def test_both_images_have_the_same_client(image: str, client_image: str) -> None:
+    found = []
+    for name, path in ((image, "opt/drainmon/bin/drainmon-wait"), (client_image, "drainmon-wait")):
+        found.append((Path(podman.call("image", "mount", name)) / path).read_bytes())
+        podman.call("image", "unmount", name)
+    assert found[0] == found[1]
+
+
+def test_the_clients_image_as_a_volume(client_image: str, tmp_path: Path) -> None:
+    """As Kubernetes mounts an image volume, in a pod under Pod Security "restricted"."""
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(NGINX_CONF)
+    configuration.chmod(0o644)
+    restricted = [
+        "--rm", *podman.PLAIN, "--user=101", "--cap-drop=ALL", "--read-only",
+        "--security-opt=no-new-privileges",
+    ]  # fmt: skip
+    volume = f"--mount=type=image,source={client_image},destination=/run/drainmon"
+    nginx = ["--volume=/usr:/usr:ro", f"--volume={configuration}:/nginx.conf:ro", "--tmpfs=/tmp"]
+    command = ["nginx", "-c", "/nginx.conf", "-e", "stderr"]
+    with podman.running("drainmon-web", podman.BASE, [*restricted, volume, *nginx], command):
+        hook = [str(word) for word in podman.podman("exec", "drainmon-web", *HOOK)]
+        listens = podman.podman("exec", "drainmon-web", "curl", "-sf", "http://127.0.0.1:8080/")
+        eventually(
+            lambda: subprocess.run(listens, check=False, capture_output=True).returncode == 0,
+            within=30,
+        )
+        done = subprocess.run(hook, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "drained" in done.stdout
+        changed = podman.podman("exec", "--user=0", "drainmon-web", "touch", "/run/drainmon/x")
+        done = subprocess.run(changed, check=False, capture_output=True, text=True)
+        assert "Read-only file system" in done.stderr
+
+
+def test_the_client_in_an_image_of_ones_own(client_image: str) -> None:
+    """The example's Dockerfile, with Debian in the place of nginx's image."""
+    podman.call("tag", podman.BASE, NGINX_IMAGE)
+    file = FOLDER / "examples" / "nginx-own-image.Dockerfile"
+    tag = "localhost/drainmon-web:test"
+    podman.call("build", "--quiet", "--pull=never", *podman.FEW, f"--file={file}", "--tag", tag)
+    client = "/usr/local/bin/drainmon-wait"
+    flags = ["--rm", *podman.PLAIN, "--user=101", f"--entrypoint={client}", tag, "--version"]
+    assert podman.call("run", *flags).startswith("drainmon-wait ")

@@ -27,6 +27,9 @@ from tests.cluster.manifests import (
 KUBERNETES = ("1.30", "1.33", "1.37")
 """appArmorProfile came with 1.30."""
 
+IMAGE_VOLUMES = ("1.35", "1.37")
+"""Where they are on by default."""
+
 NOT_KUBERNETES = {"SecurityContextConstraints", "PodMonitor", "Kustomization"}
 """test_custom_kinds.py is about the first two, kubectl itself takes the third."""
 
@@ -47,13 +50,15 @@ def test_kustomizations_keep_to_the_schema(folder: str) -> None:
 def test_examples_keep_to_the_schema(path: Path) -> None:
     documents = load(path.read_text())
     assert documents
-    validate(documents)
+    specs = [pod_spec(d) for d in documents if "template" in d.get("spec", {})]
+    image_volumes = any("image" in v for spec in specs for v in spec.get("volumes", ()))
+    validate(documents, IMAGE_VOLUMES if image_volumes else KUBERNETES)
 
 
-def validate(documents: list[Manifest]) -> None:
+def validate(documents: list[Manifest], versions: tuple[str, ...] = KUBERNETES) -> None:
     for document in documents:
         if document["kind"] not in NOT_KUBERNETES:
-            for version in KUBERNETES:
+            for version in versions:
                 kubernetes_validate.validate(document, version, strict=True)
 
 
@@ -128,7 +133,7 @@ def test_probes_ask_where_the_daemon_listens() -> None:
 def test_another_folder_than_run(tmp_path: Path) -> None:
     spec = pod_spec(one(with_component("noexec-run", tmp_path), "DaemonSet"))
     places = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
-    assert places == {"run": "/var/lib/drainmon", "pod-logs": "/var/log/pods"}
+    assert places == {"run": "/opt/drainmon", "pod-logs": "/var/log/pods"}
 
 
 def workloads() -> list[Any]:
@@ -142,17 +147,19 @@ def workloads() -> list[Any]:
 
 @pytest.mark.parametrize("document", workloads())
 def test_every_example_can_drain(document: Manifest) -> None:
-    """A hook in time, in a folder that the pod cannot write to."""
+    """A hook in time, its client where the pod cannot write to."""
     spec = pod_spec(document)
     hooked = [c for c in spec["containers"] if "preStop" in c.get("lifecycle", {})]
     assert hooked
     for one_container in hooked:
-        command = one_container["lifecycle"]["preStop"]["exec"]["command"]
-        if "--timeout" in command:
-            timeout = command[command.index("--timeout") + 1]
-            assert float(timeout.removesuffix("s")) + 5 <= spec["terminationGracePeriodSeconds"]
-        (mount,) = (m for m in one_container["volumeMounts"] if m["mountPath"] == SOCKET_FOLDER)
-        assert mount["readOnly"] is True
+        hook = one_container["lifecycle"]["preStop"]
+        words = " ".join(hook["exec"]["command"]) if "exec" in hook else hook["httpGet"]["path"]
+        if found := re.search(r"timeout[ =](\d+)s", words):
+            assert int(found[1]) + 5 <= spec["terminationGracePeriodSeconds"]
+        mounts = {mount["mountPath"]: mount for mount in one_container.get("volumeMounts", ())}
+        assert (SOCKET_FOLDER in mounts) == (f"{SOCKET_FOLDER}/" in words)
+        if SOCKET_FOLDER in mounts:
+            assert mounts[SOCKET_FOLDER]["readOnly"] is True
     rolling = document["spec"].get("strategy", {}).get("rollingUpdate", {})
     ports = [port for c in spec["containers"] for port in c.get("ports", ())]
     if not any("hostPort" in port for port in ports):
@@ -163,3 +170,23 @@ def test_images_are_pinned() -> None:
     for path in EXAMPLES:
         for image in re.findall(r"^\s*(?:- )?image: (\S+)", path.read_text(), re.MULTILINE):
             assert re.search(r":\d", image), f"{path.name}: {image}"
+
+
+def test_the_clients_image_is_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    texts = [path.read_text() for path in (FOLDER / "examples").iterdir()]
+    found = [tag for text in texts for tag in re.findall(r"/drainmon-client:(\S+)", text)]
+    assert found == [version] * 2
+
+
+def test_the_pods_port_is_opened_as_the_example_says(tmp_path: Path) -> None:
+    text = (FOLDER / "examples" / "nginx-http.yaml").read_text()
+    (said,) = re.findall(r"(#     configMapGenerator:.*?)#\n", text, re.DOTALL)
+    shutil.copytree(FOLDER, tmp_path / "daemonset")
+    (tmp_path / "kustomization.yaml").write_text(
+        "resources: [daemonset/base]\n" + said.replace("#     ", "")
+    )
+    documents = render(tmp_path)
+    options, base = (one(d, "ConfigMap")["data"] for d in (documents, render(FOLDER / "base")))
+    hook = container(pod_spec(load(text)[0]), "nginx")["lifecycle"]["preStop"]["httpGet"]
+    assert options == {**base, "DRAINMON_IN_POD_PORT": str(hook["port"])}
