@@ -1,7 +1,7 @@
 """What one pod can do to the drains of others: `python -m bench.hostile`. Root only.
 
-For each attack a daemon with default flags, then the attack, then a pod that comes while it lasts:
-how long after the pod's last connection its waiting client exits, beside the same in quiet.
+For each attack a daemon without sockets in pods, then the attack, then a pod that comes while it
+lasts: how long after the pod's last connection its waiting client exits, beside the same in quiet.
 
 The attackers are in namespaces of their own, with the share of the CPUs of pods that request none:
 20,000 listeners; ten processes that listen and close without a pause; 100,000 connections that stay

@@ -10,6 +10,8 @@ from bench.rig.hooks import (
     QUIT_POLL,
     QUIT_WAIT,
     Hook,
+    by_port,
+    by_socket,
     drainmon,
     roll,
     sleep,
@@ -51,6 +53,8 @@ CONTENDERS: dict[str, Contender] = {
         Contender("procfs", "drainmon, procfs", drainmon(), "procfs"),
         Contender("bcc", "drainmon, bcc", drainmon(), "bcc"),
         Contender("core", "drainmon, core", drainmon(), "core"),
+        Contender("core-socket", "core, socket in the pod", by_socket(), "core"),
+        Contender("core-port", "core, httpGet", by_port(), "core"),
         Contender("alone-8s", "alone, --min-wait 8s", drainmon("--min-wait", "8s"), None),
         Contender("core-8s", "core, --min-wait 8s", drainmon("--min-wait", "8s"), "core"),
         Contender("roll-quit", "SIGQUIT to the workers", roll("quit", "SIGQUIT to the workers")),
@@ -61,13 +65,16 @@ CONTENDERS: dict[str, Contender] = {
     )
 }
 DRAINMON = ("alone", "procfs", "bcc", "core")
+WAYS_IN = ("core-socket", "core-port")
 ROLLS = ("roll-quit", "roll-quit-hup", "roll-hup")
 
 MIXES: dict[str, Mix] = {
     "full": Mix(
         "clients of every kind, who learn of the end after 0.2 to 5 s",
         LoadSpec(streams=4, never_used=3, earliest=0.2, propagation=5.0),
-        ("none", "quit", "quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON),
+        (
+            "none", "quit", "quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON, *WAYS_IN
+        ),
     ),
     "used": Mix(
         "the same without streams and without connections that are never used",

@@ -5,15 +5,18 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.hooks.contenders import CONTENDERS
+from bench.hooks.contenders import CONTENDERS, Contender
 from bench.hooks.record import Record, Run, Store
 from bench.rig.daemon import running_daemon
 from bench.rig.errors import RigError
+from bench.rig.hooks import Tools
+from bench.rig.netns import add_address, fresh_netns
+from bench.rig.pod import FIRST_CLIENT_ADDRESS, Place
 from bench.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,27 +43,19 @@ class Runner:
         missing = self.store.missing(plan)
         self.total, self.done = len(plan), len(plan) - len(missing)
         for name, runs in itertools.groupby(missing, lambda run: run.contender):
-            with (
-                tempfile.TemporaryDirectory(prefix="drainmon-hooks-") as folder,
-                ExitStack() as stack,
-            ):
-                socket = Path(folder, "drainmon.sock")
-                source = CONTENDERS[name].source
-                if source is not None:
-                    log, flags = Path(folder, "daemon.log"), ("--source", source)
-                    stack.enter_context(running_daemon(DAEMON, socket, log, flags))
+            with _tools() as tools, _daemon_for(CONTENDERS[name], tools):
                 try:
                     async with asyncio.TaskGroup() as group:
                         for run in runs:
-                            group.create_task(self._trial(run, socket))
+                            group.create_task(self._trial(run, tools))
                 except* RigError as errors:
                     raise _first(errors) from None
 
-    async def _trial(self, run: Run, socket: Path) -> None:
+    async def _trial(self, run: Run, tools: Tools) -> None:
         async with self.places:
             self.running += 1
             self._show(run)
-            record = await _measure(run, socket)
+            record = await _measure(run, tools)
             self.running -= 1
         self.done += 1
         self.store.add(record)
@@ -84,8 +79,35 @@ def describe(record: Record) -> str:
     )
 
 
-async def _measure(run: Run, socket: Path) -> Record:
-    argv = ["-m", "bench.hooks.trial", json.dumps(asdict(run)), str(CLIENT), str(socket)]
+@contextmanager
+def _tools() -> Iterator[Tools]:
+    """With a folder of their own, and a socket's name like it."""
+    with tempfile.TemporaryDirectory(prefix="drainmon-hooks-") as folder:
+        yield Tools(CLIENT, Path(folder, "drainmon.sock"), Path(folder).name)
+
+
+@contextmanager
+def _daemon_for(contender: Contender, tools: Tools) -> Iterator[None]:
+    """The daemon that a contender asks, if any. For hooks that run on the node it has a port in the
+    pods, and an address that the client of every trial has too: that one is its node."""
+    if contender.source is None:
+        yield
+        return
+    folder, program = tools.socket.parent, DAEMON
+    flags = ["--source", contender.source, "--in-pod-socket", tools.in_pod_socket]
+    with ExitStack() as stack:
+        if contender.hook.place is Place.NODE:
+            node = stack.enter_context(fresh_netns("drainmon-node"))
+            add_address(node, "lo", f"{FIRST_CLIENT_ADDRESS}/32")
+            program = node.wrap(DAEMON, folder / "daemon")
+            flags += ["--in-pod-port", str(tools.in_pod_port)]
+        stack.enter_context(running_daemon(program, tools.socket, folder / "daemon.log", flags))
+        yield
+
+
+async def _measure(run: Run, tools: Tools) -> Record:
+    where = (str(tools.client), str(tools.socket), tools.in_pod_socket)
+    argv = ["-m", "bench.hooks.trial", json.dumps(asdict(run)), *where]
     trial = await asyncio.create_subprocess_exec(
         sys.executable,
         *argv,

@@ -1,7 +1,7 @@
-"""One trial, a process of its own: `python -m bench.hooks.trial RUN CLIENT SOCKET`.
+"""One trial, a process of its own: `python -m bench.hooks.trial RUN CLIENT SOCKET NAME`.
 
-RUN is a `Run` as JSON. Prints its `Record` as a line of JSON; exit status 1 and a line on standard
-error when the rig failed.
+RUN is a `Run` as JSON, NAME that of the daemon's socket in the pod. Prints its `Record` as a line
+of JSON; exit status 1 and a line on standard error when the rig failed.
 """
 
 import json
@@ -49,11 +49,11 @@ def measure(run: Run, tools: Tools) -> Record:
 
 def main() -> int:
     clean_up_when_told()
-    run, client, socket = sys.argv[1:]
+    run, client, socket, name = sys.argv[1:]
     given = json.loads(run)
     given["version"] = tuple(given["version"])
     try:
-        record = measure(Run(**given), Tools(Path(client), Path(socket)))
+        record = measure(Run(**given), Tools(Path(client), Path(socket), name))
     except RigError as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ that a pod's container really has, in every hierarchy of this host.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,9 @@ SHARED = ("bin", "etc", "lib", "lib64", "sbin", "usr")
 
 CAPABILITIES = ("CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID")
 
+IDS = 65_536
+"""Users of a user namespace, as many as a kubelet gives one."""
+
 NAMESPACES = ("pid", "ipc", "uts", "mount")
 """Its own. A cgroup namespace would change what the container sees of itself, not what the host
 sees of it."""
@@ -32,8 +36,11 @@ class Container(Closing):
 
     `name` is the container ID, 64 hex digits as from any runtime; `argv` its pid 1, run by `user`;
     `cgroup` its cgroup's path from the root. It is in `netns`, or without one in the host's. It has
-    the folders `mounts` where the host has them, and may write to those in `writable`. Raises
-    RigError when it does not start.
+    the folders `mounts` where the host has them, and may write to those in `writable`.
+
+    With `first_id` it is in a user namespace of its own as with hostUsers: false, whose user 0 is
+    the host's `first_id`, and in a network namespace of that, which `netns` cannot be: its pid
+    leads there. Raises RigError when it does not start.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Container(Closing):
         mounts: Sequence[Path] = (),
         writable: Sequence[Path] = (),
         user: int = 0,
+        first_id: int | None = None,
     ) -> None:
         self.name = name
         self._user = user
@@ -54,7 +62,10 @@ class Container(Closing):
             self.folder = Path(tempfile.mkdtemp(prefix="drainmon-container-"))
             self._cleanup.callback(shutil.rmtree, self.folder)
             binds = [_bind(path, "ro") for path in mounts] + [_bind(p, "rw") for p in writable]
-            self._configure(argv, cgroup, netns, binds)
+            document = self._document(argv, cgroup, netns, binds)
+            if first_id is not None:
+                self._map_users(document, first_id)
+            (self.folder / "config.json").write_text(json.dumps(document))
             self._start()
         except BaseException:
             self.close()
@@ -79,9 +90,9 @@ class Container(Closing):
         """Kill it and remove what was made, its cgroup's parents apart; again does nothing."""
         self._cleanup.close()
 
-    def _configure(
+    def _document(
         self, argv: Sequence[str], cgroup: str, netns: Netns | None, binds: list[dict[str, Any]]
-    ) -> None:
+    ) -> dict[str, Any]:
         root = self.folder / "rootfs"
         (root / "tmp").mkdir(parents=True)
         for name in SHARED:
@@ -94,7 +105,7 @@ class Container(Closing):
         if netns:
             namespaces.append({"type": "network", "path": str(netns.path)})
         capabilities = dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES)
-        document = {
+        return {
             "ociVersion": "1.0.2",
             "root": {"path": "rootfs"},
             "process": {
@@ -113,7 +124,16 @@ class Container(Closing):
             ],
             "linux": {"namespaces": namespaces, "cgroupsPath": cgroup},
         }
-        (self.folder / "config.json").write_text(json.dumps(document))
+
+    def _map_users(self, document: dict[str, Any], first_id: int) -> None:
+        mapping = {"containerID": 0, "hostID": first_id, "size": IDS}
+        linux = document["linux"]
+        linux["namespaces"] += [{"type": "user"}, {"type": "network"}]
+        linux |= {"uidMappings": [mapping], "gidMappings": [mapping]}
+        # Its root makes the places to mount to, and everybody leads there.
+        self.folder.chmod(0o755)
+        for path in (self.folder / "rootfs", *(self.folder / "rootfs").rglob("*")):
+            os.chown(path, first_id, first_id, follow_symlinks=False)
 
     def _start(self) -> None:
         pid_file = self.folder / "pid"

@@ -14,6 +14,8 @@ from bench.rig.interrupts import held_back
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 SHOWN_LINES = 8
+BESIDE_OTHERS = ("--listen", "off", "--in-pod-socket", "off")
+"""Flags of a daemon that leaves others in peace: their ports, and the pods that they serve."""
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def running_daemon(
     program: Path, socket_path: Path, log: Path, flags: Sequence[str] = ()
 ) -> Iterator[int]:
     """Run the daemon of `program` at `socket_path` until the block ends; it prints to `log`.
-    Without a web page unless `flags` say --listen: several may run at once. Gives its pid.
+    Without a web page and sockets in pods unless `flags` say --listen and --in-pod-socket: several
+    may run at once. Gives its pid.
 
     Raises RigError, with its last lines, when it does not become healthy.
     """
@@ -29,7 +32,7 @@ def running_daemon(
         with log.open("ab") as output, held_back():
             try:
                 process = subprocess.Popen(
-                    [program, "daemon", "--socket", socket_path, "--listen", "off", *flags],
+                    [program, "daemon", "--socket", socket_path, *BESIDE_OTHERS, *flags],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

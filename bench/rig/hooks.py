@@ -5,18 +5,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
-from bench.rig.pod import PID_FILE, FakePod
+from bench.rig.pod import PID_FILE, FakePod, Place
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Where drainmon is: the client's binary and the daemon's socket, as seen from inside a pod."""
+    """Where drainmon is, as seen from inside a pod: the client's binary, the daemon's socket in a
+    folder, and what the daemon has in each pod's network namespace: an abstract socket of this
+    name, and a TCP port."""
 
     client: Path
     socket: Path
+    in_pod_socket: str = "drainmon"
+    in_pod_port: int = 9936
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Hook:
     argv: Callable[[FakePod, Tools], list[str] | None]
     stub_status: bool = False
     """Whether it needs nginx's own count of connections."""
+    place: Place = Place.POD
+    """Where it runs."""
 
 
 def _none(_pod: FakePod, _tools: Tools) -> None:
@@ -74,6 +81,29 @@ def drainmon(*flags: str) -> Hook:
         return [str(tools.client), "--socket", str(tools.socket), "--timeout", "25s", *flags]
 
     return Hook("drainmon", "drainmon-wait", argv)
+
+
+def by_socket(*flags: str) -> Hook:
+    """The same without a folder, by the abstract socket in the pod's network namespace."""
+
+    def argv(_pod: FakePod, tools: Tools) -> list[str]:
+        return [str(tools.client), f"--socket=@{tools.in_pod_socket}", "--timeout", "25s", *flags]
+
+    return Hook("socket", "drainmon-wait, socket in the pod", argv)
+
+
+def by_port(**options: str) -> Hook:
+    """preStop.httpGet, with a timeout of 25 s and more options of the query.
+
+    As the kubelet's: whatever the status, the hook has ended well; without an answer it has failed.
+    """
+
+    def argv(pod: FakePod, tools: Tools) -> list[str]:
+        query = urlencode({"timeout": "25s"} | options)
+        url = f"http://{pod.address}:{tools.in_pod_port}/drain?{query}"
+        return ["curl", "-sS", "--noproxy", "*", url]
+
+    return Hook("port", "httpGet, port in the pod", argv, place=Place.NODE)
 
 
 def _alone(_pod: FakePod, tools: Tools) -> list[str]:

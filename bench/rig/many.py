@@ -1,7 +1,8 @@
 """Many pods at little cost: `python -m bench.rig.many --pods 500 --connections 10`.
 
-Each is a process called nginx in a network namespace of its own, which listens and has connections
-to itself. They live until standard input ends.
+Each is a process called nginx, unless --name says otherwise, in a network namespace of its own,
+which listens and has connections to itself. They live until standard input ends. Standard output:
+their pids in a line, when all of them listen.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = b"nginx"
 PORTS = (80, 443)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
@@ -27,13 +27,13 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def be_a_pod(connections: int) -> list[socket.socket]:
+def be_a_pod(name: str, connections: int) -> list[socket.socket]:
     """Become one; its sockets, with so many connections."""
     if _libc.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot make a network namespace")
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-    _libc.prctl(PR_SET_NAME, NAME, 0, 0, 0)
+    _libc.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
     kept: list[socket.socket] = []
     for port in PORTS:
         listener = socket.create_server(("127.0.0.1", port))
@@ -44,24 +44,29 @@ def be_a_pod(connections: int) -> list[socket.socket]:
 
 
 @contextmanager
-def many_pods(pods: int, connections: int) -> Iterator[None]:
+def many_pods(pods: int, connections: int, name: str = "nginx") -> Iterator[list[int]]:
+    """So many pods, each of one process of that name (at most 15 bytes), with so many connections;
+    gives their pids. A pod goes with its process."""
     argv = [
         sys.executable,
         "-m",
         "bench.rig.many",
         f"--pods={pods}",
         f"--connections={connections}",
+        f"--name={name}",
     ]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(pids) == pods
+        yield pids
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pods", type=int, required=True)
     parser.add_argument("--connections", type=int, default=10)
+    parser.add_argument("--name", default="nginx")
     options = parser.parse_args()
     ready, tell = os.pipe()
     children = []
@@ -69,13 +74,13 @@ def main() -> int:
         child = os.fork()
         if not child:
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            kept = be_a_pod(options.connections)
+            kept = be_a_pod(options.name, options.connections)
             os.write(tell, b".")
             signal.pause()
             del kept
         children.append(child)
         os.read(ready, 1)
-    print("ready", flush=True)
+    print(*children, flush=True)
     sys.stdin.read()
     for child in children:
         os.kill(child, signal.SIGKILL)

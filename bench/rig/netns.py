@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import time
@@ -31,12 +32,13 @@ def ip(*arguments: str) -> None:
 class Netns:
     """A named network namespace with its loopback up."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, of: int | None = None) -> None:
+        """A new one, or that `of` a process, by its pid: a container's that its runtime made."""
         self.name = name
         self.path = NAMES / name
         self.began = time.time()
         """Wall-clock time: the inode alone may have been an earlier namespace's."""
-        ip("netns", "add", name)
+        ip("netns", "add", name) if of is None else ip("netns", "attach", name, str(of))
         self.inode = self.path.stat().st_ino
         ip("-n", name, "link", "set", "lo", "up")
 
@@ -55,6 +57,12 @@ class Netns:
     def command(self, argv: list[str]) -> list[str]:
         """`argv` wrapped to run inside the namespace, mounts untouched."""
         return ["nsenter", f"--net={self.path}", "--", *argv]
+
+    def wrap(self, program: Path, path: Path) -> Path:
+        """Make an executable at `path` that becomes `program` inside the namespace."""
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(self.command([str(program)]))} "$@"\n')
+        path.chmod(0o755)
+        return path
 
     def delete(self) -> None:
         delete_netns(self.name)

@@ -8,7 +8,6 @@ bytes that no client has seen.
 import itertools
 import os
 import secrets
-import select
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import IO
 
@@ -28,15 +28,26 @@ from bench.rig.closing import Closing
 from bench.rig.errors import RigError
 from bench.rig.interrupts import held_back
 from bench.rig.netns import Netns, add_address, delete_netns, ip, link
+from bench.rig.pidfd import child_ends, end, ends, send_signal
 
 PID_FILE = "/run/nginx.pid"
 """Where the pod's processes find nginx: /run is the pod's own."""
+
+FIRST_CLIENT_ADDRESS = "10.64.0.1"
+"""The client's towards the first pod of a process."""
 
 START_SECONDS = 10.0
 KILL_DELAY_SECONDS = 2.0
 """The kubelet's least time between the stop signal and SIGKILL."""
 
 _numbers = itertools.count()
+
+
+class Place(Enum):
+    """Where a hook runs: `exec` in the pod's container, `httpGet` in the kubelet, on the node."""
+
+    POD = "pod"
+    NODE = "node"
 
 
 @dataclass(frozen=True)
@@ -134,8 +145,20 @@ class FakePod(Closing):
         Its stdout and stderr both go to `output`; `env` is added to this process's own.
         """
         enter = ["nsenter", f"--target={self.master_pid}", "--net", "--pid", "--mount", "--"]
+        return self._hook(self._in_cgroup([*enter, *argv]), env, output)
+
+    def call(
+        self, argv: Sequence[str], output: int | IO[bytes] = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
+        """Start `argv` beside the pod, as the node's kubelet that makes a request: in the client's
+        namespace, whose addresses here are the node's. Nginx's end is not its end."""
+        return self._hook(self.client.command([*argv]), None, output)
+
+    def _hook(
+        self, argv: list[str], env: Mapping[str, str] | None, output: int | IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            self._in_cgroup([*enter, *argv]),
+            argv,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -151,8 +174,10 @@ class FakePod(Closing):
         stop_signal: signal.Signals = signal.SIGTERM,
         grace: float = 30.0,
         env: Mapping[str, str] | None = None,
+        place: Place = Place.POD,
     ) -> Termination:
-        """End the pod as a kubelet does; `grace` in seconds, counted from the hook's start.
+        """End the pod as a kubelet does; `grace` in seconds, counted from the hook's start. `env`
+        is a hook's in the pod.
 
         The stop signal follows the hook's end at once, or the end of the grace
         period while the hook still runs; SIGKILL not before that, nor within
@@ -163,18 +188,21 @@ class FakePod(Closing):
         output = self.directory / "hook.log"
         if hook is not None:
             with output.open("wb") as file:
-                process = self.exec(hook, env, file)
-            if _ends(process.pid, start + grace):
+                in_pod = place is Place.POD
+                process = self.exec(hook, env, file) if in_pod else self.call(hook, file)
+            if child_ends(process, start + grace):
                 status = process.wait()
+            elif not in_pod:
+                process.kill()
         hook_end = time.monotonic()
 
-        _signal(self._master_fd, stop_signal)
-        killed = not _readable(
+        send_signal(self._master_fd, stop_signal)
+        killed = not ends(
             self._master_fd, max(start + grace, time.monotonic() + KILL_DELAY_SECONDS)
         )
         if killed:
-            _signal(self._master_fd, signal.SIGKILL)
-            _readable(self._master_fd, time.monotonic() + KILL_DELAY_SECONDS)
+            send_signal(self._master_fd, signal.SIGKILL)
+            ends(self._master_fd, time.monotonic() + KILL_DELAY_SECONDS)
         nginx_exit = time.monotonic()
 
         self._unplug()
@@ -258,38 +286,8 @@ class FakePod(Closing):
             for master in psutil.Process(unshare.pid).children():
                 master.kill()
         for parent in (*self._hooks, unshare):
-            _end(parent, deadline)
+            end(parent, deadline)
 
     def _unplug(self) -> None:
         with suppress(subprocess.CalledProcessError):  # gone already, or never made
             ip("-n", self.client.name, "link", "del", f"{self._link}l")
-
-
-def _signal(pidfd: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, number)
-
-
-def _readable(pidfd: int, deadline: float) -> bool:
-    """Whether the process ends before `deadline`, noticed at once."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-
-
-def _ends(pid: int, deadline: float) -> bool:
-    # Popen.wait(timeout) sleeps up to 50 ms too long; a pidfd does not.
-    pidfd = os.pidfd_open(pid)
-    try:
-        return _readable(pidfd, deadline)
-    finally:
-        os.close(pidfd)
-
-
-def _end(process: subprocess.Popen[bytes], deadline: float) -> None:
-    """Let it end by itself until `deadline`, then kill it."""
-    if process.stdout is not None:
-        process.stdout.close()
-    if process.poll() is None and not _ends(process.pid, deadline):
-        process.kill()
-    process.wait()

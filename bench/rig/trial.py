@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ def run_trial(
     *,
     nginx: Path | None = None,
     make_pod: Callable[[Netns], AbstractContextManager[FakePod]] | None = None,
+    client: Netns | None = None,
     load: LoadSpec | None = None,
     warm_up: float = 2.5,
     workers: int = 2,
@@ -47,23 +48,28 @@ def run_trial(
     progress: Callable[[Totals], None] | None = None,
 ) -> Trial:
     """Run `load` (its address is filled in, and its port unless it is HTTP/3's) against a pod of
-    `make_pod`, by default one with `nginx`, that ends by `hook`.
+    `make_pod`, by default one with `nginx`, that ends by `hook`. Its clients are in `client`, by
+    default a namespace of their own.
 
     Raises RigError when the rig itself fails.
     """
     make_pod = make_pod or partial(FakePod, nginx=nginx, workers=workers)
     load = load or LoadSpec()
-    with fresh_netns("drainmon-client") as client, make_pod(client) as pod:
+    with (
+        nullcontext(client) if client else fresh_netns("drainmon-client") as here,
+        make_pod(here) as pod,
+    ):
         spec = replace(
             load,
             address=pod.address,
             port=load.port if load.http3 else pod.port,
             upstream_port=pod.upstream_port,
         )
-        with Traffic(client, spec, progress) as traffic:
+        with Traffic(here, spec, progress) as traffic:
             time.sleep(warm_up)
             traffic.terminate()
-            termination = pod.terminate(hook.argv(pod, tools), stop_signal, grace)
+            argv = hook.argv(pod, tools)
+            termination = pod.terminate(argv, stop_signal, grace, place=hook.place)
             traffic.gone()
             totals = traffic.wait()
             assert traffic.ideal_end is not None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.rig.daemon import running_daemon
+from bench.rig.daemon import BESIDE_OTHERS, running_daemon
 from bench.rig.netns import Netns
 from bench.rig.pod import FakePod
 
 ROOT = Path(__file__).parents[2]
 DAEMON = Path(sys.executable).with_name("drainmon")
-SERVE = [str(DAEMON), "daemon", "--listen", "off"]
-"""A daemon without a web page: several may run at once."""
+SERVE = [str(DAEMON), "daemon", *BESIDE_OTHERS]
+"""A daemon beside others."""
 
 CLIENT = ROOT / "build" / "drainmon-wait"
 

@@ -44,7 +44,7 @@ def test_a_web_address_where_another_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         path = tmp_path / "drainmon.sock"
-        said = refuse(str(DAEMON), "daemon", "--socket", str(path), "--listen", address)
+        said = refuse(*SERVE, "--socket", str(path), "--listen", address)
     assert said == f"drainmon: cannot listen on {address}: Address already in use"
     assert not path.exists()
 

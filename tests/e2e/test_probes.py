@@ -67,10 +67,7 @@ def run(host: Netns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @contextmanager
 def daemon_of(host: Netns, folder: Path, *flags: str) -> Iterator[Daemon]:
-    program = folder / "drainmon"
-    program.write_text(f'#!/bin/sh\nexec nsenter --net={host.path} -- {DAEMON} "$@"\n')
-    program.chmod(0o755)
-    with daemon_in(folder, *flags, program=program) as daemon:
+    with daemon_in(folder, *flags, program=host.wrap(DAEMON, folder / "drainmon")) as daemon:
         yield daemon
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.hooks import __main__ as hooks
 from bench.hooks import bar, chart, report
-from bench.hooks.contenders import CONTENDERS, MIXES
+from bench.hooks.contenders import CONTENDERS, MIXES, WAYS_IN
 from bench.hooks.record import Record, Run, Store
 from bench.rig.errors import RigError
 from bench.rig.outcome import Kind, Outcome, Totals
@@ -131,3 +131,16 @@ def test_a_losing_and_a_lossless_hook(
     assert lossless["lost"] == 0
     assert "| drainmon-wait alone | 0 of 1 |" in (tmp_path / "results.md").read_text()
     assert len(list(tmp_path.glob("*.svg"))) == 1
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("contender", WAYS_IN)
+def test_a_daemon_is_asked_in_each_way(
+    tmp_path: Path, newest_nginx: Path, monkeypatch: pytest.MonkeyPatch, contender: str
+) -> None:
+    monkeypatch.setenv("DRAINMON_ON_MISSING", "fail")
+    chosen = ["--hook", contender, "--mix", "quick", "--nginx", str(newest_nginx)]
+    assert hooks.main([*chosen, "--trials", "1", "--out", str(tmp_path)]) == 0
+    record = Record.from_json((tmp_path / "trials.jsonl").read_text())
+    assert (record.totals.lost(), record.hook_exit) == (0, 0), record.output
+    assert record.seconds > bar.MIN_WAIT_SECONDS

@@ -3,16 +3,21 @@
 import http.client
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.rig.errors import RigError
+from bench.rig.hooks import Tools, by_port
 from bench.rig.netns import Netns
-from bench.rig.pod import FakePod
+from bench.rig.pod import FIRST_CLIENT_ADDRESS, FakePod, Place
 
 pytestmark = pytest.mark.root
+
+ROOT = Path(__file__).parents[2]
 
 
 def get(address: str, path: str, port: int = 80) -> Callable[[], tuple[int, bytes]]:
@@ -87,6 +92,49 @@ def test_grace_ends_a_hook(pod: FakePod) -> None:
     end = pod.terminate(["/bin/sleep", "60"], grace=0.3)
     assert end.hook_exit is None
     assert 0.3 <= end.seconds < 5
+
+
+TOOLS = Tools(Path("/nowhere"), Path("/nowhere"))
+
+
+def test_a_request_of_the_node_is_a_hook(client: Netns, newest_nginx: Path) -> None:
+    """Whatever the answer's status, as for a kubelet."""
+    server = f'listen {TOOLS.in_pod_port}; location = /drain {{ return 403 "$remote_addr $args"; }}'
+    with FakePod(client, nginx=newest_nginx, server=server) as pod:
+        hook = by_port(quiet="1s")
+        end = pod.terminate(hook.argv(pod, TOOLS), place=hook.place)
+    assert hook.place is Place.NODE
+    assert (end.hook_exit, end.output) == (0, f"{pod.client_address} timeout=25s&quiet=1s")
+
+
+def test_a_request_that_nobody_answers_fails_at_once(pod: FakePod) -> None:
+    hook = by_port()
+    end = pod.terminate(hook.argv(pod, TOOLS), place=hook.place)
+    assert end.hook_exit == 7  # curl's: cannot connect
+    assert end.seconds < 5
+
+
+def test_grace_ends_a_request(client: Netns, newest_nginx: Path) -> None:
+    with FakePod(client, nginx=newest_nginx) as pod:
+        silent = pod.netns.socket()
+        with silent:
+            silent.bind((pod.address, TOOLS.in_pod_port))
+            silent.listen()
+            hook = by_port()
+            end = pod.terminate(hook.argv(pod, TOOLS), grace=0.3, place=hook.place)
+    assert end.hook_exit is None
+    assert 0.3 <= end.seconds < 5
+
+
+def test_the_first_pods_client() -> None:
+    """A trial is a process of its own."""
+    code = (
+        "from bench.rig.netns import fresh_netns\nfrom bench.rig.pod import FakePod\n"
+        "with fresh_netns() as client, FakePod(client) as pod: print(pod.client_address)"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == FIRST_CLIENT_ADDRESS
 
 
 def test_kills_an_nginx_that_does_not_end(client: Netns, newest_nginx: Path) -> None:
