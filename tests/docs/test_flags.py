@@ -29,7 +29,10 @@ _OTHERS = re.compile(
 )
 """Lines about other programs, which have flags of their own."""
 
-_CURL = frozenset({"--unix-socket", "--max-time"})
+_CURL = frozenset(
+    {"--abstract-unix-socket", "--data", "--max-time", "--retry", "--retry-all-errors",
+     "--retry-delay", "--unix-socket"}
+)  # fmt: skip
 
 
 def commands() -> Mapping[str, set[str]]:
