@@ -47,24 +47,27 @@ bool answer_read(struct span line, struct answer *answer)
 	struct progress *progress = &answer->progress;
 	struct text phase = TEXT_IN(progress->phase), reason = TEXT_IN(progress->reason);
 	struct text roll = TEXT_IN(progress->roll);
+	uint64_t elsewhere = 0;
 	struct span value;
-	uint64_t elsewhere;
+	const struct {
+		const char *key;
+		uint64_t *count;
+	} counts[] = {{"unreachable", &progress->unreachable},
+		      {"unused", &progress->unused},
+		      {"udp_workers", &progress->udp_workers},
+		      {"elsewhere", &elsewhere}};
 	if (!json_is_object(line))
 		return false;
 	if (json_find(line, "in_flight", &value) && !json_count(value, &progress->in_flight))
 		return false;
 	if (json_find(line, "by_state", &value))
 		read_states(value, progress);
-	if (json_find(line, "unreachable", &value))
-		json_count(value, &progress->unreachable);
-	if (json_find(line, "unused", &value))
-		json_count(value, &progress->unused);
-	if (json_find(line, "udp_workers", &value))
-		json_count(value, &progress->udp_workers);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+		if (json_find(line, counts[i].key, &value))
+			json_count(value, counts[i].count);
+	progress_elsewhere(progress, elsewhere);
 	if (json_find(line, "roll", &value))
 		json_string(value, &roll);
-	if (json_find(line, "elsewhere", &value) && json_count(value, &elsewhere))
-		progress_elsewhere(progress, elsewhere);
 	if (json_find(line, "uncounted", &value))
 		read_uncounted(value, progress);
 	if (json_find(line, "ports", &value))
@@ -94,7 +97,10 @@ static void add_seconds(struct span connection, const char *key, const char *lab
 	if (!json_find(connection, key, &value) || !json_millis(value, &time))
 		return;
 	text_add(text, label);
-	text_seconds(text, time);
+	if (time < 100)
+		text_add(text, "<0.1");
+	else
+		text_seconds(text, time);
 	text_add(text, " s");
 }
 

@@ -10,13 +10,12 @@ enum {
 	RETRY = 1000,
 	SILENCE = 3000,     /* the daemon speaks at least once a second */
 	BACKLOG_RETRY = 10, /* hundreds of clients may ask a daemon that has just started */
-	MARGIN = 250,
 };
 
-/* The daemon's deadline comes before ours, so that its last words arrive on a busy node, too. */
-static millis daemon_timeout(millis timeout)
+/* So that the daemon's last words arrive on a busy node, too. */
+static millis margin(millis timeout)
 {
-	return timeout - (timeout / 10 < MARGIN ? timeout / 10 : MARGIN);
+	return timeout / 10 < DAEMON_MARGIN ? timeout / 10 : DAEMON_MARGIN;
 }
 
 void daemon_init(struct daemon *daemon, const char *socket)
@@ -100,7 +99,9 @@ static void write_request(struct text *request, const struct policy *policy, mil
 {
 	char bytes[1792];
 	struct text body = TEXT_IN(bytes);
-	add_field(&body, "{\"timeout\":", daemon_timeout(policy->timeout));
+	/* A daemon that does not know of the margin ends in time, too. */
+	add_field(&body, "{\"margin\":", margin(policy->timeout));
+	add_field(&body, ",\"timeout\":", policy->timeout - margin(policy->timeout));
 	add_field(&body, ",\"min_wait\":", policy->min_wait);
 	add_field(&body, ",\"quiet\":", policy->quiet);
 	text_add(&body, ",\"exit_at\":");

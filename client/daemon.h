@@ -5,6 +5,9 @@
 #include "http.h"
 #include "settle.h"
 
+/* The daemon's deadline comes so much before ours, or less. */
+enum { DAEMON_MARGIN = 250 };
+
 /* Conversations with the daemon over its unix sockets, one at a time; never blocks. */
 struct daemon {
 	const char *ways[2]; /* in, as way.h has them */

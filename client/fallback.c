@@ -1,6 +1,7 @@
 /* The drain without a daemon: look, decide, roll. */
 #include "fallback.h"
 #include "fallback_roll.h"
+#include "namespace.h"
 #include "standing.h"
 
 enum {
@@ -41,7 +42,7 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 	fallback->vanished = (struct vanished){0};
 	fallback->roll.master_count = fallback->roll.old_count = 0;
 	fallback->policy = *policy;
-	fallback->lookout = (struct lookout){.pid_file = pid_file};
+	fallback->lookout = (struct lookout){.pid_file = pid_file, .seen = nginx_seen};
 	fallback->look_at = now;
 	settle_init(&fallback->settle, policy, now);
 	fallback->arrivals = (struct arrivals){0};
@@ -167,6 +168,8 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		.udp_told = !processes_with(&fallback->lookout.nginx, ROLE_WORKER),
 		.listens = lookout_listens(&fallback->lookout, snapshot.listens),
 		.lives = !fallback->lookout.life.ended,
+		.late = snapshot.late,
+		.late_since = snapshot.late_since,
 	};
 	bool settling = fallback->settle.phase == SETTLING;
 	enum settle_action action =
@@ -199,6 +202,12 @@ millis fallback_due(const struct fallback *fallback)
 	return rolls ? fallback->roll_look_at : fallback->look_at;
 }
 
+bool fallback_has_nothing(const struct fallback *fallback)
+{
+	return lookout_saw_none(&fallback->lookout) && !fallback->lookout.pid_file &&
+	       !fallback->policy.carried->count && namespaces_are_hosts();
+}
+
 bool fallback_was_cut(const struct fallback *fallback)
 {
 	return !fallback->settle.lives &&
@@ -212,16 +221,20 @@ void fallback_rolls(const struct fallback *fallback, struct policy *policy)
 	policy->rolled = fallback->settle.last_roll;
 }
 
-void fallback_hint(const struct fallback *fallback, struct text *reason)
+bool fallback_hint(const struct fallback *fallback, millis now, struct text *reason)
 {
+	bool newcomers = settle_newcomers(&fallback->settle, now, &fallback->sight, reason);
+	if (lookout_saw_none(&fallback->lookout))
+		text_add(reason, "; " NOT_SEEN);
 	if (!fallback->snapshot.unrequested)
-		return;
+		return newcomers;
 	text_add(reason, "; ");
 	text_number(reason, fallback->snapshot.unrequested);
 	text_add(reason, fallback->snapshot.unrequested == 1
 				 ? " connection seems to have sent no request since it opened"
 				 : " connections seem to have sent no request since they opened");
 	text_add(reason, " (client_header_timeout closes such)");
+	return newcomers;
 }
 
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description)

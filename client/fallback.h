@@ -50,8 +50,12 @@ bool fallback_was_cut(const struct fallback *fallback);
 /* Notes the rolls that have begun, and whether one would change nothing. */
 void fallback_rolls(const struct fallback *fallback, struct policy *policy);
 
-/* What may be behind those that are left at a deadline, to be added to its reason. */
-void fallback_hint(const struct fallback *fallback, struct text *reason);
+/* Whether all of this host is in sight, and there is no nginx on it. */
+bool fallback_has_nothing(const struct fallback *fallback);
+
+/* What may be behind those that are left at a deadline, to be added to its reason. True: they will
+ * be others in a moment. */
+bool fallback_hint(const struct fallback *fallback, millis now, struct text *reason);
 
 /* Describes a connection that is left; false: there are no more. */
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description);

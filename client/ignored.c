@@ -12,13 +12,10 @@ static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 /* All digits of the text; false when it is none, or has more than five. */
 static bool read_number(struct span text, unsigned *number)
 {
-	*number = 0;
-	for (size_t i = 0; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9' || i == 5)
-			return false;
-		*number = *number * 10 + (unsigned)(text.at[i] - '0');
-	}
-	return text.size != 0;
+	uint64_t read = 0;
+	bool good = text.size <= 5 && span_number(text, &read);
+	*number = (unsigned)read;
+	return good;
 }
 
 static bool read_peer(struct span text, uint8_t bytes[16], unsigned *bits)
@@ -94,7 +91,9 @@ const char *ignored_each(void *to, const char *list, const char *(*add)(void *to
 {
 	const char *why = NULL;
 	for (; !why; list++) {
-		size_t size = strcspn(list, ",");
+		size_t size = 0;
+		while (list[size] && list[size] != ',')
+			size++;
 		why = add(to, (struct span){list, size});
 		list += size;
 		if (!*list)

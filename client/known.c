@@ -22,8 +22,10 @@ uint64_t known_name(const struct row *row)
 	return add_address(add_address(0xcbf29ce484222325, &row->local), &row->remote);
 }
 
-void known_look(struct known *known, unsigned kept)
+void known_look(struct known *known, unsigned kept, millis now)
 {
+	known->before = known->began;
+	known->began = now;
 	known->look++;
 	known->kept = kept;
 }
@@ -32,6 +34,7 @@ enum known_as known_saw(struct known *known, const struct row *row)
 {
 	uint64_t connection = known_name(row);
 	unsigned look = known->look, free = KNOWN_SLOTS;
+	known->since = 0;
 	for (unsigned i = 0; i < PROBES; i++) {
 		unsigned slot = (unsigned)(connection + i) % KNOWN_SLOTS;
 		if (known->slots[slot].look + 1 + known->kept < look || !known->slots[slot].look) {
@@ -39,6 +42,7 @@ enum known_as known_saw(struct known *known, const struct row *row)
 				free = slot;
 		} else if (known->slots[slot].connection == connection) {
 			known->slots[slot].look = look;
+			known->since = known->slots[slot].since;
 			return KNOWN_BEFORE;
 		}
 	}
@@ -46,5 +50,6 @@ enum known_as known_saw(struct known *known, const struct row *row)
 		return KNOWN_NOT;
 	known->slots[free].connection = connection;
 	known->slots[free].look = look;
+	known->slots[free].since = known->since = known->before;
 	return KNOWN_NEW;
 }

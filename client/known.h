@@ -1,6 +1,7 @@
 #ifndef DRAINMON_KNOWN_H
 #define DRAINMON_KNOWN_H
 
+#include "clock.h"
 #include "row.h"
 
 enum { KNOWN_SLOTS = 16384 };
@@ -9,8 +10,12 @@ enum { KNOWN_SLOTS = 16384 };
 struct known {
 	unsigned kept; /* looks that a connection may miss before it is forgotten */
 	unsigned look; /* number of this look */
+	millis began;  /* this look */
+	millis before; /* the look before it began then: what is new now has opened since */
+	millis since;  /* when the connection noted last opened, at the earliest; 0: not known */
 	struct {
 		uint64_t connection;
+		millis since;
 		unsigned look; /* the last one that saw it; 0: the slot was never used */
 	} slots[KNOWN_SLOTS];
 };
@@ -21,9 +26,9 @@ enum known_as { KNOWN_NEW, KNOWN_BEFORE, KNOWN_NOT };
 uint64_t known_name(const struct row *row);
 
 /* Before each look at the sockets. */
-void known_look(struct known *known, unsigned kept);
+void known_look(struct known *known, unsigned kept, millis now);
 
-/* Notes a connection that this look sees. KNOWN_NOT: there is no room. */
+/* Notes a connection that this look sees, and sets `since`. KNOWN_NOT: there is no room. */
 enum known_as known_saw(struct known *known, const struct row *row);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Looks that may pass over a connection before it counts as a new one: 5 s at the least. */
-enum { IGNORED_KEPT = 50 };
+enum { IGNORED_KEPT = 50, OPEN_KEPT = 1 };
 
 /* Of TCP, a bit each; newer kernels have others that are no connections. */
 enum { ALL_STATES = (1 << 12) - 1 };
@@ -100,12 +100,14 @@ static enum look take_arrivals(uint64_t *arrivals, struct text *why)
 	return LOOK_FAILED;
 }
 
+static struct known known, open;
+
 static void begin(struct snapshot *snapshot, const struct policy *policy)
 {
-	static struct known known;
-	known_look(&known, IGNORED_KEPT);
 	*snapshot = (struct snapshot){
 		.known = &known,
+		.open = &open,
+		.min_wait = policy->min_wait,
 		.ignored = policy->ignored,
 		.nodes = policy->nodes,
 		.unreachable_after = policy->unreachable_after,
@@ -115,6 +117,8 @@ static void begin(struct snapshot *snapshot, const struct policy *policy)
 static enum look look_at_rows(struct snapshot *snapshot, struct ports *ports, bool time_wait,
 			      const struct policy *policy, struct text *why)
 {
+	known_look(&known, IGNORED_KEPT, 0);
+	known_look(&open, OPEN_KEPT, clock_now());
 	begin(snapshot, policy);
 	if (!*files_because) {
 		enum dump dump = look_by_diag(snapshot, ports, time_wait, policy->timeout);

@@ -7,6 +7,7 @@ bool lookout_find(struct lookout *lookout, struct ports *ports, millis stop_at, 
 {
 	lookout->named = nginx_master(lookout->pid_file, why);
 	processes_find(&lookout->nginx, lookout->named);
+	lookout->seen |= lookout->nginx.count || processes_called_nginx();
 	if (!survey_take(&lookout->survey, &lookout->nginx, ports, stop_at))
 		lookout->survey.known = false;
 	if (lookout->survey.known)
@@ -16,6 +17,11 @@ bool lookout_find(struct lookout *lookout, struct ports *ports, millis stop_at, 
 		text_add(why, "cannot read which sockets nginx holds");
 	}
 	return false;
+}
+
+bool lookout_saw_none(const struct lookout *lookout)
+{
+	return !lookout->seen && !lookout->nginx.count;
 }
 
 bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_flight, millis stop_at)
@@ -61,13 +67,18 @@ void lookout_progress(const struct lookout *lookout, bool udp, struct progress *
 {
 	struct text uncounted = TEXT_IN(progress->uncounted);
 	struct text reason = TEXT_IN(progress->reason);
+	reason.used = strlen(progress->reason);
 	const struct carried *ports = &lookout->survey.udp;
 	text_add(&uncounted, lookout->survey.uncounted);
 	for (unsigned i = 0; i < ports->count && !udp; i++) {
 		text_add(&uncounted, uncounted.used ? ", udp " : "udp ");
 		text_number(&uncounted, ports->ports[i]);
 	}
-	if (uncounted.used && !progress->in_flight && strcmp(progress->phase, "drained") == 0)
-		text_add(&reason, "nothing in flight over TCP");
+	if (strcmp(progress->phase, "drained") == 0) {
+		if (uncounted.used && !progress->in_flight)
+			text_add(&reason, "nothing in flight over TCP");
+		if (lookout_saw_none(lookout))
+			text_add(&reason, reason.used ? "; " NOT_SEEN : NOT_SEEN);
+	}
 	progress_elsewhere(progress, lookout->survey.elsewhere);
 }

@@ -9,6 +9,7 @@
 struct lookout {
 	const char *pid_file;
 	pid_t named; /* the master by its pid file; 0: none */
+	bool seen;   /* a process that may be nginx */
 	struct processes nginx;
 	struct survey survey;
 	struct life life;
@@ -18,6 +19,11 @@ struct lookout {
 /* Finds nginx, and on which ports connections are its. False: its listeners are not known, and
  * `why` says why. */
 bool lookout_find(struct lookout *lookout, struct ports *ports, millis stop_at, struct text *why);
+
+#define NOT_SEEN "no nginx seen here: every listening port was counted"
+
+/* Whether there was no nginx: or it is in a container whose processes are not in sight. */
+bool lookout_saw_none(const struct lookout *lookout);
 
 /* Behind each look at the sockets: adds what is elsewhere to what is in flight. False: the time to
  * stop has come. */

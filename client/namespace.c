@@ -1,6 +1,7 @@
 /* Whether a process is in the same namespace as this one. */
 #include "namespace.h"
 #include "proc.h"
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,8 +26,25 @@ static uint64_t number_of(pid_t pid, const char *name)
 	return size > 0 ? namespace_number((struct span){target, (size_t)size}) : 0;
 }
 
+bool namespaces_are_hosts(void)
+{
+	/* PID_NS_INIT_INO and, from Linux 6.18 on, NET_NS_INIT_INO of linux/nsfs.h. */
+	static const uint64_t first_pids = 0xEFFFFFFC, first_net = 0xEFFFFFF9;
+	uint64_t net = number_of(0, "ns/net");
+	char buffer[4];
+	struct span name;
+	/* hidepid (proc(5)) would hide that of process 1, too. */
+	return number_of(0, "ns/pid") == first_pids &&
+	       proc_read_of(1, "comm", buffer, sizeof(buffer), &name) &&
+	       (net == first_net || net == number_of(1, "ns/net"));
+}
+
 bool namespace_is_other(pid_t pid, const char *name)
 {
-	uint64_t own = number_of(0, name), theirs = number_of(pid, name);
+	uint64_t own = number_of(0, name);
+	errno = 0;
+	uint64_t theirs = number_of(pid, name);
+	if (own && (errno == ENOENT || errno == ESRCH)) /* it has ended */
+		return true;
 	return own && theirs && own != theirs;
 }

@@ -37,14 +37,16 @@ static const char help[] =
 
 enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS, NODES };
 
+enum { AT_TIMEOUT, AT_MIN_WAIT };
+
 static const struct option {
 	char flag[20];
 	uint16_t kind;
 	uint16_t offset;
 } table[] = {
+	[AT_TIMEOUT] = {"--timeout", DURATION, offsetof(struct options, timeout)},
+	[AT_MIN_WAIT] = {"--min-wait", DURATION, offsetof(struct options, min_wait)},
 	{"--socket", SOCKET, offsetof(struct options, socket)},
-	{"--timeout", DURATION, offsetof(struct options, timeout)},
-	{"--min-wait", DURATION, offsetof(struct options, min_wait)},
 	{"--quiet", DURATION, offsetof(struct options, quiet)},
 	{"--exit-at", COUNT, offsetof(struct options, exit_at)},
 	{"--on-missing", ON_MISSING, offsetof(struct options, on_missing)},
@@ -70,13 +72,7 @@ static int one_of(const char *value, const char *const *words, int count)
 
 static bool read_count(const char *value, uint64_t *count)
 {
-	*count = 0;
-	for (const char *p = value; *p; p++) {
-		if (*p < '0' || *p > '9' || *count > 100000000)
-			return false;
-		*count = *count * 10 + (uint64_t)(*p - '0');
-	}
-	return *value != '\0';
+	return span_number(span_of(value), count) && *count <= 1000000000;
 }
 
 /* NULL, or what is wrong with the value. */
@@ -190,7 +186,7 @@ static enum options_outcome read_flags(struct options *options, char **argv, boo
 }
 
 /* A hook that ended for a variable, which maybe somebody else has set, would lose everything. */
-static void read_variables(struct options *options, const bool *given, struct text *message)
+static void read_variables(struct options *options, bool *given, struct text *message)
 {
 	for (int i = 0; i < OPTIONS; i++) {
 		char bytes[32];
@@ -202,12 +198,35 @@ static void read_variables(struct options *options, const bool *given, struct te
 			continue;
 		struct options before = *options;
 		const char *why = set(options, &table[i], value);
+		given[i] = !why;
 		if (!why)
 			continue;
 		*options = before;
 		wrong(message, bytes, value, why);
 		text_add(message, "; the default is taken\n");
 	}
+}
+
+static void name_duration(int option, millis time, const bool *given, struct text *message)
+{
+	text_add(message, given[option] ? "" : "the default ");
+	text_add(message, table[option].flag);
+	text_char(message, ' ');
+	text_millis(message, time);
+	text_char(message, 's');
+}
+
+static void fit_min_wait(struct options *options, const bool *given, struct text *message)
+{
+	if (options->min_wait < options->timeout || !options->timeout)
+		return;
+	name_duration(AT_MIN_WAIT, options->min_wait, given, message);
+	text_add(message, " does not fit into ");
+	name_duration(AT_TIMEOUT, options->timeout, given, message);
+	options->min_wait = options->timeout / 2;
+	text_add(message, ": using ");
+	text_millis(message, options->min_wait);
+	text_add(message, "s\n");
 }
 
 enum options_outcome options_read(struct options *options, char **argv, struct text *message)
@@ -221,7 +240,9 @@ enum options_outcome options_read(struct options *options, char **argv, struct t
 		.unreachable_after = 10000,
 	};
 	enum options_outcome outcome = read_flags(options, argv, given, message);
-	if (outcome == OPTIONS_GOOD)
+	if (outcome == OPTIONS_GOOD) {
 		read_variables(options, given, message);
+		fit_min_wait(options, given, message);
+	}
 	return outcome;
 }

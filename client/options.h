@@ -23,7 +23,7 @@ struct options {
 };
 
 enum options_outcome {
-	OPTIONS_GOOD,     /* `message` has a line for each variable that was passed over */
+	OPTIONS_GOOD,     /* `message` has a line for each value that was not taken */
 	OPTIONS_ANSWERED, /* --help or --version: `message` is the answer */
 	OPTIONS_WRONG,    /* `message` says what cannot be read */
 };

@@ -89,13 +89,8 @@ long proc_number(struct span text)
 {
 	while (text.size && strchr(" \t\r\n", text.at[text.size - 1]) && text.at[text.size - 1])
 		text.size--;
-	long number = 0;
-	for (size_t i = 0; i < text.size; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9' || number > 100000000)
-			return 0;
-		number = number * 10 + (text.at[i] - '0');
-	}
-	return number;
+	uint64_t number;
+	return span_number(text, &number) && number <= INT32_MAX ? (long)number : 0;
 }
 
 uint64_t proc_bracketed(struct span link, size_t from)

@@ -108,6 +108,19 @@ void processes_find(struct processes *processes, pid_t named)
 	proc_numbers_close(&numbers);
 }
 
+bool processes_called_nginx(void)
+{
+	struct proc_numbers numbers;
+	long pid;
+	bool found = false;
+	if (!proc_numbers_open(&numbers, "/proc"))
+		return true;
+	while (!found && proc_numbers_next(&numbers, &pid))
+		found = is_called_nginx((pid_t)pid) && !namespace_is_other((pid_t)pid, "ns/net");
+	proc_numbers_close(&numbers);
+	return found;
+}
+
 void processes_again(struct processes *processes)
 {
 	unsigned kept = 0;

@@ -41,6 +41,9 @@ struct processes {
 
 /* All of them; `named`: the master that a pid file names, or 0. */
 void processes_find(struct processes *processes, pid_t named);
+/* Whether a process of this netns is called nginx, whatever its title: one without a master has
+ * none. */
+bool processes_called_nginx(void);
 /* The processor time that a process has used, in ticks. */
 uint64_t process_used(pid_t pid);
 /* What those that were found are now, without looking for others. */

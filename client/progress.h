@@ -8,7 +8,7 @@ enum { PROGRESS_STATES = 12 };
 /* How far a drain is, as the daemon says or as this program counts: what one line reports. */
 struct progress {
 	char phase[16];
-	char reason[200];
+	char reason[400];
 	uint64_t in_flight;
 	uint64_t unreachable; /* beside those in flight, as are the unused */
 	uint64_t unused;

@@ -153,6 +153,30 @@ const char *settle_phase(const struct settle *settle)
 	return names[settle->phase];
 }
 
+static const char still_sent[] = "clients are still being sent here";
+
+static bool arrives(const struct settle *settle, millis now)
+{
+	enum { ARRIVES = 3000 };
+	return now - settle->last_arrival < ARRIVES;
+}
+
+bool settle_newcomers(const struct settle *settle, millis now, const struct sight *sight,
+		      struct text *reason)
+{
+	if (!arrives(settle, now) || 2 * sight->late <= sight->in_flight)
+		return false;
+	text_add(reason, sight->late < sight->in_flight ? "; most of the connections left"
+							: "; the connections left");
+	text_add(reason, " are at most ");
+	text_number(reason, (uint64_t)(now - sight->late_since + 999) / 1000);
+	text_add(reason, " s old: ");
+	text_add(reason, still_sent);
+	text_add(reason,
+		 " (they use the pod's IP directly, or the load balancer has not noticed yet)");
+	return true;
+}
+
 static void left_to_go(const char *what, millis left, struct text *reason)
 {
 	text_add(reason, what);
@@ -168,8 +192,6 @@ void settle_reason(const struct settle *settle, const struct policy *policy, mil
 	if (settle->phase == DRAINED) {
 		if (sight->in_flight)
 			text_add(reason, "no more than exit-at are left");
-	} else if (settle->phase == DEADLINE) {
-		text_add(reason, "they did not end in time");
 	} else if (settle->phase == STUCK) {
 		text_add(reason, NOT_REACTING);
 	} else if (settle->phase == ROLLING) {
@@ -179,6 +201,10 @@ void settle_reason(const struct settle *settle, const struct policy *policy, mil
 			   reason);
 	} else if (sight->in_flight) {
 		text_add(reason, "waiting for them to end");
+		if (sight->late && arrives(settle, now)) {
+			text_add(reason, "; ");
+			text_add(reason, still_sent);
+		}
 	} else if (sight->udp_workers) {
 		text_add(reason, "waiting for the workers that served UDP to end");
 	}

@@ -44,6 +44,8 @@ struct sight {
 	bool udp_told;        /* all of them quit already */
 	bool listens;         /* something of nginx's does */
 	bool lives;           /* one of its processes does */
+	uint64_t late;        /* of those in flight: opened since min_wait was over */
+	millis late_since;    /* when the oldest of these was, at the earliest */
 };
 
 #define NOT_REACTING "nginx's workers do not react"
@@ -74,6 +76,10 @@ bool settle_waits_for_udp(const struct settle *settle, const struct policy *poli
 millis settle_look_pause(int64_t used);
 
 const char *settle_phase(const struct settle *settle);
+/* Adds to the reason of a deadline that clients are still sent here; false: they are not, as far as
+ * those in flight show. */
+bool settle_newcomers(const struct settle *settle, millis now, const struct sight *sight,
+		      struct text *reason);
 /* Why it is not over yet. */
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
 		   const struct sight *sight, struct text *reason);

@@ -40,6 +40,11 @@ static void note_in_flight(struct snapshot *snapshot, const struct row *row)
 	snapshot->in_flight++;
 	snapshot->by_state[row->state]++;
 	snapshot->unrequested += standing_unrequested(row);
+	millis since = snapshot->open->since;
+	if (since > snapshot->min_wait) {
+		if (!snapshot->late++ || since < snapshot->late_since)
+			snapshot->late_since = since;
+	}
 	if (snapshot->left_count < SNAPSHOT_LEFT)
 		snapshot->left[snapshot->left_count++] = *row;
 }
@@ -79,6 +84,7 @@ void snapshot_row(struct snapshot *snapshot, struct ports *ports, const struct r
 	struct row judged = *row;
 	if (snapshot->mptcp)
 		mptcp_apply(snapshot->mptcp, &judged);
+	known_saw(snapshot->open, &judged);
 	note_standing(snapshot, &judged);
 }
 

@@ -25,10 +25,14 @@ struct snapshot {
 	bool listens;         /* something of nginx's does */
 	struct known *known;  /* from look to look: ignored connections and those from nodes */
 	uint64_t ignored_new; /* passive opens by these that no earlier look has seen */
+	struct known *open;   /* from look to look: all others */
+	millis min_wait;
 	uint64_t in_flight;
 	uint64_t unreachable;
 	uint64_t unused;
 	uint64_t unrequested; /* of those in flight: see standing_unrequested */
+	uint64_t late;        /* of those in flight: opened when min_wait was over */
+	millis late_since;    /* when the oldest of these was, at the earliest */
 	uint64_t by_state[TCP_STATES];
 	uint64_t arrivals_before; /* `arrivals` before the sockets were read */
 	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer

@@ -58,7 +58,7 @@ static void cannot_count(struct taking *taking, struct span path)
 	text_foreign(&item, path);
 	/* Several sockets may share a path. */
 	for (const char *said = taking->survey->uncounted; *said; said++)
-		if (strncmp(said, bytes, item.used) == 0 &&
+		if (span_starts(span_of(said), bytes) &&
 		    (said[item.used] == ',' || said[item.used] == '\0'))
 			return;
 	text_add(&taking->uncounted, taking->uncounted.used ? ", " : "");

@@ -40,10 +40,10 @@ void text_millis(struct text *text, millis time)
 {
 	uint64_t whole = time > 0 ? (uint64_t)time : 0;
 	text_number(text, whole / 1000);
-	text_char(text, '.');
-	text_number(text, whole / 100 % 10);
-	text_number(text, whole / 10 % 10);
-	text_number(text, whole % 10);
+	if (whole %= 1000)
+		text_char(text, '.');
+	for (; whole; whole = whole * 10 % 1000)
+		text_number(text, whole / 100);
 }
 
 /* Those that can be met here: strerror's table would be a twentieth of the program. */

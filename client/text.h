@@ -26,7 +26,7 @@ void text_add(struct text *text, const char *string);
 void text_number(struct text *text, uint64_t number);
 /* 1234 -> "1.2"; cut, not rounded: a reader must not see a deadline before it has come. */
 void text_seconds(struct text *text, millis time);
-/* 1234 -> "1.234" */
+/* 8000 -> "8", 1500 -> "1.5", 1234 -> "1.234" */
 void text_millis(struct text *text, millis time);
 /* What an errno means, as strerror(3) says; of rarer ones the number. */
 void text_error(struct text *text, int error);

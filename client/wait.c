@@ -15,6 +15,9 @@ enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_USAGE = 2, EXIT_CANNOT_COUNT = 3, R
 /* How much later than the timeout a write or a file of /proc that hangs may make the exit. */
 enum { OVERTIME = 50 };
 
+/* Of connections that will be others in a moment so many are named. */
+enum { A_FEW = 3 };
+
 struct wait {
 	struct options options;
 	struct policy policy;
@@ -75,11 +78,6 @@ static void open_report(struct wait *wait, int out)
 static void make_policy(struct wait *wait)
 {
 	struct options *options = &wait->options;
-	if (options->min_wait >= options->timeout && options->timeout > 0) {
-		options->min_wait = options->timeout / 2;
-		report_note(&wait->report, "--min-wait is not less than --timeout: ",
-			    "half of the timeout is taken", "");
-	}
 	node_find_gateways(&options->node);
 	wait->policy = (struct policy){
 		.timeout = options->timeout,
@@ -113,6 +111,8 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 {
 	struct report *report = &wait->report;
 	report_remember(report, &answer->progress);
+	if (answer->result == RESULT_DEADLINE && now + DAEMON_MARGIN >= wait->policy.timeout)
+		now = wait->policy.timeout;
 	report_outcome(report, answer->progress.phase, answer->progress.reason, now);
 	if (answer->result == RESULT_DRAINED || answer->result == RESULT_GONE)
 		return EXIT_DRAINED;
@@ -129,7 +129,9 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 	return EXIT_LOST;
 }
 
-static int finish_in_vain(struct wait *wait, const char *outcome, const char *why, millis now)
+/* Names no more than `most` of those that are left. */
+static int finish_in_vain(struct wait *wait, const char *outcome, const char *why, unsigned most,
+			  millis now)
 {
 	struct report *report = &wait->report;
 	report_outcome(report, outcome, why, now);
@@ -137,7 +139,7 @@ static int finish_in_vain(struct wait *wait, const char *outcome, const char *wh
 		return EXIT_LOST;
 	char bytes[256];
 	unsigned said = 0;
-	for (;; said++) {
+	for (; said < most; said++) {
 		struct text who = TEXT_IN(bytes);
 		if (!fallback_left(&wait->fallback, said, &who))
 			break;
@@ -149,12 +151,15 @@ static int finish_in_vain(struct wait *wait, const char *outcome, const char *wh
 
 static int finish_by_deadline(struct wait *wait, millis now)
 {
-	char reason[160];
+	char reason[400];
 	struct text why = TEXT_IN(reason);
-	text_add(&why, "they did not end in time");
+	bool newcomers = false;
+	text_add(&why, "the timeout of ");
+	text_millis(&why, wait->policy.timeout);
+	text_add(&why, " s is over");
 	if (wait->fallback.active)
-		fallback_hint(&wait->fallback, &why);
-	return finish_in_vain(wait, "deadline", reason, now);
+		newcomers = fallback_hint(&wait->fallback, now, &why);
+	return finish_in_vain(wait, "deadline", reason, newcomers ? A_FEW : LEFT_AT_MOST, now);
 }
 
 static int finish_alone(struct wait *wait, millis now)
@@ -162,6 +167,13 @@ static int finish_alone(struct wait *wait, millis now)
 	const struct progress *latest = &wait->report.latest;
 	report_outcome(&wait->report, latest->phase, latest->reason, now);
 	return fallback_was_cut(&wait->fallback) ? EXIT_LOST : EXIT_DRAINED;
+}
+
+static int finish_without_nginx(struct wait *wait, millis now)
+{
+	wait->report.counted = true;
+	report_outcome(&wait->report, "drained", "no nginx here: nothing to drain", now);
+	return EXIT_DRAINED;
 }
 
 static int daemon_answered(struct wait *wait, const struct answer *answer, millis now)
@@ -213,7 +225,7 @@ static int daemon_lost(struct wait *wait, millis now)
 	report_note(report, cannot, why, "; counting without it");
 	fallback_start(&wait->fallback, &wait->policy, wait->options.pid_file, wait->nginx_seen,
 		       report, now);
-	return RUNNING;
+	return fallback_has_nothing(&wait->fallback) ? finish_without_nginx(wait, now) : RUNNING;
 }
 
 static void sleep_until_due(struct wait *wait)
@@ -252,7 +264,8 @@ static int run(struct wait *wait)
 			if (action == SETTLE_DEADLINE)
 				return finish_by_deadline(wait, clock_now());
 			if (action == SETTLE_STUCK)
-				return finish_in_vain(wait, "stuck", NOT_REACTING, clock_now());
+				return finish_in_vain(wait, "stuck", NOT_REACTING, LEFT_AT_MOST,
+						      clock_now());
 			if (action == SETTLE_DRAINED)
 				return finish_alone(wait, clock_now());
 		}

@@ -215,6 +215,7 @@ class Library:
     ) -> None:
         """Begin a drain; all times in milliseconds."""
         i64, u64 = ctypes.c_int64, ctypes.c_uint64
+        self.late(0, 0)
         self._shim.shim_settle(
             i64(timeout),
             i64(min_wait),
@@ -243,6 +244,16 @@ class Library:
             i64(now), u64(in_flight), u64(arrivals), u64(udp_workers), udp_told, listens, lives
         )
         return ACTIONS[action]
+
+    def late(self, count: int, since: int) -> None:
+        """How many of those in flight that the next steps see were opened since min_wait was over,
+        and when the first of these was."""
+        self._shim.shim_late(ctypes.c_uint64(count), ctypes.c_int64(since))
+
+    def newcomers(self, now: int) -> str | None:
+        """What a deadline adds to its reason; None: nobody is sent here any more."""
+        added = self._shim.shim_newcomers(ctypes.c_int64(now), *self._output())
+        return self._out.value.decode().removeprefix("; ") if added else None
 
     def look_pause(self, used_ns: int) -> int:
         return int(self._shim.shim_look_pause(ctypes.c_int64(used_ns)))

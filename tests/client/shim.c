@@ -167,8 +167,28 @@ static struct sight sight;
 int shim_step(int64_t now, uint64_t in_flight, uint64_t arrivals, uint64_t udp_workers,
 	      int udp_told, int listens, int lives)
 {
-	sight = (struct sight){in_flight, arrivals, udp_workers, udp_told, listens, lives};
+	sight = (struct sight){.in_flight = in_flight,
+			       .arrivals = arrivals,
+			       .udp_workers = udp_workers,
+			       .udp_told = udp_told,
+			       .listens = listens,
+			       .lives = lives,
+			       .late = sight.late,
+			       .late_since = sight.late_since};
 	return settle_step(&settle, &policy, now, &sight);
+}
+
+/* Of those in flight that the next steps see. */
+void shim_late(uint64_t late, int64_t since)
+{
+	sight.late = late;
+	sight.late_since = since;
+}
+
+int shim_newcomers(int64_t now, char *out, size_t out_size)
+{
+	struct text text = {out, out_size, 0};
+	return settle_newcomers(&settle, now, &sight, &text);
 }
 
 int64_t shim_look_pause(int64_t used)

@@ -128,7 +128,9 @@ int shim_gateway(const char *line, size_t size, int v6, char *out, size_t out_si
 uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t listener)
 {
 	static struct ports ports;
-	struct snapshot snapshot = {.ignored = &nobody, .nodes = &nobody};
+	static struct known open;
+	struct snapshot snapshot = {.ignored = &nobody, .nodes = &nobody, .open = &open};
+	known_look(&open, 0, 0);
 	memset(&ports, 0, sizeof(ports));
 	ports.any_listener = listener == 0;
 	ports.listener_count = 1;
@@ -164,7 +166,7 @@ uint64_t shim_arrivals(const char *bytes, size_t size, const char *peers, const 
 		       const char *nodes_list, uint64_t opens, uint64_t during, int first)
 {
 	static struct ports ports;
-	static struct known known;
+	static struct known known, open;
 	static struct ignored ignored, nodes;
 	static struct arrivals arrivals;
 	if (first) {
@@ -178,8 +180,10 @@ uint64_t shim_arrivals(const char *bytes, size_t size, const char *peers, const 
 		ignored_add_ports(&ignored, ports_list);
 	}
 	ports.any_listener = true;
-	known_look(&known, 50);
-	struct snapshot snapshot = {.known = &known, .ignored = &ignored, .nodes = &nodes};
+	known_look(&known, 50, 0);
+	known_look(&open, 1, 0);
+	struct snapshot snapshot = {
+		.known = &known, .open = &open, .ignored = &ignored, .nodes = &nodes};
 	snapshot_take(&snapshot, &ports, BYTES);
 	uint64_t before = arrivals.others;
 	arrivals_add(&arrivals, opens - during, opens, snapshot.ignored_new);

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Action, Drain
+from drainmon.drain.newcomers import STILL_SENT, newcomers
 from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
+from drainmon.drain.reasons import reason
 from drainmon.drain.roll import IGNORED, NO_WORKERS, STUCK, Outcome, Roll
 from drainmon.model.snapshot import Snapshot
 from tests.client.library import Library
@@ -146,3 +148,41 @@ def test_daemon_and_client_decide_alike(
         event(by_daemon)
         if by_daemon not in {"look", "roll"}:
             break
+
+
+@given(
+    ages=st.lists(st.integers(1, 25 * 8), max_size=6),
+    last_arrival=st.integers(1, 10 * 8),
+)
+@example([8, 8, 8], 4)
+@example([8, 8, 100, 200], 4)
+@example([8, 8, 100, 250, 250], 4)
+@example([8], 24)
+@example([20 * 8], 1)
+def test_both_say_alike_that_clients_are_still_sent(
+    library: Library, ages: list[int], last_arrival: int
+) -> None:
+    """`ages` of those in flight at the deadline, and of the last arrival, in ticks."""
+    end, last_arrival = 25 * 8, min([last_arrival, *ages])
+    drain = Drain(Policy(roll=False), 0.0)
+    (demand,) = drain.demands
+    drain.arrived((end - last_arrival) * TICK / 1000)
+    sockets = tuple(established((end - age) * TICK / 1000) for age in ages)
+    drain.saw(Snapshot(24.9, 24.9, sockets, (LISTENER,)))
+    drain.step(24.9)
+    waits = reason(drain, demand, 24.9)
+    drain.step(25.0)
+
+    late = [end - age for age in ages if (end - age) * TICK > 5_000]
+    library.settle(roll=False)
+    library.step(0)
+    library.step((end - last_arrival) * TICK, len(ages), arrivals=1)
+    library.late(len(late), min(late, default=0) * TICK)
+    library.step(24_900, len(ages), arrivals=1)
+    if ages:
+        assert (STILL_SENT in waits) == (STILL_SENT in library.reason(24_900))
+
+    young = newcomers(drain, demand, 25.0) if ages else None
+    assert (str(young) if young else None) == (library.newcomers(25_000) if ages else None)
+    if young:
+        assert reason(drain, demand, 25.0) == f"the timeout of 25 s is over; {young}"

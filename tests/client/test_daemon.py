@@ -64,6 +64,35 @@ def test_a_deadline_says_who_is_left(client: Path, socket_path: Path) -> None:
     assert ended.last == "left: 5 more"
 
 
+@pytest.mark.parametrize(
+    ("age", "said"), [(0.0, "<0.1"), (0.0994, "<0.1"), (0.1, "0.1"), (3, "3.0")]
+)
+def test_no_connection_has_been_open_for_no_time(
+    client: Path, socket_path: Path, age: float, said: str
+) -> None:
+    def script(daemon: Conversation) -> None:
+        daemon.head()
+        left = [{"remote": "10.0.0.2:41000", "state": "ESTABLISHED", "age": age, "unsent": 0}]
+        daemon.line(result="deadline", phase="deadline", in_flight=1, remaining=left)
+
+    with FakeDaemon(socket_path, script):
+        ended = ask(client, socket_path)
+    assert ended.last == f"left: 10.0.0.2:41000 ESTABLISHED, open {said} s, 0 B unsent"
+
+
+def test_a_daemon_s_deadline_is_at_the_timeout(client: Path, socket_path: Path) -> None:
+    def script(daemon: Conversation) -> None:
+        daemon.head()
+        daemon.phase("waiting")
+        time.sleep(daemon.request["timeout"] - daemon.request["elapsed"])
+        daemon.line(result="deadline", in_flight=1, reason="the timeout of 2 s is over")
+
+    with FakeDaemon(socket_path, script):
+        ended = ask(client, socket_path, "--timeout=2s", "--min-wait=1s")
+    assert ended.last == "deadline, 1 in flight, 2.0 s: the timeout of 2 s is over"
+    assert ended.seconds < 2
+
+
 def test_a_pod_that_is_gone_has_drained(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()

@@ -79,7 +79,7 @@ def test_exit_at_leaves_some(pod: Pod) -> None:
     pod.connect()
     ended = pod.start("--exit-at=1").end()
     assert ended.status == 0
-    assert ended.last.endswith("s: no more than exit-at are left")
+    assert " s: no more than exit-at are left; no nginx seen here" in ended.last
 
 
 def test_what_the_peer_has_acknowledged_is_not_waited_for(pod: Pod) -> None:

@@ -99,7 +99,6 @@ def test_the_tail_of_a_slow_reader_is_waited_for(pod: FakePod, client: Path) -> 
         slow.sendall(b"GET /file HTTP/1.0\r\n\r\n")
         waiting = hook(pod, client)
         # nginx has written everything and closed: only the kernel still knows of it.
-        waiting.line("settling, 1 in flight (FIN_WAIT1 1)")
         waiting.line("waiting, 1 in flight (FIN_WAIT1 1)")
         assert waiting.process.poll() is None
         assert len(read_to_end(slow).partition(b"\r\n\r\n")[2]) == FILE_BYTES

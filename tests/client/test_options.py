@@ -130,7 +130,7 @@ def test_nothing_is_done_before_every_flag_is_checked(client: Path, socket_path:
 
 
 DEFAULTS = {
-    "timeout": 24.75, "min_wait": 5.0, "quiet": 1.5, "exit_at": 0, "roll": True,
+    "timeout": 24.75, "margin": 0.25, "min_wait": 5.0, "quiet": 1.5, "exit_at": 0, "roll": True,
     "unreachable_after": 10.0,
 }  # fmt: skip
 
@@ -235,13 +235,38 @@ def test_client_and_daemon_ignore_the_same(
         assert library.peers(f"{one},{two}", where) == expected
 
 
-def test_a_min_wait_that_does_not_fit_is_halved_to_the_timeout(
-    client: Path, socket_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "env", "min_wait", "said"),
+    [
+        (["--timeout=3s"], {}, 1.5, "the default --min-wait 5s does not fit into --timeout 3s"),
+        (["--min-wait=3s", "--timeout=3"], {}, 1.5, "--min-wait 3s does not fit into --timeout 3s"),
+        (["--min-wait=1m"], {}, 12.5, "--min-wait 60s does not fit into the default --timeout 25s"),
+        (
+            ["--timeout=0.25"], {"DRAINMON_MIN_WAIT": "500ms"}, 0.125,
+            "--min-wait 0.5s does not fit into --timeout 0.25s",
+        ),
+    ],
+)  # fmt: skip
+def test_a_min_wait_that_does_not_fit_is_half_of_the_timeout(
+    client: Path, socket_path: Path, arguments: list[str], env: dict[str, str], min_wait: float,
+    said: str,
+) -> None:  # fmt: skip
     with FakeDaemon(socket_path, drained) as daemon:
-        ended = run(client, f"--socket={socket_path}", "--timeout=4s")
-    assert daemon.requests[0]["min_wait"] == 2.0
-    assert "--min-wait is not less than --timeout" in ended.output
+        ended = run(client, f"--socket={socket_path}", *arguments, env=env)
+    assert daemon.requests[0]["min_wait"] == min_wait
+    assert ended.lines[0] == f"{said}: using {min_wait:g}s"
+
+
+@pytest.mark.parametrize(("timeout", "margin"), [("8s", 0.25), ("1s", 0.1), ("0", 0)])
+def test_a_daemon_is_told_the_timeout_in_two_parts(
+    client: Path, socket_path: Path, timeout: str, margin: float
+) -> None:
+    """One that knows of no margin takes the first for the whole, and its last words are in time."""
+    with FakeDaemon(socket_path, drained) as daemon:
+        run(client, f"--socket={socket_path}", f"--timeout={timeout}")
+    for request in daemon.requests:
+        assert request["margin"] == margin
+        assert request["timeout"] + request["margin"] == float(timeout.removesuffix("s"))
 
 
 def test_help_fits_one_screen(client: Path) -> None:

@@ -1,0 +1,69 @@
+"""Clients that are still sent to the pod when its drain meets its deadline, and those who stay."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.client.pod import WITHOUT_DIAG, Pod
+from tests.client.run import Run
+
+pytestmark = pytest.mark.root
+
+SENT = "clients are still being sent here"
+OPEN_AT_ONCE = 8
+
+
+@contextmanager
+def clients_sent(pod: Pod) -> Iterator[None]:
+    """As many are connected at any time, each for a quarter of a second."""
+    over = threading.Event()
+    full = threading.Event()
+
+    def send() -> None:
+        ends = deque(pod.connect() for _ in range(OPEN_AT_ONCE))
+        while not over.wait(0.25 / OPEN_AT_ONCE):
+            full.set()
+            ends.append(pod.connect())
+            for end in ends.popleft():
+                end.close()
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        assert full.wait(10)
+        yield
+    finally:
+        over.set()
+        sending.join()
+
+
+def deadline(ended: Run) -> str:
+    """The line of it, without what it begins with."""
+    assert ended.status == 1
+    (line,) = (line for line in ended.lines if line.startswith("deadline, "))
+    return line.partition(" s: ")[2]
+
+
+@pytest.mark.parametrize("under", [[], WITHOUT_DIAG], ids=["sock_diag", "files"])
+def test_those_that_are_a_second_old_are_told_in_a_sentence(pod: Pod, under: list[str]) -> None:
+    with clients_sent(pod):
+        ended = pod.start("--timeout=3s", "--no-roll", under=under).end()
+    assert any(line.startswith("waiting, ") and line.endswith(f"; {SENT}") for line in ended.lines)
+    said = deadline(ended)
+    assert said.startswith("the timeout of 3 s is over; the connections left are at most ")
+    assert f" s old: {SENT} (they use the pod's IP directly, or the load balancer " in said
+    assert sum(line.startswith("left: ") for line in ended.lines) == 3 + 1
+    assert ended.last.endswith(" more")
+
+
+def test_who_was_there_before_is_not_taken_for_new(pod: Pod) -> None:
+    for _ in range(3 * OPEN_AT_ONCE):
+        pod.connect()[0].sendall(b"GET ")
+    with clients_sent(pod):
+        ended = pod.start("--timeout=1.5s", "--no-roll").end()
+    assert deadline(ended).startswith("the timeout of 1.5 s is over")
+    assert "are at most" not in ended.output
+    assert sum(line.startswith("left: ") for line in ended.lines) == 20 + 1

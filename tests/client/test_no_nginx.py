@@ -1,0 +1,79 @@
+"""Where there is no nginx, and where it only cannot be seen."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from drainmon.procfs.process import netns_inode
+from tests.client.pod import Pod
+from tests.client.run import Client, Run
+
+pytestmark = pytest.mark.root
+
+NONE = "no nginx here: nothing to drain"
+NOT_SEEN = "no nginx seen here: every listening port was counted"
+FIRST_PIDS = 0xEFFFFFFC
+"""The inode of the first pid namespace (linux/nsfs.h)."""
+
+
+@pytest.fixture
+def host() -> None:
+    if Path("/proc/self/ns/pid").stat().st_ino != FIRST_PIDS:
+        pytest.skip("needs the host's pid namespace")
+    if any(is_in_this_network(p.pid) for p in psutil.process_iter() if p.name() == "nginx"):
+        pytest.skip("needs a host without nginx")
+
+
+def is_in_this_network(pid: int) -> bool:
+    with suppress(OSError):  # it has ended
+        return netns_inode(pid) == netns_inode(os.getpid())
+    return False
+
+
+@pytest.mark.usefixtures("host")
+def test_on_a_host_without_nginx_there_is_nothing_to_drain(client: Path) -> None:
+    ended = Client([str(client), "--no-pod-log", "--socket=/nonexistent"]).end()
+    assert (ended.status, ended.last) == (0, f"drained, 0 in flight, 0.0 s: {NONE}")
+
+
+@pytest.mark.usefixtures("host")
+def test_a_host_that_hides_its_processes_may_have_one(client: Path) -> None:
+    hidden = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    argv = [*nobody, str(client), "--no-pod-log", "--socket=/nonexistent", "--timeout=0.5s"]
+    ended = Client(["unshare", "--mount", "sh", "-c", hidden, "sh", *argv]).end()
+    assert (ended.status, NONE in ended.output) == (0, False)
+    assert ended.last.endswith(f" s: {NOT_SEEN}")
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [[], ["unshare", "--pid", "--fork", "--mount-proc"]],
+    ids=["no process of its network", "no process of its container"],
+)
+def test_in_a_pod_it_may_be_in_another_container(pod: Pod, apart: list[str]) -> None:
+    ended = pod.start(under=apart).end()
+    assert ended.status == 0
+    assert ended.last.endswith(f" s: {NOT_SEEN}")
+    assert ended.seconds >= 0.3  # min-wait is waited for all the same
+
+
+def test_what_is_left_at_a_deadline_may_not_be_nginx_s(pod: Pod) -> None:
+    pod.connect()
+    ended = pod.start("--timeout=0.8s", "--no-roll").end()
+    assert ended.status == 1
+    assert any(line.endswith(f"the timeout of 0.8 s is over; {NOT_SEEN}") for line in ended.lines)
+
+
+def test_a_process_without_a_title_is_one(pod: Pod, tmp_path: Path) -> None:
+    """`master_process off;`: it has its command line."""
+    shutil.copy("/bin/sleep", tmp_path / "nginx")
+    nginx = Client(pod.netns.command([str(tmp_path / "nginx"), "60"]))
+    ended: Run = pod.start().end()
+    nginx.process.kill()
+    nginx.end()
+    assert (ended.status, "no nginx" in ended.last) == (0, False)
