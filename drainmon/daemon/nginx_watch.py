@@ -50,6 +50,7 @@ class NginxWatch:
             udp_workers=self.udp.workers,
             udp_told=self.udp.told,
             udp_known=self.udp.is_known,
+            seen=self._had_nginx or bool(pod.processes),
         )
 
     def _follow(self, pod: Pod, in_flight: int) -> None:

@@ -22,6 +22,14 @@ ENOUGH = 20
 SHARE = 0.99
 """The part of the drains for which the advice would have been enough."""
 
+BUSY = 10
+"""Arrivals in a drain from which on its last one says when the news had spread: with a few, the
+last one is early by chance."""
+
+SURE = 300
+"""Busy drains from which on less than the defaults is advised. With a chance of 95 % the slowest
+hundredth is among so many (1 - SHARE ** SURE)."""
+
 MARGIN = 1.2
 """What is advised is so many times what was seen: another week may bring something later."""
 
@@ -83,18 +91,30 @@ class Buckets:
 class Evidence:
     """What is known of a node's drains: how many ended how, and three distributions. `to_the_end`
     are those in which connections arrived until it was over; `last_arrival` is of the others.
-    `after_settling` is None where it was not counted apart."""
+    `after_settling` is None where it was not counted apart, `busy` (those of
+    `last_arrival` with BUSY arrivals) where nobody counted."""
 
     results: Mapping[str, int]
     last_arrival: Distribution
     seconds: Distribution
     after_settling: Distribution | None
     to_the_end: int = 0
+    busy: int | None = None
+
+    @property
+    def confidence(self) -> float:
+        """The chance that the slowest hundredth of all drains is among these."""
+        return 1 - SHARE ** (self.busy or 0)
+
+    @property
+    def is_sure(self) -> bool:
+        return (self.busy or 0) >= SURE
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Options in seconds, None where there are too few drains to tell; `notes` for people."""
+    """Options in seconds, None where there are too few drains to tell; none is below the default
+    without evidence that is sure. `notes` are for people."""
 
     min_wait: float | None
     timeout: int | None
@@ -105,7 +125,7 @@ class Advice:
 def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
     """Evidence in records as /v1/drains has them. Raises ValueError for what is no record."""
     results = dict.fromkeys(RESULTS, 0)
-    seconds, arrivals, after, endless = [], [], [], 0
+    seconds, arrivals, after, endless, busy = [], [], [], 0, 0
     for record in records:
         result = record.get("result")
         if result is None and "result" in record:
@@ -124,7 +144,16 @@ def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
             endless += 1
         elif last is not None:
             arrivals.append(last)
-    return Evidence(results, Values(arrivals), Values(seconds), Values(after), endless)
+            busy += _is_busy(record.get("arrivals", 0), _seconds(record.get("min_wait", 0)))
+    return Evidence(results, Values(arrivals), Values(seconds), Values(after), endless, busy)
+
+
+def _is_busy(arrivals: Any, min_wait: float) -> bool:
+    """Whether the drain shows when clients stop coming: after a short min-wait those who came later
+    were refused, and nobody saw them."""
+    if isinstance(arrivals, bool) or not isinstance(arrivals, int):
+        raise ValueError(f"a drain record has {arrivals!r:.40} arrivals")
+    return arrivals >= BUSY and min_wait >= Policy.min_wait
 
 
 def _settled(phases: Any) -> float:
@@ -157,17 +186,25 @@ def from_histograms(
 def advise(evidence: Evidence) -> Advice:
     """The options that would have been enough for nearly all of the drains."""
     notes: list[str] = []
-    quiet = Policy().quiet
+    default = Policy()
+    quiet = default.quiet
     min_wait = _min_wait(evidence, notes)
+    if min_wait is not None and not evidence.is_sure:
+        min_wait = max(min_wait, default.min_wait)
     timeout = None
     if evidence.seconds.count < ENOUGH:
         notes.append(
-            f"too few drains to tell: {evidence.seconds.count} have ended, {ENOUGH} are needed"
+            f"too few drains to tell: {evidence.seconds.count} have ended, {ENOUGH} are needed;"
+            f" keep {default.timeout:g} s"
         )
     else:
-        timeout = _timeout(evidence, Policy().min_wait if min_wait is None else min_wait, quiet)
+        timeout = _timeout(evidence, default.min_wait if min_wait is None else min_wait, quiet)
         if timeout is None:
             notes.append("drains take longer than the last bucket reaches: use the records")
+        elif not evidence.is_sure:
+            timeout = max(timeout, ceil(default.timeout))
+    if not evidence.is_sure:
+        notes.append(_why_not_sure(evidence, default))
     if deadlines := evidence.results.get("deadline", 0):
         share = deadlines / max(1, evidence.seconds.count)
         notes.append(
@@ -181,6 +218,13 @@ def advise(evidence: Evidence) -> Advice:
         )
     grace = None if timeout is None else timeout + GRACE
     return Advice(min_wait, timeout, grace, notes)
+
+
+def _why_not_sure(evidence: Evidence, default: Policy) -> str:
+    kept = f"nothing below the defaults is advised ({default.min_wait:g} s, {default.timeout:g} s)"
+    if evidence.busy is None:
+        return f"Prometheus's text does not say how many connections came: {kept}"
+    return f"only {evidence.busy} drains had {BUSY} arrivals, {SURE} make sure: {kept}"
 
 
 def _min_wait(evidence: Evidence, notes: list[str]) -> float | None:

@@ -44,7 +44,7 @@ class Demand:
         """When the quiet period is over, or no longer asked for."""
         if last_arrival is None:
             return self.started
-        give_up = self.started + self.policy.timeout / 2
+        give_up = self.started + self.policy.given_timeout / 2
         return min(last_arrival + self.policy.quiet, give_up)
 
     def settled_at(self, last_arrival: float | None, closed: float | None) -> float:

@@ -8,7 +8,8 @@ class Nginx(NamedTuple):
     since the drain began; how many connections in use have ended with a process since then; what
     it serves on that cannot be counted; whether it listens in another network namespace; how many
     of its workers may still serve clients over UDP, whether all of these quit already, and whether
-    so all UDP clients are known to have been served when the last one has ended."""
+    so all UDP clients are known to have been served when the last one has ended; whether one of its
+    processes was ever seen."""
 
     alive: bool = True
     lost: bool = False
@@ -18,6 +19,7 @@ class Nginx(NamedTuple):
     udp_workers: int = 0
     udp_told: bool = False
     udp_known: bool = False
+    seen: bool = True
 
 
 ALIVE = Nginx()

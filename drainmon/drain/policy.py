@@ -1,6 +1,6 @@
 """What a drain was asked for."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf
 
 from drainmon.model.ignored import NOTHING, Ignored
@@ -15,13 +15,14 @@ LONGEST = 1e6
 class Policy:
     """The options of one drain; times in seconds.
 
-    timeout: when to give up, counted from the drain's start. min_wait: how long to go on serving
-    in any case, for the news of the pod's end to reach its last client. quiet: how long no new
-    connection may have arrived. exit_at: how many connections in flight are few enough. roll:
-    whether nginx's workers are replaced so that idle connections close. ignored: connections that
-    neither are in flight nor disturb the quiet. unreachable_after: for how long the kernel must
-    have sent again in vain until a peer is taken for gone, and its connection is no longer waited
-    for; 0: never.
+    timeout: when to give up, counted from the drain's start. margin: how much longer the caller
+    itself waits, so that it gets the answer: the timeout that its user gave is the sum. min_wait:
+    how long to go on serving in any case, for the news of the pod's end to reach its last client.
+    quiet: how long no new connection may have arrived. exit_at: how many connections in flight are
+    few enough. roll: whether nginx's workers are replaced so that idle connections close. ignored:
+    connections that neither are in flight nor disturb the quiet. unreachable_after: for how long
+    the kernel must have sent again in vain until a peer is taken for gone, and its connection is no
+    longer waited for; 0: never.
 
     The others are for a caller who begins again, before another daemon. elapsed: how much of the
     timeout is spent already. rolls: how often nginx's workers were replaced in that time, and
@@ -42,6 +43,12 @@ class Policy:
     ignored: Ignored = NOTHING
     unreachable_after: float = UNREACHABLE_AFTER
     ports: frozenset[int] = frozenset()
+    margin: float = 0.0
+
+    @property
+    def given_timeout(self) -> float:
+        """The timeout as the caller's user gave it: the one to show."""
+        return round(self.timeout + self.margin, 3)
 
     @property
     def rules(self) -> Rules:
@@ -63,3 +70,11 @@ class Policy:
                 raise ValueError(f"cannot drain: {field.name} is not a whole number: {value!r}")
             if not 0 <= value <= LONGEST:
                 raise ValueError(f"cannot drain: {field.name} is out of range (0 to {LONGEST:g})")
+
+
+def fitted(policy: Policy) -> Policy:
+    """The same, with half of the timeout for min_wait if min_wait does not fit into it: else no
+    drain would end before its deadline."""
+    if policy.min_wait < policy.given_timeout:
+        return policy
+    return replace(policy, min_wait=policy.given_timeout / 2)

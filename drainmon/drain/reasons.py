@@ -2,24 +2,27 @@
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.newcomers import STILL_SENT, are_sent, newcomers
 from drainmon.drain.roll import STUCK, Outcome
 
 CUT = "nginx was stopped while connections were in flight"
+
+NOT_SEEN = "no nginx seen here: every listening port was counted"
 
 
 def reason(drain: Drain, demand: Demand, now: float) -> str:
     """The reason for one of the callers, at the monotonic time `now`."""
     match demand.told or drain.phase:
         case Phase.DEADLINE:
-            said = f"the timeout of {demand.policy.timeout:g} s is over{_hint(drain)}"
+            said = _how_it_failed(drain, demand, now)
         case (Phase.DRAINED | Phase.GONE | Phase.CUT) as end:
             said = _how_it_ended(drain, end)
         case Phase.STUCK:
             said = STUCK.why
         case Phase.ROLLING:
-            said = _how_it_rolls(drain)
+            said = _how_it_rolls(drain, demand, now)
         case Phase.WAITING if drain.udp_workers or not demand.accepts(len(drain.in_flight)):
-            said = _how_it_waits(drain)
+            said = _how_it_waits(drain, demand, now)
         case _:
             said = _why_settling(drain, now) if drain.demands else "nobody waits any more"
     return said
@@ -34,14 +37,25 @@ def uncounted(drain: Drain) -> list[str]:
     return list(names)
 
 
-def _how_it_rolls(drain: Drain) -> str:
+def _how_it_failed(drain: Drain, demand: Demand, now: float) -> str:
+    said = f"the timeout of {demand.policy.given_timeout:g} s is over"
+    if young := newcomers(drain, demand, now):
+        said += f"; {young}"
+    return said + _hint(drain) + _not_seen(drain)
+
+
+def _how_it_rolls(drain: Drain, demand: Demand, now: float) -> str:
     if drain.rolls.latest is None or drain.rolls.latest.outcome is not Outcome.QUIT:
         return "nginx replaces its workers"
     last = "" if drain.udp_workers else "; the last worker accepts until another has exited"
-    return _how_it_waits(drain) + last
+    return _how_it_waits(drain, demand, now) + last
 
 
-def _how_it_waits(drain: Drain) -> str:
+def _how_it_waits(drain: Drain, demand: Demand, now: float) -> str:
+    return _what_it_waits_for(drain) + (f"; {STILL_SENT}" if are_sent(drain, demand, now) else "")
+
+
+def _what_it_waits_for(drain: Drain) -> str:
     if drain.rolls.barred:
         return f"connections are in flight, roll {drain.rolls.latest}"
     if drain.udp_workers:
@@ -60,7 +74,13 @@ def _how_it_ended(drain: Drain, end: Phase) -> str:
 def _drained(drain: Drain) -> str:
     said = "few enough in flight" if drain.in_flight else "nothing in flight"
     left = uncounted(drain)
-    return f"{said} over TCP; cannot count {', '.join(left)}" if left else said
+    if left:
+        return f"{said} over TCP; cannot count {', '.join(left)}"
+    return said + _not_seen(drain)
+
+
+def _not_seen(drain: Drain) -> str:
+    return "" if drain.nginx.seen else f"; {NOT_SEEN}"
 
 
 def _hint(drain: Drain) -> str:

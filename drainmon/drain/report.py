@@ -6,11 +6,15 @@ from typing import Any
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.newcomers import newcomers
 from drainmon.drain.reasons import reason, uncounted
 from drainmon.model.snapshot import format_address, format_states
 from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 
 REMAINING_SHOWN = 20
+
+NEWCOMERS_SHOWN = 3
+"""Of connections that will be others in a moment."""
 
 PORTS_TOLD = 64
 """At the most, for a caller to tell the next daemon."""
@@ -26,7 +30,7 @@ def describe_socket(
         "remote": format_address(socket.remote, socket.remote_port),
         "local": format_address(socket.local, socket.local_port),
         "state": socket.state.name,
-        "age": None if socket.opened is None else round(now - socket.opened, 3),
+        "age": None if socket.opened is None else max(0.0, round(now - socket.opened, 3)),
         "idle": None if idle is None else round(idle, 3),
         "unsent": socket.unsent,
         "bytes_received": socket.bytes_received,
@@ -58,7 +62,7 @@ def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
     if demand.told:
         line["result"] = demand.told.value
     if demand.told is Phase.DEADLINE:
-        line["remaining"] = remaining(drain, now)
+        line["remaining"] = remaining(drain, demand, now)
     return line
 
 
@@ -75,18 +79,20 @@ def apart(drain: Drain) -> dict[str, Any]:
     }
 
 
-def remaining(drain: Drain, now: float) -> list[dict[str, Any]]:
+def remaining(drain: Drain, demand: Demand, now: float) -> list[dict[str, Any]]:
     """The first connections that are still in flight."""
+    shown = NEWCOMERS_SHOWN if newcomers(drain, demand, now) else REMAINING_SHOWN
     return [
         describe_socket(socket, now, drain.rules.unreachable_after)
-        for socket in itertools.islice(drain.in_flight, REMAINING_SHOWN)
+        for socket in itertools.islice(drain.in_flight, shown)
     ]
 
 
 @dataclass
 class DrainRecord:
     """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for.
+    since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for, the timeout as
+    its user gave it.
     `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
     `unused`, `unreachable`, `elsewhere`, `udp_workers` and `uncounted` are those of `apart`, `cut`
     the connections in use that ended with a process of nginx's.
@@ -95,7 +101,8 @@ class DrainRecord:
     `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
     any more), gone or cut (nginx has ended, and nobody waits), failed (the daemon could not go on);
     `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
-    those in flight. What is not known of Kubernetes' namespace, name and pod UID is empty."""
+    those in flight: fewer where clients are still being sent to the pod. What is not known of
+    Kubernetes' namespace, name and pod UID is empty."""
 
     pod: str
     netns: int
@@ -133,7 +140,8 @@ class DrainRecord:
         for demand in drain.demands:
             self.min_wait = max(self.min_wait, round(demand.min_wait_until - drain.started, 3))
             self.quiet = max(self.quiet, demand.policy.quiet)
-            self.timeout = max(self.timeout, round(demand.deadline - drain.started, 3))
+            given = demand.started + demand.policy.given_timeout
+            self.timeout = max(self.timeout, round(given - drain.started, 3))
         if drain.snapshot is not None:
             self.in_flight = len(drain.in_flight)
             self.by_state = format_states(drain.snapshot.by_state())
@@ -148,6 +156,7 @@ class DrainRecord:
             self.last_arrival = round(last - drain.started, 3)
         self.rolls = [round(began - drain.started, 3) for began in drain.rolls.began]
         self.roll = str(drain.rolls.latest or "")
-        self.reason = reason(drain, drain.last_caller, now)
+        caller = drain.last_caller
+        self.reason = reason(drain, caller, now)
         self.seconds = round(now - drain.started, 3)
-        self.remaining = remaining(drain, now) if drain.phase is Phase.DEADLINE else []
+        self.remaining = remaining(drain, caller, now) if drain.phase is Phase.DEADLINE else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from drainmon.drain.policy import Policy
+from drainmon.drain.policy import Policy, fitted
 from drainmon.drain.report import PORTS_TOLD
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
@@ -20,6 +20,8 @@ from drainmon.server.looks import OWN_LOOKS
 from drainmon.server.replies import dumps, error, reply
 
 NO_NGINX = "no nginx in this pod"
+
+NOTHING = "no nginx here: nothing to drain"
 
 UNSEEN = (
     "cannot drain: the daemon sees neither nginx nor a listener in this pod"
@@ -68,7 +70,7 @@ def parse_policy(body: bytes) -> Policy:
     ignored = Ignored.parse(_texts(options, "ignore_peers"), _texts(options, "ignore_ports"))
     known = {field.name for field in fields(Policy)} - {"ignored", "ports"}
     given = {name: value for name, value in options.items() if name in known}
-    return Policy(**given, ignored=ignored, ports=_ports(options.get("ports", [])))
+    return fitted(Policy(**given, ignored=ignored, ports=_ports(options.get("ports", []))))
 
 
 def _ports(numbers: Any) -> frozenset[int]:
@@ -138,6 +140,6 @@ def _nothing_to_drain(policy: Policy) -> dict[str, Any]:
         "in_flight": 0,
         "by_state": {},
         "elapsed": policy.elapsed,
-        "reason": NO_NGINX,
+        "reason": NOTHING,
         "result": "drained",
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from drainmon.drain.duration import parse_duration
-from drainmon.drain.policy import Policy
+from drainmon.drain.policy import Policy, fitted
 from drainmon.model.ignored import Ignored
 
 
@@ -46,7 +46,5 @@ def parse_query(query: Iterable[tuple[str, str]]) -> Policy:
                 options[name.replace("-", "_")] = _OPTIONS[name](value)
             except ValueError as error:
                 raise ValueError(f"cannot drain: {name}: {error}") from None
-    timeout = options.get("timeout", Policy.timeout)
-    if options.get("min_wait", Policy.min_wait) >= timeout:
-        options["min_wait"] = timeout / 2
-    return Policy(**options, ignored=Ignored.parse(ignored["ignore-peer"], ignored["ignore-port"]))
+    addresses = Ignored.parse(ignored["ignore-peer"], ignored["ignore-port"])
+    return fitted(Policy(**options, ignored=addresses))
