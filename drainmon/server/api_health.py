@@ -16,6 +16,7 @@ def describe_health(node: Node) -> dict[str, Any]:
         "status": "degraded" if node.refused_sources else "ok",
         "source": node.source_name,
         "refused": node.refused_sources,
+        "processes": node.process_names,
         "version": __version__,
         "drift": node.drift,
         "missed": node.missed(),

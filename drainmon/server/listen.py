@@ -32,7 +32,9 @@ def parse(text: str) -> Address | None:
         return None
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError(f"cannot listen on {text!r}: it is not HOST:PORT")
+        raise ValueError(
+            f"cannot listen on {text!r}: it is not HOST:PORT (try 127.0.0.1:9935, or off)"
+        )
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]

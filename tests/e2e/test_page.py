@@ -4,6 +4,7 @@ and after a real pod drains."""
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
 from tests.page.browser import PROGRAM, Browser
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -29,18 +31,30 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def browser(listening: Daemon, tmp_path: Path) -> Iterator[Browser]:
+def address_in(log: Path) -> str:
+    """Where the daemon serves its page; nothing until its log says so, just after it answers."""
+    said = (json.loads(line) for line in log.read_text().splitlines())
+    return next((str(line["listen"]) for line in said if line["event"] == "serving"), "")
+
+
+@contextmanager
+def page_of(daemon: Daemon, profile: Path) -> Iterator[Browser]:
     """The page, live."""
-    said = (json.loads(line) for line in listening.log.read_text().splitlines())
-    url = next(f"http://{line['listen']}/" for line in said if line["event"] == "serving")
-    with Browser(tmp_path / "profile") as browser:
+    eventually(lambda: address_in(daemon.log))
+    url = f"http://{address_in(daemon.log)}/"
+    with Browser(profile) as browser:
         browser.look(1440, 900)
         browser.open(url)
         browser.until(lambda: browser.text("#status") == "live")
         yield browser
         assert browser.complaints == []
         assert [asked for asked in browser.requests if not asked.startswith(url)] == []
+
+
+@pytest.fixture
+def browser(listening: Daemon, tmp_path: Path) -> Iterator[Browser]:
+    with page_of(listening, tmp_path / "profile") as browser:
+        yield browser
 
 
 def row_of(name: str) -> str:
@@ -50,7 +64,7 @@ def row_of(name: str) -> str:
 
 
 def row(browser: Browser, name: str) -> list[str]:
-    """Ports, in flight, states and accepted, as the page shows them; nothing without a row."""
+    """Ports, in flight, states and arrivals, as the page shows them; nothing without a row."""
     cells: list[str] = browser.evaluate(
         f"[...({row_of(name)}?.cells ?? [])].map((cell) => cell.innerText)"
     )
@@ -65,7 +79,8 @@ def as_shown(pod: dict[str, Any]) -> list[str]:
     """A pod of /v1/pods as its row should be."""
     states = ", ".join(f"{state} {count}" for state, count in pod["by_state"].items())
     ports = ", ".join(map(str, pod["ports"]))
-    return [ports, str(pod["in_flight"]), states or "–", str(pod["accepted"])]  # noqa: RUF001
+    arrivals = str(pod["accepted"] - pod["probes_accepted"])
+    return [ports, str(pod["in_flight"]), states or "–", arrivals]  # noqa: RUF001
 
 
 def test_a_drain_from_beginning_to_end(
@@ -89,13 +104,16 @@ def test_a_drain_from_beginning_to_end(
         assert browser.text("#draining .reason") == record["reason"]
         left = float(browser.text("#draining .amounts span b").removesuffix(" s"))
         assert left == pytest.approx(TIMEOUT - (time.time() - record["started"]), abs=3)
-        assert "draining" in browser.texts(".badge:not([hidden])")
+        (badge,) = browser.texts(".badge:not([hidden])")
+        assert badge.split() == ["draining:", "waiting"]
 
         browser.evaluate(f"{row_of(name)}.querySelector('button').click()")
         browser.until(lambda: len(browser.texts(".connections tbody tr:not(.safe)")) == 1)
         remote, port, state, *_ = browser.texts(".connections tbody tr:not(.safe) > *")
         assert (remote, port) == (f"{pod.client_address}:{slow.port}", "80")
         assert state in {"ESTABLISHED", "FIN_WAIT1"}
+        facts = browser.texts("#detail .facts > div")
+        assert f"Ways in\n{', '.join(told(listening, pod)['ways_in']) or 'none'}" in facts
         browser.press("Escape")
 
         slow.read_all()
@@ -113,3 +131,13 @@ def test_a_drain_from_beginning_to_end(
     ]
     assert browser.texts("#draining li") == []
     browser.until(lambda: row(browser, name) == as_shown(told(listening, pod)))
+
+
+def test_no_process_has_a_name_that_is_looked_for(tmp_path: Path) -> None:
+    names = ("--process", "engine-y", "--process", "engine-x")
+    with (
+        daemon_in(tmp_path, "--listen", "127.0.0.1:0", *names) as daemon,
+        page_of(daemon, tmp_path / "profile") as browser,
+    ):
+        said = "The daemon sees no process named engine-x or engine-y on this node."
+        assert browser.text("#no-pods").startswith(said)

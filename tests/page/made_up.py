@@ -23,15 +23,17 @@ class Node:
     """Pods with the counts that it is told, by number."""
 
     source_name = "core"
+    process_names: tuple[str, ...] = ("nginx",)
     drift = 0
 
     def __init__(self) -> None:
         self.refused_sources: dict[str, str] = {}
         self.told: dict[int, tuple[Pod, Counts]] = {}
         self.snapshots: dict[int, Snapshot] = {}
+        self.lost = {"event": 0}
 
     def missed(self) -> dict[str, int]:
-        return {"event": 0}
+        return self.lost
 
     def pods(self) -> list[Pod]:
         return [pod for pod, _ in self.told.values()]

@@ -10,6 +10,8 @@ from drainmon.pods.pod import NginxProcess, Pod
 from tests.page.browser import Browser
 from tests.page.made_up import Drains, Node, served
 
+WAYS_IN = ("folder", "@drainmon")
+
 
 class Site:
     """The page in a browser, and the node that it shows."""
@@ -21,7 +23,9 @@ class Site:
 
     def tell(self, number: int, name: str, in_flight: int, accepted: int = 0) -> None:
         nginx = (NginxProcess(77, 1, 5),)
-        pod = Pod(number, 4_000 + number, Identity(unit=name), nginx, frozenset({80}))
+        pod = Pod(
+            number, 4_000 + number, Identity(unit=name), nginx, frozenset({80}), ways_in=WAYS_IN
+        )
         states = {TcpState.ESTABLISHED: in_flight, TcpState.TIME_WAIT: 2}
         self.node.told[number] = (pod, Counts(states, accepted, 1.0))
 

@@ -86,6 +86,58 @@ def test_at_every_width_and_in_both_schemes(browser: Browser) -> None:
             assert contrasts(browser) == []
 
 
+def test_old_figures_can_still_be_read(browser: Browser) -> None:
+    with opened(browser, "shop/web") as site:
+        running = DrainRecord("shop/web", 4_001, time.time(), phases=[("settling", 0.0)])
+        ended = DrainRecord("shop/web", 6, time.time(), phases=[("drained", 0.0)], result="drained")
+        site.drains.told = [running, ended]
+        browser.until(lambda: browser.texts("#drains tbody th"))
+        browser.evaluate("document.body.classList.add('stale')")
+        for dark in (False, True):
+            browser.look(390, 900, dark)
+            assert contrasts(browser) == []
+
+
+LABELS = """
+window.labels = [];
+const { fillText } = CanvasRenderingContext2D.prototype;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const at = this.getTransform().transformPoint({x, y}).x;
+    const width = this.measureText(text).width * this.getTransform().a;
+    const left = at - width * {left: 0, start: 0, center: 0.5, right: 1, end: 1}[this.textAlign];
+    labels.push({ text, cut: left < 0 || left + width > this.canvas.width });
+    return fillText.call(this, text, x, y);
+};
+"""
+
+
+def test_no_label_of_a_chart_is_cut(browser: Browser) -> None:
+    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=LABELS)
+    with opened(browser) as site:
+        for in_flight, width in itertools.product((7, 123_456), (1440, 820, 390)):
+            browser.look(width, 900)
+            site.tell(1, "shop/web", in_flight)
+            browser.until(lambda n=in_flight: site.cell(1, 3) == f"{n:,}")  # type: ignore[misc]
+            # The times move to the left as seconds pass.
+            for _ in range(3):
+                browser.evaluate("labels.length = 0")
+                browser.until(
+                    lambda: browser.evaluate("labels.some(({text}) => text.includes(':'))")
+                )
+                cut = "labels.filter(({cut}) => cut).map(({text}) => text)"
+                assert browser.evaluate(cut) == []
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
+def test_a_large_figure_does_not_run_into_its_chart(browser: Browser) -> None:
+    with opened(browser) as site:
+        browser.look(390, 900)
+        site.tell(1, "shop/web", 1_234_567)
+        browser.until(lambda: browser.text("#in-flight .value") == "1,234,567")
+        figure = "document.querySelector('#in-flight .value')"
+        assert browser.evaluate(f"{figure}.scrollWidth <= {figure}.clientWidth")
+
+
 def contrasts(browser: Browser) -> list[str]:
     """Texts whose contrast with what is behind them is below 4.5 (WCAG 2 AA)."""
     faint: list[str] = browser.evaluate(

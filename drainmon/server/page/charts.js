@@ -1,7 +1,9 @@
 // Lines over the last minutes, by uPlot, in the page's colours.
 
 import uPlot from './uplot/uPlot.esm.js';
-import { clock } from './format.js';
+import { brief, clock } from './format.js';
+
+const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((n) => [n, 2 * n, 5 * n]);
 
 const drawn = new Set();
 
@@ -16,6 +18,25 @@ function scales(span) {
     x: { time: true, range: span },
     y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.08)] },
   };
+}
+
+const FONT = '11px system-ui, sans-serif';
+const ruler = document.createElement('canvas').getContext('2d');
+
+/** CSS pixels that a label takes. */
+function widthOf(text) {
+  ruler.font = FONT;
+  return ruler.measureText(text).width;
+}
+
+/** Times of day, but for those that the edge of the chart would cut. */
+function timesWithin(plot, times) {
+  return times.map((time) => {
+    const text = clock(time);
+    const at = plot.bbox.left / devicePixelRatio + plot.valToPos(time, 'x');
+    const half = widthOf(text) / 2 + 1;
+    return at >= half && at + half <= plot.width ? text : '';
+  });
 }
 
 function line(name) {
@@ -42,7 +63,7 @@ export function chart(place, data, span, name) {
     stroke: colour('--ink-2'),
     grid: { stroke: colour('--line'), width: 1 },
     ticks: { show: false },
-    font: '11px system-ui, sans-serif',
+    font: FONT,
   };
   return keep(place, new uPlot({
     width: place.clientWidth,
@@ -51,8 +72,15 @@ export function chart(place, data, span, name) {
     cursor: { show: false },
     legend: { show: false },
     axes: [
-      { ...axis, size: 22, gap: 4, space: 90, values: (_, times) => times.map(clock) },
-      { ...axis, size: 40, gap: 4, space: 20, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] },
+      { ...axis, size: 22, gap: 4, space: 76, values: timesWithin },
+      {
+        ...axis,
+        size: (_, labels) => 8 + Math.max(0, ...(labels ?? []).map(widthOf)),
+        gap: 4,
+        space: 20,
+        incrs: WHOLE_STEPS,
+        values: (_, amounts) => amounts.map(brief),
+      },
     ],
     scales: scales(span),
     series: [{}, line(name)],

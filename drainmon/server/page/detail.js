@@ -1,8 +1,9 @@
 // What is known of one pod, or of one drain that has ended, in a dialog.
 
 import { byId, el, setText } from './dom.js';
-import { bytes, count, dateAndTime, duration, NONE, states } from './format.js';
+import { bytes, count, dateAndTime, duration, NONE, shortName, states } from './format.js';
 import { chart } from './charts.js';
+import { phaseOf } from './store.js';
 
 const REFRESH = 2000;
 
@@ -38,7 +39,7 @@ export function openPod(pod, store) {
   const place = el('div', { class: 'chart', role: 'img', 'aria-label': 'In flight, the last minutes' });
   const said = el('p', { class: 'empty' }, 'Looking at its connections…');
   const table = el('div', { class: 'table' });
-  open(pod.pod, about, el('h3', {}, 'In flight'), place, said, table);
+  open(shortName(pod.pod), about, el('h3', {}, 'In flight'), place, said, table);
   const drawn = chart(place, () => pod.history.columns.slice(0, 2), () => store.span(), 'flight');
   const look = async () => {
     try {
@@ -56,14 +57,17 @@ export function openPod(pod, store) {
     drawn.update();
     about.replaceChildren(...facts({
       Namespace: pod.namespace || undefined,
+      Draining: pod.drain && `${phaseOf(pod.drain)}: ${pod.drain.reason}`,
       Ports: (pod.ports ?? []).join(', ') || NONE,
       'In flight': count(pod.in_flight),
       States: states(pod.by_state),
-      Accepted: count(pod.accepted),
+      Arrivals: count(pod.arrivals),
+      Probes: pod.probes_accepted ? `${count(pod.probes_accepted)}, ${count(pod.probes)} open` : undefined,
       'nginx master': (pod.masters ?? []).map((pid) => `pid ${pid}`).join(', ') || 'none',
       'Netns inode': String(pod.netns),
       'Pod UID': pod.uid || undefined,
-      Container: pod.container || undefined,
+      Container: shortName(pod.pod) === pod.pod ? undefined : pod.pod,
+      'Ways in': (pod.ways_in ?? []).join(', ') || 'none',
     }));
   };
   let current = update;
@@ -110,20 +114,20 @@ export function openDrain(drain) {
     return `${phase} ${index + 1 < drain.phases.length ? `${duration(at)} to ${duration(until)}` : `at ${duration(at)}`}`;
   });
   const left = drain.remaining ?? [];
-  open(`Drain of ${drain.pod}`,
+  open(`Drain of ${shortName(drain.pod)}`,
     el('dl', { class: 'facts' }, ...facts({
       Result: drain.result,
-      Because: drain.reason || undefined,
+      Reason: drain.reason || undefined,
       Began: dateAndTime(drain.started),
       Took: duration(drain.seconds),
       Phases: phases.join(', '),
       'Peak in flight': count(drain.peak_in_flight),
-      'Last seen': states(drain.by_state),
+      Left: states(drain.by_state),
       'Not waited for': notWaitedFor(drain),
       'Cut off': drain.cut ? count(drain.cut) : undefined,
       'Cannot be counted': drain.uncounted?.join(', ') || undefined,
-      'Arrivals after it began': count(drain.arrivals),
-      'Last of them': drain.last_arrival == null ? NONE : `after ${duration(drain.last_arrival)}`,
+      Arrivals: count(drain.arrivals),
+      'Last arrival': drain.last_arrival == null ? NONE : `after ${duration(drain.last_arrival)}`,
       'May still serve UDP': drain.udp_workers ? `${count(drain.udp_workers)} of nginx's workers` : undefined,
       'Workers replaced': [(drain.rolls ?? []).map((at) => `after ${duration(at)}`).join(', ') || 'never', drain.roll].filter(Boolean).join(': '),
     })),
@@ -137,5 +141,10 @@ function notWaitedFor({ unused, unreachable }) {
 
 function facts(named) {
   return Object.entries(named).filter(([, value]) => value !== undefined)
-    .map(([name, value]) => el('div', { class: value.length > 22 ? 'long' : '' }, el('dt', {}, name), el('dd', {}, value)));
+    .map(([name, value]) => el('div', { class: widthFor(value) }, el('dt', {}, name), el('dd', {}, value)));
+}
+
+function widthFor({ length }) {
+  if (length > 44) return 'longest';
+  return length > 18 ? 'long' : '';
 }

@@ -1,7 +1,8 @@
 // Drains: those in progress as a list, those that have ended as a table.
 
 import { byId, el, setAttribute, setHidden, setText } from './dom.js';
-import { ago, clock, count, dateAndTime, duration, limit, NONE } from './format.js';
+import { ago, clock, count, dateAndTime, duration, limit, NONE, shortName } from './format.js';
+import { phaseOf } from './store.js';
 
 const PHASES = ['settling', 'rolling', 'waiting'];
 
@@ -12,7 +13,7 @@ const rows = new Map();
 
 class Card {
   constructor(drain) {
-    this.name = el('h3', { title: drain.pod }, drain.pod);
+    this.name = el('h3', { title: drain.pod }, shortName(drain.pod));
     this.steps = PHASES.map((phase) => el('li', {}, phase));
     this.reason = el('p', { class: 'reason' });
     this.inFlight = el('b');
@@ -27,8 +28,7 @@ class Card {
   }
 
   update(drain, now) {
-    const phase = drain.phases.at(-1)?.[0] ?? PHASES[0];
-    const at = PHASES.indexOf(phase);
+    const at = PHASES.indexOf(phaseOf(drain));
     this.steps.forEach((step, index) => {
       if (index === at) setAttribute(step, 'aria-current', 'step');
       else step.removeAttribute('aria-current');
@@ -50,7 +50,7 @@ class Row {
     this.ago = el('span');
     this.element = el('tr', {},
       el('th', { scope: 'row', class: 'name' },
-        el('button', { type: 'button', title: drain.pod }, drain.pod)),
+        el('button', { type: 'button', title: drain.pod }, shortName(drain.pod))),
       el('td', {}, this.result),
       el('td', { class: 'began', title: dateAndTime(drain.started) },
         this.ago, el('span', { class: 'clock' }, ` · ${clock(drain.started)}`)),

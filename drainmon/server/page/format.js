@@ -1,6 +1,7 @@
 // Numbers, times and states as people read them. Pure.
 
 const whole = new Intl.NumberFormat('en');
+const compact = new Intl.NumberFormat('en', { notation: 'compact' });
 const clockTime = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
@@ -12,6 +13,9 @@ export const NONE = '–';
 
 export const count = (n) => (n == null ? NONE : whole.format(n));
 
+/** A label of an axis: 500, 2K, 1.5M */
+export const brief = (n) => compact.format(n);
+
 /** Connections per second: small ones with a decimal. */
 export function rate(n) {
   if (n == null) return NONE;
@@ -21,9 +25,9 @@ export function rate(n) {
 /** Seconds: 9.1 s, 2 min 5 s, 3 h 4 min. */
 export function duration(seconds) {
   if (seconds == null) return NONE;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const minutes = Math.floor(seconds / 60);
-  const rest = Math.floor(seconds % 60);
+  if (seconds < 59.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const minutes = Math.floor((seconds + 0.05) / 60);
+  const rest = Math.floor((seconds + 0.05) % 60);
   if (minutes < 60) return `${minutes} min${rest ? ` ${rest} s` : ''}`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
@@ -43,6 +47,9 @@ export function ago(seconds) {
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
   return `${Math.floor(seconds / 86400)} d ago`;
 }
+
+/** What a pod is called: 12 digits of a container ID, as docker and podman show it. */
+export const shortName = (label) => (/^[0-9a-f]{64}$/.test(label) ? label.slice(0, 12) : label);
 
 export function bytes(n) {
   if (n == null) return NONE;

@@ -1,15 +1,14 @@
 // The page put together: frames go into the store, the store is shown.
 
 import { byId, setHidden, setText } from './dom.js';
-import { count, rate } from './format.js';
+import { clock, count, rate, shortName } from './format.js';
 import { Store } from './store.js';
 import { chart } from './charts.js';
+import { showCounters } from './counters.js';
 import { follow } from './feed.js';
 import { listen, showPods } from './pods.js';
 import { showDrains } from './drains.js';
 import { openDrain, openPod } from './detail.js';
-
-const SAYS = { live: 'live', connecting: 'connecting', lost: 'connection lost, trying again' };
 
 const store = new Store();
 const seen = new Map();
@@ -30,11 +29,10 @@ function showFigures() {
     place.querySelector('.chart').setAttribute('aria-label', `The last minutes: ${rate(most)} at the most`);
     chart.update();
   }
-  const { drift, missed, status, source, version, refused } = store.health;
+  const { status, source, version, refused } = store.health;
   setText(byId('pod-count'), count(store.pods.size));
   setText(byId('draining-count'), count(store.running().length));
-  setText(byId('drift'), count(drift));
-  setText(byId('missed'), count(Object.values(missed).reduce((sum, n) => sum + n, 0)));
+  showCounters(store.health);
   setText(byId('about'), `source ${source} · ${version}`);
   setText(byId('node'), store.node);
   setHidden(byId('notice'), status === 'ok');
@@ -47,7 +45,8 @@ function tellNews() {
   const news = [];
   for (const { id, pod, result } of store.drains.values()) {
     if (seen.size && seen.get(id) !== result) {
-      news.push(result ? `Drain of ${pod} ended: ${result}.` : `Drain of ${pod} began.`);
+      const name = shortName(pod);
+      news.push(result ? `Drain of ${name} ended: ${result}.` : `Drain of ${name} began.`);
     }
   }
   seen.clear();
@@ -70,14 +69,23 @@ function show() {
   updateDetail();
 }
 
-listen(store);
+function says(state) {
+  if (state !== 'lost') return state;
+  return `connection lost${store.time ? ` at ${clock(store.time)}` : ''}, trying again`;
+}
+
+/** Figures that are no longer true are dimmed until the next frame. */
+function showState(state) {
+  const status = byId('status');
+  const was = status.dataset.state;
+  if (state === was || (state === 'connecting' && was === 'lost')) return;
+  status.dataset.state = state;
+  setText(status, says(state));
+  document.body.classList.toggle('stale', state !== 'live' && store.time > 0);
+}
+
+listen(store, choosePod);
 follow('v1/events', (frame) => {
   store.apply(frame);
   show();
-}, (state) => {
-  const status = byId('status');
-  if (status.dataset.state !== state) {
-    status.dataset.state = state;
-    setText(status, SAYS[state]);
-  }
-});
+}, showState);

@@ -1,24 +1,25 @@
-// The table of pods: one row each, sorted, filtered; a line is drawn only where it is in sight.
+// The table of pods: one row each, in order, filtered; a line is drawn only where it is in sight.
 
 import { byId, el, setAttribute, setHidden, setText } from './dom.js';
-import { count, rate, states } from './format.js';
+import { count, rate, shortName, states } from './format.js';
 import { sparkline } from './charts.js';
+import { Order } from './order.js';
+import { phaseOf } from './store.js';
 
 /** Rows out of sight are brought up to date every so many frames: hundreds cost little then. */
 const OUT_OF_SIGHT = 10;
 
+/** Rows shown until all are asked for: what follows the table must stay within reach. */
+const AT_FIRST = 25;
+
 const body = byId('pods').tBodies[0];
 const filter = byId('filter');
+const more = byId('more-pods');
 const rows = new Map();
+const order = new Order();
 let frames = 0;
-const order = { by: 'name', descending: false };
-
-const compare = {
-  name: (a, b) => a.pod.localeCompare(b.pod, 'en', { numeric: true }),
-  in_flight: (a, b) => a.in_flight - b.in_flight,
-  rate: (a, b) => (a.rate ?? -1) - (b.rate ?? -1),
-  accepted: (a, b) => a.accepted - b.accepted,
-};
+let all = false;
+let pointedAt = false;
 
 const inSight = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) rows.get(target.dataset.pod)?.see(isIntersecting);
@@ -28,20 +29,23 @@ class Row {
   constructor(pod, store, open) {
     this.pod = pod;
     this.store = store;
-    this.name = el('button', { type: 'button', title: pod.pod }, pod.pod);
-    this.badge = el('span', { class: 'badge', hidden: '' }, 'draining');
+    this.name = el('button', { type: 'button', title: pod.pod }, shortName(pod.pod));
+    this.phase = el('span');
+    this.badge = el('span', { class: 'badge', hidden: '' },
+      el('span', { class: 'hidden' }, 'draining: '), this.phase);
     this.ports = el('td', { class: 'ports wide' });
     this.inFlight = el('td', { class: 'number' });
     this.trend = el('div', { class: 'spark', 'aria-hidden': 'true' });
     this.states = el('td', { class: 'states medium' });
     this.rate = el('td', { class: 'number' });
-    this.accepted = el('td', { class: 'number wide' });
+    this.arrivals = el('td', { class: 'number wide' });
     this.element = el('tr', { 'data-pod': pod.id },
       el('th', { scope: 'row', class: 'name' }, this.name, this.badge),
       this.ports, this.inFlight, el('td', { class: 'trend' }, this.trend),
-      this.states, this.rate, this.accepted);
+      this.states, this.rate, this.arrivals);
     this.element.addEventListener('click', () => open(pod.id));
     inSight.observe(this.element);
+    this.update();
   }
 
   see(visible) {
@@ -62,8 +66,9 @@ class Row {
     setText(this.inFlight, count(pod.in_flight));
     setText(this.states, states(pod.by_state));
     setText(this.rate, rate(pod.rate));
-    setText(this.accepted, count(pod.accepted));
-    setHidden(this.badge, !pod.draining);
+    setText(this.arrivals, count(pod.arrivals));
+    setHidden(this.badge, !pod.drain);
+    setText(this.phase, pod.drain ? phaseOf(pod.drain) : '');
     this.line?.update();
   }
 
@@ -74,9 +79,6 @@ class Row {
   }
 }
 
-/** What a pod and its drain have in common. */
-const nameOf = ({ netns, pod }) => `${netns} ${pod}`;
-
 /** Bring the table up to date; `open` is called with the id of a pod that is chosen. */
 export function showPods(store, open) {
   for (const [id, row] of rows) {
@@ -85,46 +87,64 @@ export function showPods(store, open) {
       rows.delete(id);
     }
   }
-  const draining = new Set(store.running().map(nameOf));
+  arrange(store, open);
   frames += 1;
   let at = frames;
-  for (const [id, pod] of store.pods) {
-    const isNew = !rows.has(id);
-    if (isNew) rows.set(id, new Row(pod, store, open));
-    pod.draining = draining.has(nameOf(pod));
+  for (const row of rows.values()) {
     at += 1;
-    if (isNew || rows.get(id).visible || at % OUT_OF_SIGHT === 0) rows.get(id).update();
+    if (row.visible || row.pod.drain || at % OUT_OF_SIGHT === 0) row.update();
   }
-  arrange(store);
 }
 
-function arrange(store) {
+/** Nothing moves under a pointer, or under who goes through the rows by keyboard. */
+const inUse = () => pointedAt || body.querySelector(':focus-visible') !== null;
+
+function arrange(store, open) {
   const wanted = filter.value.trim().toLowerCase();
   const matches = ({ pod, ports = [] }) =>
-    pod.toLowerCase().includes(wanted) || ports.some((port) => String(port) === wanted);
-  const shown = [...store.pods.values()].filter((pod) => !wanted || matches(pod));
-  const sign = order.descending ? -1 : 1;
-  shown.sort((a, b) => sign * compare[order.by](a, b) || compare.name(a, b));
-  const elements = shown.map((pod) => rows.get(pod.id).element);
-  if (elements.length !== body.rows.length || elements.some((row, at) => row !== body.rows[at])) {
-    body.replaceChildren(...elements);
-  }
-  setText(byId('shown'), wanted ? `${shown.length} of ${store.pods.size}` : '');
-  setHidden(byId('no-pods'), shown.length > 0);
-  setText(byId('no-pods'), wanted ? 'No pod has this name or port.' : 'No nginx runs on this node.');
+    !wanted || pod.toLowerCase().includes(wanted) || ports.some((port) => String(port) === wanted);
+  const found = order.sort([...store.pods.values()], inUse()).filter(matches);
+  const shown = all ? found : found.slice(0, AT_FIRST);
+  place(shown.map((pod) => {
+    if (!rows.has(pod.id)) rows.set(pod.id, new Row(pod, store, open));
+    return rows.get(pod.id).element;
+  }));
+  setHidden(byId('urgent-first'), order.by !== null || store.pods.size < 2);
+  setText(byId('shown'), wanted ? `${found.length} of ${store.pods.size}` : '');
+  setHidden(byId('no-pods'), found.length > 0);
+  setText(byId('no-pods'), wanted ? 'No pod has this name or port.' : nothingSeen(store.health));
+  setHidden(more, found.length <= AT_FIRST);
+  setText(more, all ? `Show the first ${AT_FIRST}` : `Show all ${count(found.length)}`);
 }
 
-/** Sort and filter as the user wants. */
-export function listen(store) {
-  filter.addEventListener('input', () => arrange(store));
+function place(elements) {
+  if (elements.length === body.rows.length && elements.every((row, at) => row === body.rows[at])) return;
+  const focused = document.activeElement;
+  body.replaceChildren(...elements);
+  if (body.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+function nothingSeen({ processes }) {
+  const names = new Intl.ListFormat('en', { type: 'disjunction' }).format(processes);
+  return `The daemon sees no process named ${names} on this node. Its --process says which names it looks for.`;
+}
+
+/** Sort and filter as the user wants; `open` as in `showPods`. */
+export function listen(store, open) {
+  const again = () => arrange(store, open);
+  // A finger that has tapped a row does not stay there.
+  body.addEventListener('pointerenter', ({ pointerType }) => { pointedAt = pointerType === 'mouse'; });
+  body.addEventListener('pointerleave', () => { pointedAt = false; });
+  filter.addEventListener('input', again);
+  more.addEventListener('click', () => {
+    all = !all;
+    again();
+  });
   for (const head of byId('pods').querySelectorAll('[data-sort]')) {
     head.querySelector('button').addEventListener('click', () => {
-      const by = head.dataset.sort;
-      // Numbers are wanted with the largest first.
-      order.descending = order.by === by ? !order.descending : by !== 'name';
-      order.by = by;
+      order.press(head.dataset.sort);
       tellOrder();
-      arrange(store);
+      again();
     });
   }
   tellOrder();

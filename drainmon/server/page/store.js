@@ -48,16 +48,19 @@ export class Store {
     merge(this.drains, frame.drains, frame.gone_drains, frame.full);
     merge(this.pods, frame.pods, frame.gone_pods, frame.full);
     this.inFlight = 0;
-    this.rate = null;
+    this.rate = elapsed ? 0 : null;
     for (const pod of this.pods.values()) {
-      pod.rate = rate(pod.accepted - pod.counted, elapsed);
-      pod.counted = pod.accepted;
+      const before = pod.arrivals;
+      pod.arrivals = pod.accepted - pod.probes_accepted;
+      pod.rate = rate(pod.arrivals - before, elapsed);
       pod.history ??= new Series(3);
       pod.history.push(frame.time, [pod.in_flight, pod.rate]);
       this.inFlight += pod.in_flight;
       if (pod.rate !== null) this.rate += pod.rate;
     }
     this.history.push(frame.time, [this.inFlight, this.rate]);
+    const running = new Map(this.running().map((drain) => [nameOf(drain), drain]));
+    for (const pod of this.pods.values()) pod.drain = running.get(nameOf(pod));
   }
 
   /** The time that the charts show: short at first, so that there is something to see. */
@@ -75,6 +78,12 @@ export class Store {
       .sort((a, b) => b.started - a.started);
   }
 }
+
+/** What a pod and its drain have in common. */
+const nameOf = ({ netns, pod }) => `${netns} ${pod}`;
+
+/** The phase that a drain is in. */
+export const phaseOf = (drain) => drain.phases.at(-1)?.[0] ?? 'settling';
 
 function rate(arrived, elapsed) {
   return elapsed > 0 && arrived >= 0 ? arrived / elapsed : null;
