@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
+from drainmon.daemon import privileges
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import Rounds
@@ -57,6 +58,7 @@ class Options:
 async def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT, and then until the last drain has ended whose caller would not
     ask another daemon, or a second signal. Raises OSError when the daemon cannot start."""
+    privileges.require_sight(options.processes)
     stop, at_once = _signals()
     files = _raise_file_limit()
     predecessor = unix_socket.listens_at(options.socket) if options.take_over else None
@@ -75,7 +77,7 @@ async def serve(options: Options) -> None:
             make = sources(options.processes, options.probe_processes, network)
             node = Node(registry, candidates(options.source), tasks.spawn, make)
             try:
-                await node.start()
+                await _start(node)
                 tasks.spawn(node.retry_sources())
                 tasks.spawn(Rounds(node, options.reconcile_interval).run())
                 drains = Drains(node, tasks.spawn, options.ignored)
@@ -113,6 +115,15 @@ async def serve(options: Options) -> None:
             finally:
                 await tasks.end()
                 node.close()
+
+
+async def _start(node: Node) -> None:
+    try:
+        await node.start()
+    except OSError as error:
+        why = error.strerror or str(error)
+        lacking = privileges.missing()
+        raise OSError(f"{why}; missing {lacking}" if lacking else why) from error
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

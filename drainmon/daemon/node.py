@@ -69,6 +69,11 @@ class Node:
         return self._source.refused
 
     @property
+    def process_names(self) -> tuple[str, ...]:
+        """The names of the processes that count as nginx, in order."""
+        return self.registry.names
+
+    @property
     def counts_by_looking(self) -> bool:
         """Whether the source has no counters of its own that could be wrong."""
         return not self._source.announces
@@ -96,15 +101,15 @@ class Node:
         for pod in gone:
             self._departures.note(pod, await self._last_counts(pod), time.monotonic())
         self._follow()
-        self._ledger.keep_only({_key(pod) for pod in self.pods()})
+        self._ledger.keep_only({pod.counted_by for pod in self.pods()})
         self.after_scan()
 
     def _follow(self) -> None:
         """Have the source count on the pods' ports, and compare each new pod with a snapshot."""
         pods = self.pods()
         self._source.follow(pods)
-        known, self._known = self._known, {_key(pod) for pod in pods}
-        new = [pod for pod in pods if _key(pod) not in known]
+        known, self._known = self._known, {pod.counted_by for pod in pods}
+        new = [pod for pod in pods if pod.counted_by not in known]
         if new and not self.counts_by_looking:
             self._compared.clear()
             self._spawn(self._compare_first(new))
@@ -113,7 +118,7 @@ class Node:
         await self._compare_all(pods)
         self._compared.set()
         for _ in range(QUIET_TRIES):
-            await self._compare_all([pod for pod in pods if self._ledger.unsure(_key(pod))])
+            await self._compare_all([pod for pod in pods if self._ledger.unsure(pod.counted_by)])
 
     async def _compare_all(self, pods: list[Pod]) -> None:
         for pod in pods:
@@ -122,12 +127,12 @@ class Node:
 
     def is_compared(self, pod: Pod) -> bool:
         """Whether a snapshot has shown the connections that are older than the counters."""
-        return self._ledger.knows(_key(pod))
+        return self._ledger.knows(pod.counted_by)
 
     async def _last_counts(self, pod: Pod) -> Counts:
         """The last that was counted of a pod that is gone. The source may know of connections that
         came after it was last asked, unless another pod has the namespace's inode by now."""
-        last = self._ledger.counts(_key(pod))
+        last = self._ledger.counts(pod.counted_by)
         if self.registry.get(pod.key) is None:
             with contextlib.suppress(OSError):
                 return max(last, await self.counts(pod), key=lambda counts: counts.accepted)
@@ -203,8 +208,8 @@ class Node:
     async def counts(self, pod: Pod) -> Counts:
         """What the counters say of a pod, corrected."""
         self._begin_anew_with_another_source()
-        self._ledger.update(_key(pod), await self._source.counters(pod))
-        return self._ledger.counts(_key(pod))
+        self._ledger.update(pod.counted_by, await self._source.counters(pod))
+        return self._ledger.counts(pod.counted_by)
 
     def _begin_anew_with_another_source(self) -> None:
         """Its counters are others."""
@@ -225,8 +230,8 @@ class Node:
         found = []
         for pod in pods:
             if counts := counted.get(pod.number):
-                self._ledger.update(_key(pod), counts)
-                found.append((pod, self._ledger.counts(_key(pod))))
+                self._ledger.update(pod.counted_by, counts)
+                found.append((pod, self._ledger.counts(pod.counted_by)))
         return found
 
     def departed(self) -> list[tuple[Pod, Counts]]:
@@ -247,12 +252,12 @@ class Node:
         snapshot = await self._source.snapshot(pod, place)
         if snapshot.around:
             before, after = snapshot.around
-            self._ledger.update(_key(pod), after)
-            shown = self._ledger.counts(_key(pod))
-            if drift := self._ledger.rebase(_key(pod), before, snapshot, after):
+            self._ledger.update(pod.counted_by, after)
+            shown = self._ledger.counts(pod.counted_by)
+            if drift := self._ledger.rebase(pod.counted_by, before, snapshot, after):
                 self.drift += drift
                 was = format_states(shown.by_state)
-                is_now = format_states(self._ledger.counts(_key(pod)).by_state)
+                is_now = format_states(self._ledger.counts(pod.counted_by).by_state)
                 log.debug(
                     "counters corrected",
                     extra={"pod": pod.label, "drift": drift, "before": was, "after": is_now},
@@ -273,7 +278,7 @@ class Node:
         for nginx in pod.processes:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 snapshot = await self.snapshot_through(pod, nginx.pid)
-                if self._ledger.suspects(_key(pod)):
+                if self._ledger.suspects(pod.counted_by):
                     await asyncio.sleep(LOOK_TWICE)
                     snapshot = await self.snapshot_through(pod, nginx.pid)
                 return snapshot
@@ -292,7 +297,3 @@ class Node:
         """No more call-backs."""
         self._on_change.pop(pod.number, None)
         self._source.unwatch(pod)
-
-
-def _key(pod: Pod) -> Key:
-    return pod.number, pod.ports

@@ -1,5 +1,6 @@
 """The capabilities of this process that drainmon has a use for."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
@@ -17,6 +18,20 @@ class Capability(IntEnum):
     BPF = 39
 
 
+NEEDED = {
+    Capability.SYS_ADMIN: "load programs and enter the networks of pods",
+    Capability.SYS_PTRACE: "see which pod a process is in",
+    Capability.DAC_READ_SEARCH: "see the ports of nginx of other users",
+    Capability.KILL: "roll nginx of other users: their idle connections hold drains up",
+}
+"""What the daemon needs each for."""
+
+TO_SEE = (Capability.SYS_PTRACE, Capability.DAC_READ_SEARCH)
+"""To see the namespaces and the sockets of all processes."""
+
+HOW_TO_GIVE = "run as root; in a container, add it to securityContext.capabilities"
+
+
 def parse_effective(status: str) -> frozenset[Capability]:
     """The effective set in the text of /proc/<pid>/status; empty when there is none."""
     for line in status.splitlines():
@@ -32,12 +47,23 @@ def effective(root: Path) -> frozenset[Capability]:
     return parse_effective((root / "proc/self/status").read_text())
 
 
+def missing(caps: frozenset[Capability]) -> list[Capability]:
+    """Those of the needed ones that are not among `caps`."""
+    return [cap for cap in NEEDED if cap not in caps]
+
+
+def named(caps: Iterable[Capability]) -> str:
+    return ", ".join(cap.name for cap in caps)
+
+
 def held(caps: frozenset[Capability]) -> Fact:
-    """Which of them there are. Without KILL only nginx of the daemon's own user can be rolled."""
-    found = " ".join(cap.name for cap in Capability if cap in caps) or "none of use"
-    if Capability.KILL in caps:
+    """Which of the needed ones there are."""
+    lacking = missing(caps)
+    found = named(cap for cap in NEEDED if cap in caps) or "none"
+    if not lacking:
         return Fact(Group.HOST, "capabilities", Status.OK, found)
-    advice = "cannot roll nginx of other users without KILL: their idle connections hold drains up"
+    advice = "; ".join(f"without {cap.name} it cannot {NEEDED[cap]}" for cap in lacking)
+    found = f"{found}; missing: {named(lacking)}"
     return Fact(Group.HOST, "capabilities", Status.DEGRADED, found, advice)
 
 
@@ -47,16 +73,15 @@ def to_trace(group: Group, caps: frozenset[Capability]) -> Fact:
     enough = group is Group.CORE and {Capability.BPF, Capability.PERFMON} <= caps
     if Capability.SYS_ADMIN in caps or enough:
         return Fact(group, "may trace", Status.OK, "by its capabilities")
-    advice = "run as root, in a container with securityContext.privileged"
-    found = "no: without SYS_ADMIN"
+    found = "no: missing SYS_ADMIN"
     if group is Group.CORE:
-        found = "no: neither BPF and PERFMON nor SYS_ADMIN"
-    return Fact(group, "may trace", Status.MISSING, found, advice)
+        found = "no: missing SYS_ADMIN, or BPF and PERFMON"
+    return Fact(group, "may trace", Status.MISSING, found, HOW_TO_GIVE)
 
 
 def to_enter(caps: frozenset[Capability]) -> Fact:
     """Whether a pod's network namespace may be entered, as setns(2) wants it."""
     if Capability.SYS_ADMIN in caps:
         return Fact(Group.CORE, "may enter pods", Status.OK, "by its capabilities")
-    advice = "run as root, in a container with securityContext.privileged"
-    return Fact(Group.CORE, "may enter pods", Status.MISSING, "no: without SYS_ADMIN", advice)
+    found = "no: missing SYS_ADMIN"
+    return Fact(Group.CORE, "may enter pods", Status.MISSING, found, HOW_TO_GIVE)

@@ -1,12 +1,13 @@
 """One fact about the host, and what all facts together say."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
 class Status(StrEnum):
     OK = "ok"
+    NOTE = "note"  # worth knowing, but nothing is worse for it
     DEGRADED = "degraded"  # works, but less well
     MISSING = "missing"  # what the group is about does not work without it
     UNKNOWN = "unknown"  # this process may not look
@@ -39,11 +40,20 @@ class Fact:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The source that works best here, None when none does; `degraded` when it is not the best one
-    there is, or the host keeps something from it."""
+    """The source that works best here, None when none does, and the facts as they matter for it."""
 
     source: str | None
-    degraded: bool
+    facts: tuple[Fact, ...]
+
+    @property
+    def shortcomings(self) -> tuple[str, ...]:
+        """The names of what is missing or degraded: all of it matters."""
+        poor = (Status.MISSING, Status.DEGRADED)
+        return tuple(dict.fromkeys(fact.name for fact in self.facts if fact.status in poor))
+
+    @property
+    def degraded(self) -> bool:
+        return bool(self.shortcomings)
 
     @property
     def exit_code(self) -> int:
@@ -53,10 +63,17 @@ class Verdict:
 
 
 def judge(facts: Iterable[Fact]) -> Verdict:
-    """A source works when nothing that it, the host or the hooks need is missing."""
-    found = {(fact.group, fact.status) for fact in facts}
-    if {(Group.HOST, Status.MISSING), (Group.SERVING, Status.MISSING)} & found:
-        return Verdict(None, True)
-    working = (source for source in SOURCES if (source, Status.MISSING) not in found)
-    source = next(working, None)
-    return Verdict(source, source != Group.CORE or (Group.HOST, Status.DEGRADED) in found)
+    """A source works when nothing that it, the host or the hooks need is missing. What only worse
+    sources lack becomes a note."""
+    facts = tuple(facts)
+    lacking = {fact.group for fact in facts if fact.status is Status.MISSING}
+    if lacking & {Group.HOST, Group.SERVING}:
+        return Verdict(None, facts)
+    source = next((source for source in SOURCES if source not in lacking), None)
+    worse = SOURCES[SOURCES.index(source) + 1 :] if source else ()
+    return Verdict(source, tuple(_noted(fact) if fact.group in worse else fact for fact in facts))
+
+
+def _noted(fact: Fact) -> Fact:
+    poor = fact.status in (Status.MISSING, Status.DEGRADED)
+    return replace(fact, status=Status.NOTE) if poor else fact

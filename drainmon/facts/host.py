@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from drainmon.facts.capabilities import Capability
+from drainmon.facts.capabilities import HOW_TO_GIVE, TO_SEE, Capability, named
 from drainmon.facts.fact import Fact, Group, Status
+from drainmon.pods.sight import may_look_into, sight
 
 INITIAL_PID_NAMESPACE = 4026531836
 """PROC_PID_INIT_INO of linux/proc_ns.h: the same on every kernel since 3.8."""
@@ -47,24 +48,30 @@ def pid_namespace(root: Path) -> Fact:
     return Fact(Group.HOST, name, Status.DEGRADED, f"a container's own: pid 1 is {first}", advice)
 
 
-def processes(root: Path, caps: frozenset[Capability]) -> Fact:
+def processes(root: Path, caps: frozenset[Capability], names: frozenset[str]) -> Fact:
     """Whether this process may see the namespace and the sockets of others. Tried on all of them:
-    a security module can refuse what the capabilities allow."""
+    a security module can refuse what the capabilities allow. `names` are nginx's: to see one is
+    enough for a user's daemon. Where a module refuses most, but no nginx runs yet, one that comes
+    may still be in sight: AppArmor's default profile shows containers that have the same."""
     looked = refused = 0
     for pid in others(root):
-        try:
-            (root / "proc" / pid / "ns/net").readlink()
-            os.scandir(root / "proc" / pid / "fd").close()
-            looked += 1
-        except PermissionError:
-            refused += 1
-        except OSError:  # ended meanwhile
-            continue
+        with suppress(OSError):  # ended meanwhile
+            if may_look_into(int(pid), root / "proc"):
+                looked += 1
+            else:
+                refused += 1
     found = f"can look into {looked} of {looked + refused}"
-    if not refused or (Capability.SYS_PTRACE in caps and looked > refused):
+    lacking = [cap for cap in TO_SEE if cap not in caps]
+    if not refused or (not lacking and looked > refused):
         return Fact(Group.HOST, "processes", Status.OK, found)
-    advice = "run as root with SYS_PTRACE, in a container with securityContext.privileged"
-    return Fact(Group.HOST, "processes", Status.MISSING, found, advice)
+    advice = "a security module refuses what its capabilities allow"
+    if lacking:
+        advice = f"missing {named(lacking)}: {HOW_TO_GIVE}"
+    seen, hidden = sight(names, root / "proc")
+    found += f", {seen} of {seen + hidden} processes of nginx"
+    is_blind = not seen and Capability.SYS_PTRACE in lacking
+    status = Status.MISSING if is_blind else Status.DEGRADED
+    return Fact(Group.HOST, "processes", status, found, advice)
 
 
 def others(root: Path) -> Iterator[str]:
@@ -84,6 +91,11 @@ def parse_layout(cgroup: str) -> str:
     return "hybrid" if "0" in hierarchies else "v1" if hierarchies else ""
 
 
+def has_kubelet(root: Path) -> bool:
+    """Whether a kubelet's cgroups are in sight."""
+    return bool(_driver(root))
+
+
 def cgroups(root: Path) -> Fact:
     """Layout, and the kubelet's driver as the names of its folders show it."""
     try:
@@ -93,7 +105,8 @@ def cgroups(root: Path) -> Fact:
     if not layout:
         advice = "pods are called by their network namespace: the kernel has no cgroups"
         return Fact(Group.HOST, "cgroups", Status.DEGRADED, "none", advice)
-    return Fact(Group.HOST, "cgroups", Status.OK, f"{layout}, {_driver(root)}")
+    driver = _driver(root) or "no kubelet's folders in sight"
+    return Fact(Group.HOST, "cgroups", Status.OK, f"{layout}, {driver}")
 
 
 def _driver(root: Path) -> str:
@@ -105,4 +118,4 @@ def _driver(root: Path) -> str:
             return "kubelet with the systemd driver"
         if any(top.glob(f"{prefix}kubepods")):
             return "kubelet with the cgroupfs driver"
-    return "no kubelet's folders in sight"
+    return ""

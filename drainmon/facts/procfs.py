@@ -40,7 +40,7 @@ def sock_diag() -> Fact:
         finally:
             os.close(fd)
     except OSError as error:
-        advice = "unused connections hold drains up: run as root with SYS_ADMIN"
+        advice = "unused connections hold drains up: needs SYS_ADMIN"
         why = error.strerror or str(error)
         return Fact(Group.PROCFS, "sock_diag", Status.DEGRADED, f"reads tables: {why}", advice)
     return Fact(Group.PROCFS, "sock_diag", Status.OK, "in the pods' namespaces")

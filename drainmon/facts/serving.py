@@ -15,13 +15,17 @@ def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
     return Fact(Group.SERVING, name, status, found, advice)
 
 
-def pod_logs(folder: Path) -> Fact:
-    """The folder whose entries name the pods, <namespace>_<name>_<uid>."""
+def pod_logs(folder: Path, has_kubelet: bool) -> Fact:
+    """The folder whose entries name the pods, <namespace>_<name>_<uid>. Without a kubelet there are
+    none to name."""
     try:
         count = sum(entry.name.count("_") == 2 for entry in os.scandir(folder))
     except OSError as error:
-        advice = "pods are called by their container's ID; on Kubernetes, mount it (or --pod-logs)"
-        return _fact("pod logs", Status.DEGRADED, f"{folder}: {error.strerror}", advice)
+        found = f"{folder}: {error.strerror}"
+        if not has_kubelet:
+            return _fact("pod logs", Status.NOTE, f"{found}; no kubelet here")
+        advice = "pods are called by their container's ID: mount it (or --pod-logs)"
+        return _fact("pod logs", Status.DEGRADED, found, advice)
     return _fact("pod logs", Status.OK, f"{folder}, {count} pods")
 
 
@@ -70,13 +74,15 @@ def file_system(root: Path, socket: Path) -> Fact:
 
 
 def daemon(ask: Ask, socket: Path) -> Fact:
-    """Whether a daemon answers."""
+    """Whether a daemon answers. That none has been started says nothing against the host."""
     advice = "hooks count by themselves; start it: drainmon daemon"
     try:
         health = ask("/healthz")
         found = f"version {health['version']}, source {health['source']}"
+    except ConnectionError as error:
+        return _fact("daemon", Status.NOTE, f"{error}", advice)
     except OSError as error:
-        return _fact("daemon", Status.DEGRADED, f"{error}", advice)
+        return _fact("daemon", Status.DEGRADED, f"{error}", "hooks count by themselves")
     except (KeyError, TypeError):
         return _fact("daemon", Status.DEGRADED, f"something else answers at {socket}", advice)
     return _fact("daemon", Status.OK, found)

@@ -24,7 +24,7 @@ def survey(
     caps = capabilities.effective(root)
     yield capabilities.held(caps)
     yield host.pid_namespace(root)
-    yield host.processes(root, caps)
+    yield host.processes(root, caps, names)
     yield host.cgroups(root)
 
     yield core.object_file()
@@ -43,7 +43,7 @@ def survey(
     yield procfs.tables(root)
     yield procfs.sock_diag()
 
-    yield serving.pod_logs(pod_logs)
+    yield serving.pod_logs(pod_logs, host.has_kubelet(root))
     yield serving.socket_folder(root, socket)
     yield serving.file_system(root, socket)
 

@@ -75,7 +75,7 @@ def ways_in(ask: Ask) -> Fact:
     if noexec:
         at = next(i for i, part in enumerate(parts) if part.startswith("folder "))
         parts[at] += f" ({len(noexec)} noexec: {_some(noexec)})"
-    found = f"{len(pods)} pods: {', '.join(parts)}"
+    found = f"{len(pods)} {'pod' if len(pods) == 1 else 'pods'}: {', '.join(parts)}"
     if without := sorted(label for label, ways in pods.items() if not ways):
         advice = "their hooks count by themselves; the daemon's log says why"
         return _fact(name, Status.DEGRADED, f"{found}; none: {_some(without)}", advice)

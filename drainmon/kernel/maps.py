@@ -10,7 +10,7 @@ from drainmon.kernel import libbpf
 ATTEMPTS = 10
 REFILL = 0.0002
 """Seconds in which the kernel fetches more memory for its maps: after many new entries at once it
-has none at hand."""
+has none at hand. On a busy machine that takes longer: each pause is twice the one before."""
 
 _NO_ROOM = (-errno.E2BIG, -errno.ENOSPC, -errno.ENOMEM)
 
@@ -28,13 +28,13 @@ class Map:
 
     def set(self, key: Data, value: Data) -> bool:
         """Insert or replace. False when there is no room or no memory for it."""
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             result = self._lib.bpf_map_update_elem(
                 self._fd, ctypes.byref(key), ctypes.byref(value), 0
             )
             if result != -errno.ENOMEM:
                 break
-            time.sleep(REFILL)
+            time.sleep(REFILL * 2**attempt)
         if result in _NO_ROOM:
             return False
         libbpf.must(result, f"change the map {self._name}")

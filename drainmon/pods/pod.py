@@ -46,6 +46,11 @@ class Pod:
     def key(self) -> PodKey:
         return PodKey(self.netns, self.group)
 
+    @property
+    def counted_by(self) -> tuple[int, frozenset[int]]:
+        """What its counts are kept by: other ports have other counts."""
+        return self.number, self.ports
+
     @cached_property
     def label(self) -> str:
         """What the pod is called: by its identity, else by its namespace."""

@@ -50,6 +50,11 @@ class Registry:
         self._changing = threading.Lock()
         """A scan takes milliseconds in a thread of its own; others change pods meanwhile."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The process names that are looked for, in order."""
+        return tuple(sorted(self._names))
+
     def scan(self) -> None:
         """Look at every process of the node. Blocks for milliseconds."""
         pods = {}
