@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from drainmon.cli import flags
@@ -10,23 +9,22 @@ from drainmon.cli import flags
 TOO_FEW = 3
 
 
-def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
-    parser = commands.add_parser(
+def add_parser(commands: Any) -> None:
+    parser: flags.Command = commands.add_parser(
         "advise",
         help="say what the hooks' options should be",
         description="Says what --min-wait, --timeout and terminationGracePeriodSeconds should be,"
         " by the drains that the node's daemon remembers. Exit codes: 0 all is told, 1 nothing"
         " could be read, 3 too few drains to tell.",
     )
-    flags.add_socket(parser, environment)
-    parser.add_argument(
+    flags.add_socket(parser)
+    parser.add_flag(
         "--file",
         metavar="PATH",
-        default=environment.get("DRAINMON_FILE"),
-        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log,"
-        " or Prometheus's text, of however many nodes",
+        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log"
+        " of --log-format json, or Prometheus's text, of however many nodes",
     )
-    flags.add_json(parser, environment, "one JSON object")
+    flags.add_json(parser, "one JSON object")
     parser.set_defaults(run=run)
 
 

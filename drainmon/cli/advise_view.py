@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
 
-from drainmon.drain.advice import MARGIN, SHARE, Advice, Distribution, Evidence
+from drainmon.drain.advice import BUSY, MARGIN, SHARE, Advice, Distribution, Evidence
+from drainmon.drain.policy import Policy
 
 PERCENTILES = (0.5, 0.9, SHARE)
 
@@ -31,6 +32,8 @@ def as_document(known: Evidence, advice: Advice) -> str:
             "termination_grace_period_seconds": advice.grace_period,
             "results": dict(known.results),
             "arrived_to_the_end": known.to_the_end,
+            "busy": known.busy,
+            "confidence": round(known.confidence, 3),
             "percentiles": percentiles,
             "notes": advice.notes,
         },
@@ -62,8 +65,13 @@ def as_lines(known: Evidence, advice: Advice, where: str) -> str:
     if known.after_settling is not None:
         needed = f"min-wait, quiet, and {MARGIN:g} x {p} from settling on"
     lines = [f"drains of {where}: {ended}", "", *table(head, rows), ""]
+    latest = f"{MARGIN:g} x {p} of the last connection"
+    default = Policy()
+    if not known.is_sure:
+        latest = _or_default(latest, advice.min_wait, default.min_wait)
+        needed = _or_default(needed, advice.timeout, default.timeout)
     options = [
-        ("--min-wait", _option(advice.min_wait), f"{MARGIN:g} x {p} of the last connection"),
+        ("--min-wait", _option(advice.min_wait), latest),
         ("--timeout", _option(advice.timeout), needed),
         (
             "terminationGracePeriodSeconds:",
@@ -71,8 +79,18 @@ def as_lines(known: Evidence, advice: Advice, where: str) -> str:
             "the timeout, the hook's start, nginx's end",
         ),
     ]  # fmt: skip
-    lines += table(("ADVICE", "", "WHY"), options)
+    lines += [*table(("ADVICE", "", "WHY"), options), "", _how_sure(known)]
     return "\n".join([*lines, *(f"\n{note}" for note in advice.notes)])
+
+
+def _or_default(why: str, seconds: float | None, default: float) -> str:
+    return "the default: too few busy drains for less" if seconds == default else why
+
+
+def _how_sure(known: Evidence) -> str:
+    if known.busy is None:
+        return "how sure: unknown"
+    return f"how sure: {known.confidence:.0%}, by {known.busy} drains with {BUSY} arrivals or more"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -15,22 +15,22 @@ TIMEOUT = 1.0
 """Seconds that a daemon gets to answer."""
 
 
-def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
-    parser = commands.add_parser(
+def add_parser(commands: Any) -> None:
+    parser: flags.Command = commands.add_parser(
         "check",
         help="show what this host has of what drainmon needs",
         description="Shows, for each source, what it needs, what this host has of it, and what to"
-        " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (a lesser"
-        " source, or the host keeps something from it), 2 unusable.",
+        " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (something"
+        " above is missing or degraded, and drainmon works all the same), 2 unusable.",
     )
-    flags.add_socket(parser, environment)
-    flags.add_pod_logs(parser, environment)
+    flags.add_socket(parser)
+    flags.add_pod_logs(parser)
     flags.add_process(parser)
-    flags.add_json(parser, environment, "one JSON object")
-    parser.set_defaults(run=lambda arguments: run(arguments, environment))
+    flags.add_json(parser, "one JSON object")
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print every fact. Exit codes: 0 usable, 1 degraded, 2 unusable."""
     # They know libbpf, which the other commands do without.
     from drainmon.cli import check_view, client  # noqa: PLC0415
@@ -46,12 +46,11 @@ def run(arguments: argparse.Namespace, environment: Mapping[str, str]) -> int:
         answer: Mapping[str, Any] = client.get(socket, resource, timeout=TIMEOUT)
         return answer
 
-    names = frozenset(flags.process_names(arguments, environment))
-    facts = tuple(survey(environment, socket, arguments.pod_logs, names, ask))
-    verdict = judge(facts)
+    names = frozenset(flags.process_names(arguments))
+    verdict = judge(survey(os.environ, socket, arguments.pod_logs, names, ask))
     if arguments.json:
-        text = check_view.as_document(facts, verdict)
+        text = check_view.as_document(verdict)
     else:
-        text = check_view.as_lines(facts, verdict, wants_colour(environment, sys.stdout))
+        text = check_view.as_lines(verdict, wants_colour(os.environ, sys.stdout))
     sys.stdout.write(text + "\n")
     return verdict.exit_code

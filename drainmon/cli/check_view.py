@@ -1,11 +1,10 @@
 """What `drainmon check` shows: each fact, and what they say together. Pure."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from drainmon.cli.colour import CYAN, GREEN, RED, YELLOW, painted
+from drainmon.cli.colour import CYAN, DIM, GREEN, RED, YELLOW, painted
 from drainmon.facts.fact import Fact, Group, Status, Verdict
 
 TITLES = {
@@ -16,30 +15,36 @@ TITLES = {
     Group.SERVING: "serving",
 }
 _COLOURS = {
-    Status.OK: GREEN, Status.DEGRADED: YELLOW, Status.MISSING: RED, Status.UNKNOWN: CYAN,
+    Status.OK: GREEN, Status.NOTE: DIM, Status.DEGRADED: YELLOW, Status.MISSING: RED,
+    Status.UNKNOWN: CYAN,
 }  # fmt: skip
 
 
-def as_document(facts: Sequence[Fact], verdict: Verdict) -> str:
+def as_document(verdict: Verdict) -> str:
     """One JSON object."""
     return json.dumps(
         {
             "usable": verdict.source is not None,
             "degraded": verdict.degraded,
             "source": verdict.source,
-            "facts": [asdict(fact) for fact in facts],
+            "facts": [asdict(fact) for fact in verdict.facts],
         },
         indent=2,
     )
 
 
-def as_lines(facts: Sequence[Fact], verdict: Verdict, colour: bool) -> str:
-    """One line a fact, below the title of its group; last, what `--source auto` would choose."""
-    width = max(len(fact.name) for fact in facts)
+def as_lines(verdict: Verdict, colour: bool) -> str:
+    """One line a fact, below the title of its group; last, what `--source auto` would choose, and
+    what speaks against this host."""
+    width = max(len(fact.name) for fact in verdict.facts)
     lines = []
-    for group, members in groupby(facts, key=lambda fact: fact.group):
+    for group, members in groupby(verdict.facts, key=lambda fact: fact.group):
         lines += [TITLES[group], *(_line(fact, width, colour) for fact in members), ""]
-    return "\n".join([*lines, f"would use: {verdict.source or 'none'}"])
+    why = ", ".join(verdict.shortcomings)
+    choice = verdict.source or "none"
+    if verdict.degraded:
+        choice += f" (degraded: {why})" if verdict.source else f" (unusable: {why})"
+    return "\n".join([*lines, f"would use: {choice}"])
 
 
 def _line(fact: Fact, width: int, colour: bool) -> str:

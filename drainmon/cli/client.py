@@ -9,6 +9,10 @@ from typing import Any
 TIMEOUT = 10.0
 
 
+class NoDaemonError(ConnectionError):
+    """Nobody listens at the socket."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("drainmon", timeout=timeout)
@@ -21,7 +25,8 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
-    """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why"."""
+    """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why",
+    NoDaemonError where nobody listens."""
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("GET", resource)
@@ -29,7 +34,9 @@ def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
         answer = json.load(response)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise OSError(f"cannot ask the daemon at {path}: {why}") from error
+        nobody = isinstance(error, FileNotFoundError | NotADirectoryError | ConnectionRefusedError)
+        kind = NoDaemonError if nobody else OSError
+        raise kind(f"cannot ask the daemon at {path}: {why}") from error
     finally:
         connection.close()
     if response.status != 200:

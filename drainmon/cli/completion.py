@@ -1,27 +1,63 @@
-"""`drainmon completion`: the script by which a shell completes commands and flags."""
+"""`drainmon completion`: the script by which a shell completes commands, flags and pods."""
 
 import argparse
 import sys
 from typing import Any
 
-SHELLS = ("bash", "zsh", "tcsh")
+from drainmon.cli import flags
+
+SHELLS = ("bash", "zsh", "tcsh", "fish")
+PODS = "pods"
+TIMEOUT = 1.0
+"""Seconds that a daemon gets: somebody waits for the shell."""
+
+_ASK = f"drainmon completion {PODS} 2>/dev/null"
+POD_NAMES = {
+    "bash": "_drainmon_pods",
+    "zsh": "_drainmon_pods",
+    "tcsh": f"`{_ASK}`",
+    "fish": f"({_ASK})",
+    "preamble": {
+        # Not compgen -W, which would run a name like $(reboot).
+        "bash": f"_drainmon_pods() {{ local pod; {_ASK} | while IFS= read -r pod; do"
+        ' [[ $pod == "$1"* ]] && echo "$pod"; done; }',
+        "zsh": f'_drainmon_pods() {{ compadd -- ${{(f)"$({_ASK})"}} }}',
+    },
+}
+"""How each shell gets the names of pods, as shtab has it."""
 
 
 def add_parser(commands: Any, whole: argparse.ArgumentParser) -> None:
     """`whole` is the parser that `commands` are of."""
-    parser = commands.add_parser(
+    parser: flags.Command = commands.add_parser(
         "completion",
         help="print a shell's completion script",
-        description="Prints a script that completes drainmon's commands and flags, for example:"
-        " drainmon completion bash >/etc/bash_completion.d/drainmon",
+        description="Prints a script that completes drainmon's commands, flags and pods, for"
+        " example: drainmon completion bash >/etc/bash_completion.d/drainmon. The scripts get the"
+        f" names of pods by `drainmon completion {PODS}`.",
     )
-    parser.add_argument("shell", choices=SHELLS)
-    parser.set_defaults(run=lambda arguments: run(whole, arguments.shell))
+    flags.add_socket(parser)
+    parser.add_argument("shell", choices=(*SHELLS, PODS))
+    parser.set_defaults(run=lambda arguments: run(whole, arguments))
 
 
-def run(parser: argparse.ArgumentParser, shell: str) -> int:
+def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.shell == PODS:
+        sys.stdout.writelines(f"{name}\n" for name in _pod_names(arguments))
+        return 0
     # A library that the other commands do without.
     import shtab  # noqa: PLC0415
 
-    sys.stdout.write(shtab.complete(parser, shell))
+    sys.stdout.write(shtab.complete(parser, arguments.shell))
     return 0
+
+
+def _pod_names(arguments: argparse.Namespace) -> list[str]:
+    """None where there is no daemon, or one that does not say: a shell cannot show why."""
+    from drainmon.cli import client  # noqa: PLC0415
+
+    try:
+        pods = client.get(arguments.socket, "/v1/pods", TIMEOUT)["pods"]
+    except OSError:
+        return []
+    return [pod["pod"] for pod in pods]

@@ -2,49 +2,55 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 
 from drainmon.cli import client, terminal
-from drainmon.cli.tables import connections_table, plain
+from drainmon.cli.absent import why_no_pods
+from drainmon.cli.tables import connections_table, name_of, names_of, plain
 
 
 def connections(socket: Path, wanted: str | None, as_json: bool) -> int:
     """Show them. Raises OSError when there is no pod of that name."""
     answers = {}
-    for pod in chosen(client.get(socket, "/v1/pods")["pods"], wanted):
+    pods = chosen(client.get(socket, "/v1/pods")["pods"], wanted)
+    for pod in pods:
         answers[pod["pod"]] = client.get(socket, f"/v1/pods/{pod['number']}/connections")
     if as_json:
         sys.stdout.write(json.dumps(answers) + "\n")
+    elif answers:
+        terminal.show(render(answers, names_of(pods)))
     else:
-        terminal.show(render(answers))
+        terminal.show(plain(why_no_pods()))
     return 0
 
 
 def chosen(pods: list[dict[str, Any]], wanted: str | None) -> list[dict[str, Any]]:
-    """The pod that is wanted, by its whole label or by a part that no other has; all for None."""
+    """The pod that is wanted, by its label, by what `status` calls it, or by a part that no other
+    has; all for None."""
     if wanted is None:
         return pods
-    same = [pod for pod in pods if pod["pod"] == wanted]
-    like = same or [pod for pod in pods if wanted in pod["pod"]]
+    same = [pod for pod in pods if wanted in (pod["pod"], name_of(pod))]
+    like = same or [pod for pod in pods if wanted in pod["pod"] or wanted in name_of(pod)]
     if len(like) != 1:
-        found = ", ".join(pod["pod"] for pod in like or pods) or "none"
+        found = ", ".join(map(name_of, like or pods)) or "none"
         why = "several pods are" if like else "no pod is"
         raise OSError(f"cannot show connections: {why} called {wanted!r}; there are: {found}")
     return like
 
 
-def render(answers: dict[str, dict[str, Any]]) -> RenderableType:
+def render(answers: dict[str, dict[str, Any]], names: Mapping[str, str]) -> RenderableType:
     """A table for each pod, with what waits in its accept queues."""
     parts: list[RenderableType] = []
-    for name, answer in answers.items():
+    for label, answer in answers.items():
         listed, total = answer["connections"], answer["total"]
         queued = sum(listener["unaccepted"] for listener in answer["listeners"])
         shown = f", the first {len(listed)} shown" if len(listed) < total else ""
         waiting = f", {queued} in the accept queue" if queued else ""
-        parts += ["", plain(f"{name}: {total} connections{shown}{waiting}", "bold")]
+        parts += ["", plain(f"{names[label]}: {total} connections{shown}{waiting}", "bold")]
         if listed:
             parts.append(connections_table(listed))
-    return Group(*parts[1:]) if parts else plain("no pods")
+    return Group(*parts[1:])

@@ -1,6 +1,7 @@
 """Reading what is known of drains: records as JSON or log lines, or Prometheus's text."""
 
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,15 @@ LAST_ARRIVAL = "drainmon_last_arrival_seconds"
 SECONDS = "drainmon_drain_seconds"
 DRAINS = "drainmon_drains"
 
+ALLOWED = (
+    "it must be records of GET /v1/drains (drainmon drains --json), the daemon's log of"
+    f" --log-format json, or Prometheus's text with {LAST_ARRIVAL} and {SECONDS}"
+)
+"""What a file may be."""
+
+_TEXT_LOG = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ")
+"""How a line of --log-format text begins."""
+
 
 def read(path: str) -> Evidence:
     """The evidence in a file, `-` for standard input. Raises OSError "cannot read PATH: why"."""
@@ -21,17 +31,21 @@ def read(path: str) -> Evidence:
         return parse(text)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise OSError(f"cannot read {path}: {why}") from None
+        name = "standard input" if path == "-" else path
+        raise OSError(f"cannot read {name}: {why}") from None
 
 
 def parse(text: str) -> Evidence:
     """The evidence in a text: JSON when it begins like it. Raises ValueError."""
     if text.lstrip()[:1] in {"{", "["}:
         return from_records(parse_records(text))
+    if _TEXT_LOG.match(text):
+        raise ValueError(f"{ALLOWED} (this is a log of --log-format text)")
     try:
         return parse_metrics(text)
-    except (KeyError, IndexError, OverflowError) as error:
-        raise ValueError(f"it is neither JSON nor Prometheus's text: {error!r}") from None
+    except (ValueError, KeyError, IndexError, OverflowError) as error:
+        why = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{ALLOWED} ({why.splitlines()[0]:.80})") from None
 
 
 def parse_records(text: str) -> list[Mapping[str, Any]]:

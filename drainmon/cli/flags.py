@@ -1,69 +1,143 @@
-"""Flags that several commands have. Every flag is also an environment variable: --socket is
-DRAINMON_SOCKET; a repeatable one takes a comma-separated list."""
+"""Flags, each of which is also an environment variable: --socket is DRAINMON_SOCKET."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-DEFAULT_SOCKET = "/run/drainmon/drainmon.sock"
-DEFAULT_POD_LOGS = "/var/log/pods"
+DEFAULT_SOCKET = Path("/run/drainmon/drainmon.sock")
+DEFAULT_POD_LOGS = Path("/var/log/pods")
 
 SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
 """How Kubernetes tells of a Service: one named drainmon-ignore is DRAINMON_IGNORE_PORT."""
 
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
-def without_service_links(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that somebody has set, without those that Kubernetes has for each Service."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not (name.startswith("DRAINMON_") and value.startswith(SERVICE_LINKS))
-    }
+Read = Callable[[str], Any]
+"""The value that a text stands for. Raises ValueError with what is allowed."""
 
 
-def is_set(environment: Mapping[str, str], name: str) -> bool:
-    """Whether a variable that stands for a flag without a value is true."""
-    return environment.get(name, "").lower() in {"1", "true", "yes"}
+class Command(argparse.ArgumentParser):
+    """The parser of a command. What a flag does not say is read from its variable, by the same
+    rules; what cannot be read is a usage error of this command that names the flag or the variable.
+    An empty variable is one that is not set, as manifests pass on what they are not given."""
+
+    def __init__(self, *, environment: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._environment = environment
+        self._flags: dict[str, _Flag] = {}
+
+    def add_flag(self, name: str, read: Read = str, default: Any = None, **settings: Any) -> None:
+        """Add a flag with a value; `default` is what stands in the namespace without one."""
+        action = self._add(name, type=_explained(read), **settings)
+        self._flags[_variable(name)] = _Flag(action, read, default, default)
+
+    def add_list(self, name: str, read: Read = str, default: Any = (), **settings: Any) -> None:
+        """Add a repeatable flag, whose values can also be separated by commas. A variable that is
+        empty is an empty list."""
+
+        def read_all(text: str) -> list[Any]:
+            return [read(part) for part in map(str.strip, text.split(",")) if part]
+
+        action = self._add(name, type=_explained(read_all), action="extend", **settings)
+        self._flags[_variable(name)] = _Flag(action, read_all, default, ())
+
+    def add_switch(self, name: str, **settings: Any) -> None:
+        """Add a flag without a value."""
+        action = self._add(name, action="store_true", **settings)
+        self._flags[_variable(name)] = _Flag(action, _read_switch, False, False)
+
+    def _add(self, name: str, **settings: Any) -> argparse.Action:
+        return self.add_argument(name, default=argparse.SUPPRESS, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's, which would report a command's unknown flags with the usage of `drainmon`.
+        A flag that is given hides its variable."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        for variable, flag in self._flags.items():
+            if not hasattr(parsed, flag.action.dest):
+                setattr(parsed, flag.action.dest, self._read(variable, flag))
+        return parsed, unknown
+
+    def _read(self, variable: str, flag: "_Flag") -> Any:
+        """What the variable says; where it cannot be read, end as for a wrong flag."""
+        text = self._environment.get(variable)
+        if text is None or text.startswith(SERVICE_LINKS):
+            return flag.default
+        if not text:
+            return flag.empty
+        try:
+            value = flag.read(text)
+            if flag.action.choices is not None and value not in flag.action.choices:
+                raise ValueError(f"{text!r} is not one of {', '.join(flag.action.choices)}")
+        except ValueError as error:
+            self.error(f"environment variable {variable}: {error}")
+        return value
 
 
-def add_socket(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    parser.add_argument(
+class _Flag(NamedTuple):
+    """What stands for the flag when its variable is not set, and when it is empty."""
+
+    action: argparse.Action
+    read: Read
+    default: Any
+    empty: Any
+
+
+def _variable(name: str) -> str:
+    return "DRAINMON_" + name.removeprefix("--").replace("-", "_").upper()
+
+
+def _explained(read: Read) -> Read:
+    """Errors with their own words: of a ValueError argparse shows none."""
+
+    def read_or_explain(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_or_explain
+
+
+def _read_switch(text: str) -> bool:
+    if text.lower() not in _ON + _OFF:
+        raise ValueError(f"{text!r} is not one of {', '.join(_ON + _OFF)}")
+    return text.lower() in _ON
+
+
+def add_socket(parser: Command) -> None:
+    parser.add_flag(
         "--socket",
-        type=Path,
+        Path,
+        DEFAULT_SOCKET,
         metavar="PATH",
-        default=Path(environment.get("DRAINMON_SOCKET", DEFAULT_SOCKET)),
         help=f"the daemon's unix socket (default {DEFAULT_SOCKET})",
     )
 
 
-def add_pod_logs(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    parser.add_argument(
+def add_pod_logs(parser: Command) -> None:
+    parser.add_flag(
         "--pod-logs",
-        type=Path,
+        Path,
+        DEFAULT_POD_LOGS,
         metavar="PATH",
-        default=Path(environment.get("DRAINMON_POD_LOGS", DEFAULT_POD_LOGS)),
         help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
     )
 
 
-def add_process(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--process",
-        action="append",
-        metavar="NAME",
-        help="process name of nginx, repeatable (default nginx)",
+def add_process(parser: Command) -> None:
+    parser.add_list(
+        "--process", metavar="NAME", help="process name of nginx, repeatable (default nginx)"
     )
 
 
-def process_names(arguments: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(arguments.process or environment.get("DRAINMON_PROCESS", "nginx").split(","))
+def process_names(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(arguments.process) or ("nginx",)
 
 
-def add_json(parser: argparse.ArgumentParser, environment: Mapping[str, str], what: str) -> None:
+def add_json(parser: Command, what: str) -> None:
     """`what` is printed then."""
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        default=is_set(environment, "DRAINMON_JSON"),
-        help=f"print {what}",
-    )
+    parser.add_switch("--json", help=f"print {what}")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,31 @@ from drainmon.server.unix_socket import make_folder
 NAME = "drainmon-wait"
 MODE = 0o755
 TRIAL_SECONDS = 5.0
+BUILT = Path(__file__).parents[2] / "build" / NAME
+"""Where `make build` leaves the client in a checkout."""
 
 
-def add_parser(commands: Any, environment: Mapping[str, str]) -> None:
-    parser = commands.add_parser(
+def add_parser(commands: Any) -> None:
+    parser: flags.Command = commands.add_parser(
         "install-client",
         help="put drainmon-wait beside the socket, for the pods' hooks",
         description="Copies drainmon-wait into the socket's folder, in one step: hooks that run"
         " meanwhile have the old one or the new one.",
     )
-    flags.add_socket(parser, environment)
-    parser.add_argument(
+    flags.add_socket(parser)
+    parser.add_flag(
         "--client",
-        type=Path,
+        Path,
         metavar="PATH",
-        default=environment.get("DRAINMON_CLIENT"),
-        help="the drainmon-wait to copy (default: the one beside this command)",
+        help="the drainmon-wait to copy (default: the one beside this command, else that of the"
+        " checkout that this command is run from)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Also when it cannot be run from there: a pod's mount of the folder may let it."""
-    beside_this_command = Path(sysconfig.get_path("scripts")) / NAME
-    target = install(arguments.client or beside_this_command, arguments.socket.parent)
+    target = install(arguments.client or default_client(), arguments.socket.parent)
     sys.stdout.write(f"installed {target}\n")
     if why := why_not_runnable(target):
         sys.stderr.write(
@@ -48,6 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
             " use the client's image there, or another folder\n"
         )
     return 0
+
+
+def default_client(built: Path = BUILT) -> Path:
+    """The client beside this command, as in the image; where there is none, the checkout's.
+    Raises OSError when there is neither."""
+    beside_this_command = Path(sysconfig.get_path("scripts")) / NAME
+    for client in (beside_this_command, built):
+        if client.exists():
+            return client
+    raise OSError(
+        f"cannot find {NAME}: neither {beside_this_command} nor {built} is there; in a checkout"
+        f" `make build` makes it, and --client says where another is"
+    )
 
 
 def install(client: Path, folder: Path) -> Path:

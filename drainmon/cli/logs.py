@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from drainmon.cli import sentences
 from drainmon.cli.colour import DIM, RED, YELLOW, painted, wants_colour
 
 FORMATS = ("json", "text")
@@ -61,7 +62,8 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Local time, level, event, field=value; a traceback on lines of its own."""
+    """Local date and time, level, event, field=value; the end of a drain in words; a traceback on
+    lines of its own."""
 
     def __init__(self, colour: bool = False) -> None:
         super().__init__()
@@ -69,15 +71,22 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = fields_of(record)
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         level = record.levelname.lower()
         shown = f"{level:8}"
         if level in self._colours:
             shown = painted(shown, self._colours[level])
         head = f"{clock}.{int(record.msecs):03d} {shown}{fields.pop('event')}"
         traceback = fields.pop("exception", None)
-        parts = [head, *(f"{name}={_shown(value)}" for name, value in fields.items())]
+        drain = fields.pop("drain", None)
+        words = [_one_line(sentences.ended(drain))] if drain else []
+        parts = [head, *words, *(f"{name}={_shown(value)}" for name, value in fields.items())]
         return "  ".join(parts) + (f"\n{traceback}" if traceback else "")
+
+
+def _one_line(text: str) -> str:
+    """What a pod may name must neither end the line nor reach the terminal as a command."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _shown(value: Any) -> str:

@@ -1,40 +1,55 @@
 """The command `drainmon`: its commands, and what becomes of their errors."""
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
 
 from drainmon import __version__
 from drainmon.cli import advise, check, completion, daemon, flags, install, views
+from drainmon.cli.client import NoDaemonError
 
 INTERRUPTED = 130
+HINT = (
+    "Is the daemon running? --socket says where; as root, `drainmon daemon` starts it and"
+    " `drainmon check` says what it needs."
+)
 
 
-def make_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def make_parser(environment: Mapping[str, str]) -> flags.Command:
     """What it parses has the command's `run`, to be called with it, for an exit code."""
-    environment = flags.without_service_links(environment)
-    parser = argparse.ArgumentParser(
+    parser = flags.Command(
+        environment=environment,
         prog="drainmon",
         description="Drains nginx pods with nothing lost: counts their connections in the kernel"
         " and holds the preStop hook until none is left.",
         epilog="Every flag is also an environment variable: --socket is DRAINMON_SOCKET.",
     )
     parser.add_argument("--version", action="version", version=f"drainmon {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    daemon.add_parser(commands, environment)
-    views.add_parsers(commands, environment)
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=cast("type[flags.Command]", partial(flags.Command, environment=environment)),
+    )
+    daemon.add_parser(commands)
+    views.add_parsers(commands)
     completion.add_parser(commands, parser)
-    check.add_parser(commands, environment)
-    install.add_parser(commands, environment)
-    advise.add_parser(commands, environment)
+    check.add_parser(commands)
+    install.add_parser(commands)
+    advise.add_parser(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check`, `status` and
     `advise` have more."""
-    arguments = make_parser(os.environ).parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = make_parser(os.environ)
+    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+        parser.error(f"flags follow the command: drainmon COMMAND {argv[0]}")
+    arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -42,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except NoDaemonError as error:
+        sys.stderr.write(f"drainmon: {error}\n{HINT}\n")
+        return 1
     except OSError as error:
         sys.stderr.write(f"drainmon: {error.strerror or error}\n")
         return 1

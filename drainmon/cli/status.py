@@ -11,9 +11,13 @@ from rich.live import Live
 from rich.text import Text
 
 from drainmon.cli import client, terminal
-from drainmon.cli.tables import drains_table, plain, pods_table
+from drainmon.cli.absent import why_no_pods
+from drainmon.cli.drain_tables import drains_tables, left_lines
+from drainmon.cli.masters import with_masters
+from drainmon.cli.tables import plain, pods_table
 
 LATEST = 10
+LEFT_NAMED = 20
 EVERY = 1.0
 """Seconds between two readings."""
 
@@ -22,12 +26,20 @@ DEGRADED = 3
 
 
 def read(socket: Path) -> dict[str, Any]:
-    """`health`, `pods` and `drains`. Raises OSError when the daemon does not answer."""
-    return {
+    """`health`, `pods` and `drains`; `empty` says why there are no pods. Raises OSError when the
+    daemon does not answer."""
+    node = {
         "health": client.get(socket, "/healthz"),
         "pods": client.get(socket, "/v1/pods")["pods"],
         "drains": client.get(socket, "/v1/drains")["drains"],
     }
+    return node if node["pods"] else node | {"empty": why_no_pods()}
+
+
+def read_named(socket: Path) -> dict[str, Any]:
+    """The same, for people: with nginx's masters of drains where that is what a pod is called."""
+    node = read(socket)
+    return node | {"drains": with_masters(node["drains"], node["pods"])}
 
 
 def headline(health: dict[str, Any]) -> Text:
@@ -39,11 +51,16 @@ def headline(health: dict[str, Any]) -> Text:
 
 
 def render(node: dict[str, Any]) -> RenderableType:
-    """Both tables."""
-    parts: list[RenderableType] = [headline(node["health"]), "", pods_table(node["pods"])]
+    """The tables."""
+    parts: list[RenderableType] = [headline(node["health"]), "", pods(node)]
     if node["drains"]:
-        parts += ["", drains_table(node["drains"][:LATEST])]
+        parts += ["", drains_tables(node["drains"][:LATEST])]
     return Group(*parts)
+
+
+def pods(node: dict[str, Any]) -> RenderableType:
+    """The table of pods, or why it is empty."""
+    return pods_table(node["pods"]) if node["pods"] else plain(node["empty"])
 
 
 def exit_code(health: dict[str, Any]) -> int:
@@ -52,19 +69,20 @@ def exit_code(health: dict[str, Any]) -> int:
 
 def status(socket: Path, as_json: bool, watch: bool) -> int:
     """Show the node once, or every second until interrupted."""
+    look = read if as_json else read_named
     if not watch:
-        node = read(socket)
+        node = look(socket)
         _put(node, as_json)
         return exit_code(node["health"])
     if as_json or not sys.stdout.isatty():
         while True:
-            _put(read(socket), as_json)
+            _put(look(socket), as_json)
             time.sleep(EVERY)
-    with Live(render(read(socket)), console=terminal.console(), screen=True) as live:
+    with Live(render(look(socket)), console=terminal.console(), screen=True) as live:
         while True:
             time.sleep(EVERY)
             try:
-                shown = render(read(socket))
+                shown = render(look(socket))
             except OSError as error:  # it may be restarting
                 shown = plain(error, "bold red")
             live.update(shown, refresh=True)
@@ -79,10 +97,13 @@ def _put(node: dict[str, Any], as_json: bool) -> None:
 
 
 def drains(socket: Path, as_json: bool) -> int:
-    """Show the records of all drains that the daemon keeps."""
+    """Show the records of all drains that the daemon keeps, and who was left."""
     records = client.get(socket, "/v1/drains")["drains"]
     if as_json:
         sys.stdout.write(json.dumps(records) + "\n")
+    elif records:
+        named = with_masters(records, client.get(socket, "/v1/pods")["pods"])
+        terminal.show(Group(drains_tables(named), left_lines(named, LEFT_NAMED)))
     else:
-        terminal.show(drains_table(records))
+        terminal.show(plain("no drains: no hook has asked for one since the daemon started"))
     return 0

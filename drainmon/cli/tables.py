@@ -1,28 +1,29 @@
-"""The daemon's answers as tables: pods, drains, connections. Pure.
+"""The daemon's answers as tables: pods, connections. Pure.
 
 What comes from a pod goes into cells as plain text: a name is never markup, and no control
 character reaches the terminal.
 """
 
-import time
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from drainmon.cli.fitted import Fitted, cut, table
+
 Answer = Mapping[str, Any]
 """A JSON object of the daemon's."""
 
-NARROW = 6
-"""Columns that a figure or a name gets at the least."""
+ARRIVALS, ARRIVALS_PER_SECOND = "ARRIVALS", "ARRIVALS/S"
 
-_RESULT_STYLES = {
-    "drained": "green",
-    "deadline": "bold red",
-    "cut": "bold red",
-    "failed": "bold red",
-}
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+PORTS_SHORT = 3
+"""More ports than these are not all shown on a narrow terminal."""
+
+_STAGES = {"SYN_RECV": "opening", "ESTABLISHED": "open"}
+"""States in a word; the others are closing."""
 
 
 def plain(value: object, style: str = "") -> Text:
@@ -31,18 +32,18 @@ def plain(value: object, style: str = "") -> Text:
     return Text(text, style)
 
 
-def _table(*columns: str, right: Iterable[str] = (), elastic: Iterable[str] = ()) -> Table:
-    """Where the terminal is narrow, `elastic` columns give way; figures are shown whole."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if column in elastic else max(NARROW, len(column)),
-        )
-    return table
+def name_of(pod: Answer) -> str:
+    """What a pod is called on a screen: 12 digits of a container ID, as docker and podman show it;
+    where nothing but a namespace is known, nginx's master."""
+    label, masters = str(pod["pod"]), pod.get("masters") or ()
+    if _CONTAINER_ID.fullmatch(label):
+        return label[:12]
+    return f"nginx {masters[0]}" if masters and label == f"netns-{pod.get('netns')}" else label
+
+
+def names_of(pods: Iterable[Answer]) -> dict[str, str]:
+    """What the pods are called, by their labels."""
+    return {str(pod["pod"]): name_of(pod) for pod in pods}
 
 
 def states(by_state: Mapping[str, int]) -> str:
@@ -50,81 +51,110 @@ def states(by_state: Mapping[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in by_state.items()) or "-"
 
 
-def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None) -> Table:
-    """One row a pod; with `rates`, passive opens per second by pod, a column of them, else how its
-    hooks reach the daemon, as far as daemons say so."""
+def stages(by_state: Mapping[str, int]) -> str:
+    """`2 open, 1 closing`, or a dash."""
+    counts: dict[str, int] = {}
+    for state, count in by_state.items():
+        stage = _STAGES.get(state, "closing")
+        counts[stage] = counts.get(stage, 0) + count
+    return ", ".join(f"{count} {stage}" for stage, count in counts.items()) or "-"
+
+
+def ways(pod: Answer, short: bool = False) -> str:
+    """How its hooks reach the daemon: `folder, @drainmon, port 9936`; short `folder @ :9936`."""
+    known = pod.get("ways_in", ())
+    if not short:
+        return ", ".join(known) or "-"
+    return (
+        " ".join(way[:1] if way[:1] == "@" else way.replace("port ", ":") for way in known) or "-"
+    )
+
+
+def arrivals(pod: Answer) -> int:
+    """Connections that the pod has accepted, those of probes apart; older daemons do not tell them
+    apart."""
+    return int(pod["accepted"]) - int(pod.get("probes_accepted", 0))
+
+
+def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None) -> Fitted:
+    """One row a pod; with `rates`, arrivals per second by pod, a column of them, else how its hooks
+    reach the daemon, as far as daemons say so. A narrow terminal has words for states, then no
+    states, then no ways."""
     pods = list(pods)
-    speed = ("OPENS/S",) if rates is not None else ()
-    ways = ("WAYS IN",) if rates is None and any(pod.get("ways_in") for pod in pods) else ()
-    table = _table(
-        "POD", "PORTS", "IN FLIGHT", *speed, "ACCEPTED", "STATES", *ways,
-        right=("IN FLIGHT", "OPENS/S", "ACCEPTED"),
-        elastic=("PORTS", "STATES", "WAYS IN"),
-    )  # fmt: skip
-    for pod in pods:
-        cells = [
-            plain(pod["pod"]),
-            plain(",".join(map(str, pod["ports"])) or "-"),
-            plain(pod["in_flight"], "bold" if pod["in_flight"] else ""),
-        ]
-        if rates is not None:
-            cells.append(plain(f"{rates.get(pod['pod'], 0.0):.1f}"))
-        cells += [plain(pod["accepted"]), plain(states(pod["by_state"]))]
-        if ways:
-            cells.append(plain(", ".join(pod.get("ways_in", ())) or "-"))
-        table.add_row(*cells)
-    return table
+    names = [name_of(pod) for pod in pods]
+    has_ways = rates is None and any(pod.get("ways_in") for pod in pods)
+
+    def make(longest: int, short: bool, with_states: bool, with_ways: bool) -> Table:
+        columns = ["POD", "PORTS", "IN FLIGHT"]
+        columns += [ARRIVALS_PER_SECOND] if rates is not None else []
+        columns += [ARRIVALS]
+        columns += ["STATES"] if with_states else []
+        columns += ["WAYS IN"] if with_ways else []
+        made = table(*columns, right=("IN FLIGHT", ARRIVALS_PER_SECOND, ARRIVALS))
+        for pod, name in zip(pods, names, strict=True):
+            cells = [
+                plain(cut(name, longest)),
+                plain(_ports(pod["ports"], short)),
+                plain(pod["in_flight"], "bold" if pod["in_flight"] else ""),
+            ]
+            if rates is not None:
+                cells.append(plain(f"{rates.get(pod['pod'], 0.0):.1f}"))
+            cells.append(plain(arrivals(pod)))
+            if with_states:
+                cells.append(plain((stages if short else states)(pod["by_state"])))
+            if with_ways:
+                cells.append(plain(ways(pod, short)))
+            made.add_row(*cells)
+        return made
+
+    return Fitted(
+        [
+            lambda longest: make(longest, False, True, has_ways),
+            lambda longest: make(longest, True, True, has_ways),
+            lambda longest: make(longest, True, False, has_ways),
+            lambda longest: make(longest, True, False, False),
+        ],
+        max(map(len, names), default=0),
+    )
 
 
-def drains_table(drains: Iterable[Answer]) -> Table:
-    """One row a drain: when it began (local time), how long it took, how it went."""
-    table = _table(
-        "DRAIN OF", "BEGAN", "SECONDS", "RESULT", "PEAK", "LEFT", "ARRIVALS", "LAST ARRIVAL",
-        right=("SECONDS", "PEAK", "LEFT", "ARRIVALS", "LAST ARRIVAL"),
-        elastic=("DRAIN OF", "BEGAN"),
-    )  # fmt: skip
-    for drain in drains:
-        result = drain.get("result")
-        last = drain.get("last_arrival")
-        table.add_row(
-            plain(drain["pod"]),
-            plain(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(drain["started"]))),
-            plain(f"{drain['seconds']:.1f}"),
-            plain(result or current_phase(drain), _RESULT_STYLES.get(result or "", "yellow")),
-            plain(drain.get("peak_in_flight", "-")),
-            plain(drain.get("in_flight", "-")),
-            plain(drain.get("arrivals", "-")),
-            plain("-" if last is None else f"{last:.1f}"),
-        )
-    return table
+def _ports(ports: list[int], short: bool) -> str:
+    shown = ports[:2] if short and len(ports) > PORTS_SHORT else ports
+    more = f",+{len(ports) - len(shown)}" if len(shown) < len(ports) else ""
+    return (",".join(map(str, shown)) or "-") + more
 
 
-def current_phase(drain: Answer) -> str:
-    """Where a drain is that has not ended."""
-    phases = drain.get("phases") or [("settling", 0.0)]
-    return str(phases[-1][0])
+def connections_table(connections: Iterable[Answer]) -> Fitted:
+    """One row a connection; times in seconds, a dash for what nobody knows. A narrow terminal has
+    no local address, then no bytes received."""
+    connections = list(connections)
 
+    def make(longest: int, with_local: bool, with_received: bool) -> Table:
+        columns = ["REMOTE", *["LOCAL"][:with_local], "STATE", "AGE", "IDLE"]
+        columns += [*["RECEIVED"][:with_received], "UNSENT", "STANDING"]
+        made = table(*columns, right=("AGE", "IDLE", "RECEIVED", "UNSENT"))
+        for one in connections:
+            received = one["bytes_received"]
+            cells = [plain(cut(one["remote"], longest)), *[plain(one["local"])][:with_local]]
+            cells += [
+                plain(one["state"]),
+                plain(_seconds(one["age"])),
+                plain(_seconds(one["idle"])),
+            ]
+            cells += [plain("-" if received is None else received)][:with_received]
+            cells.append(plain(one["unsent"], "bold" if one["unsent"] else ""))
+            cells.append(plain(one["standing"], "" if one["in_flight"] else "dim"))
+            made.add_row(*cells)
+        return made
 
-def connections_table(connections: Iterable[Answer]) -> Table:
-    """One row a connection; times in seconds, a dash for what nobody knows."""
-    table = _table(
-        "REMOTE", "LOCAL", "STATE", "AGE", "IDLE", "RECEIVED", "UNSENT", "STANDING",
-        right=("AGE", "IDLE", "RECEIVED", "UNSENT"),
-        elastic=("LOCAL",),
-    )  # fmt: skip
-    for one in connections:
-        received = one["bytes_received"]
-        table.add_row(
-            plain(one["remote"]),
-            plain(one["local"]),
-            plain(one["state"]),
-            plain(_seconds(one["age"])),
-            plain(_seconds(one["idle"])),
-            plain("-" if received is None else received),
-            plain(one["unsent"], "bold" if one["unsent"] else ""),
-            plain(one["standing"], "" if one["in_flight"] else "dim"),
-        )
-    return table
+    return Fitted(
+        [
+            lambda longest: make(longest, True, True),
+            lambda longest: make(longest, False, True),
+            lambda longest: make(longest, False, False),
+        ],
+        max((len(one["remote"]) for one in connections), default=0),
+    )
 
 
 def _seconds(time: float | None) -> str:

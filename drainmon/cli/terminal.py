@@ -5,8 +5,7 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 
-ENDLESS = 10_000
-"""Columns of a pipe: nothing is wrapped or cut in it."""
+from drainmon.cli.fitted import ENDLESS
 
 
 def console(out: TextIO | None = None) -> Console:

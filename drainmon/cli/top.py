@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.live import Live
 
 from drainmon.cli import keys, terminal
-from drainmon.cli.status import EVERY, read
-from drainmon.cli.top_view import View, opens_per_second, render
+from drainmon.cli.status import EVERY, read_named
+from drainmon.cli.top_view import View, arrivals_per_second, render, room
 
 GLANCE = 0.1
 """Seconds between two looks at the terminal's size."""
@@ -21,7 +21,7 @@ def top(socket: Path) -> int:
         raise OSError("cannot show top: this is no terminal (see `drainmon status --watch`)")
     console = terminal.console()
     view, rates, trouble = View(), dict[str, float](), ""
-    node, when = read(socket), time.monotonic()
+    node, when = read_named(socket), time.monotonic()
     with (
         keys.unbuffered(),
         Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live,
@@ -32,14 +32,15 @@ def top(socket: Path) -> int:
                 size = console.size
                 live.update(render(node, rates, view, size.height, trouble), refresh=True)
             for key in keys.pressed(min(GLANCE, max(0.0, when + EVERY - time.monotonic()))):
-                view, size = view.press(key), None
+                pods = len(view.choose(node["pods"], rates))
+                view, size = view.press(key, room(node, console.size.height), pods), None
             if (now := time.monotonic()) >= when + EVERY:
                 try:
-                    fresh = read(socket)
+                    fresh = read_named(socket)
                 except OSError as error:
                     trouble = str(error)
                 else:
-                    rates = opens_per_second(node["pods"], fresh["pods"], now - when)
+                    rates = arrivals_per_second(node["pods"], fresh["pods"], now - when)
                     node, trouble = fresh, ""
                 when, size = now, None
     return 0

@@ -2,53 +2,48 @@
 they show it with is imported for the one that is run: nothing else needs it."""
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
-from drainmon.cli import flags
+from drainmon.cli import completion, flags
 
 
-def add_parsers(commands: Any, environment: Mapping[str, str]) -> None:
+def add_parsers(commands: Any) -> None:
     """Add them to `commands` (what `add_subparsers` gave)."""
-    status = commands.add_parser(
+    status: flags.Command = commands.add_parser(
         "status",
         help="show the node's pods and latest drains",
         description="Shows the pods of this node with their connections, and the latest drains."
         " Exit codes: 0 all is well, 1 the daemon does not answer, 3 it has a lesser source.",
     )
     status.set_defaults(run=_status)
-    connections = commands.add_parser(
+    connections: flags.Command = commands.add_parser(
         "connections",
         help="show who is connected to a pod",
         description="Shows the connections of a pod's nginx, those in flight first.",
     )
     connections.set_defaults(run=_connections)
-    drains = commands.add_parser(
+    drains: flags.Command = commands.add_parser(
         "drains",
         help="show the latest drains",
         description="Shows the records of the latest drains, at most 1,000.",
     )
     drains.set_defaults(run=_drains)
-    top = commands.add_parser(
+    top: flags.Command = commands.add_parser(
         "top",
         help="show the node live",
         description="Shows pods and drains live. Keys: s next sort order, r reverse it, / filter by"
-        " name (Esc: no filter), q quit.",
+        " name (Esc: no filter), arrows, j, k, Page Up, Page Down, g, G scroll, q quit.",
     )
     top.set_defaults(run=_top)
     for parser in (status, connections, drains, top):
-        flags.add_socket(parser, environment)
+        flags.add_socket(parser)
     for parser in (status, connections, drains):
-        flags.add_json(parser, environment, "JSON, one value a line")
-    status.add_argument(
-        "--watch",
-        action="store_true",
-        default=flags.is_set(environment, "DRAINMON_WATCH"),
-        help="go on, every second",
-    )
-    connections.add_argument(
+        flags.add_json(parser, "JSON, one value a line")
+    status.add_switch("--watch", help="go on, every second")
+    pod: Any = connections.add_argument(
         "pod", nargs="?", metavar="POD", help="its name or a part of it (default: every pod)"
     )
+    pod.complete = completion.POD_NAMES
 
 
 def _status(arguments: argparse.Namespace) -> int:

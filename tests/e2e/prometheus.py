@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes as daemonset/prometheus/prometheus.yml says, for a while."""
+"""A real Prometheus that scrapes as a file of daemonset/prometheus says, for a while."""
 
 import json
 import random
@@ -17,18 +17,18 @@ from tests.e2e.harness import ROOT
 from tests.waiting import eventually
 
 PROGRAM = ROOT / "build" / "prometheus" / "usr" / "bin" / "prometheus"
-CONFIGURATION = ROOT / "daemonset" / "prometheus" / "prometheus.yml"
+FOLDER = ROOT / "daemonset" / "prometheus"
 DISCOVERY = """\
     kubernetes_sd_configs:
       - role: pod
 """
 INTERVALS = """\
 global:
-  scrape_interval: 500ms
   scrape_timeout: 500ms
   evaluation_interval: 1s
 
 """
+OURS, QUICK = "scrape_interval: 15s", "scrape_interval: 500ms"
 PORT = 9935
 NODE = "node7"
 
@@ -38,9 +38,8 @@ def any_loopback_address() -> str:
     return f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
 
 
-def configuration(pod_ip: str) -> str:
-    """The example as it is, but for what Kubernetes would tell of the daemon's pod, and the time
-    between two scrapes."""
+def in_a_cluster(pod_ip: str) -> str:
+    """The example as it is, but for what Kubernetes would tell of the daemon's pod."""
     labels = {
         "__meta_kubernetes_pod_ip": pod_ip,
         "__meta_kubernetes_pod_node_name": NODE,
@@ -48,11 +47,16 @@ def configuration(pod_ip: str) -> str:
     }
     other = labels | {"__meta_kubernetes_pod_label_app_kubernetes_io_name": "other"}
     told = [{"targets": ["pod"], "labels": labels}, {"targets": ["no-pod"], "labels": other}]
-    text = CONFIGURATION.read_text()
+    text = (FOLDER / "prometheus.yml").read_text()
     assert DISCOVERY in text
-    text = text.replace(DISCOVERY, f"    static_configs: {json.dumps(told)}\n")
-    text = text.replace("- drainmon.rules.yml", f"- {CONFIGURATION.parent}/drainmon.rules.yml")
-    return INTERVALS + text
+    return text.replace(DISCOVERY, f"    static_configs: {json.dumps(told)}\n")
+
+
+def on_a_host(address: str) -> str:
+    """The example as it is, but for the host's address."""
+    text = (FOLDER / "static.yml").read_text()
+    assert text.count("- localhost:") == 1
+    return text.replace("- localhost:", f"- {address}:")
 
 
 class Prometheus:
@@ -89,12 +93,16 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, pod_ip: str) -> Iterator[Prometheus]:
-    """Run one until the block ends; it keeps its data in `folder`."""
-    with socket.create_server((pod_ip, 0)) as free:
-        address = f"{pod_ip}:{free.getsockname()[1]}"
+def running_prometheus(folder: Path, host: str, configuration: str) -> Iterator[Prometheus]:
+    """Run one until the block ends; it listens at the address `host` and keeps its data in
+    `folder`. The rules are found, and the time between two scrapes is a test's."""
+    with socket.create_server((host, 0)) as free:
+        address = f"{host}:{free.getsockname()[1]}"
     config = folder / "prometheus.yml"
-    config.write_text(configuration(pod_ip))
+    rules = f"- {FOLDER}/drainmon.rules.yml"
+    assert OURS in configuration
+    text = configuration.replace("- drainmon.rules.yml", rules).replace(OURS, QUICK)
+    config.write_text(INTERVALS + text)
     argv = [
         str(PROGRAM), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",

@@ -7,13 +7,16 @@ import pty
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import DAEMON, Daemon
+from bench.rig import nginx as nginx_binaries
+from bench.rig.daemon import healthy
+from tests.e2e.harness import DAEMON, SERVE, Daemon, public_folder, wait_argv
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -61,7 +64,8 @@ def test_as_json(tmp_path: Path) -> None:
         key: status for key, status in said.items() if key.startswith("core ")
     } == dict.fromkeys((key for key in said if key.startswith("core ")), "ok")
     assert said["serving pod logs"] == "ok"
-    assert said["serving daemon"] == "degraded"
+    assert said["serving daemon"] == "note"
+    assert document["degraded"] is False
 
 
 def test_a_daemon_answers(daemon: Daemon) -> None:
@@ -78,7 +82,7 @@ def test_a_daemon_that_hangs(tmp_path: Path) -> None:
         listener.listen()
         code, text = check("--json", "--socket", str(path))
     (answer,) = (fact for fact in json.loads(text)["facts"] if fact["name"] == "daemon")
-    assert (code, answer["status"]) == (0, "degraded")
+    assert (code, answer["status"]) == (1, "degraded")
     assert answer["found"] == f"cannot ask the daemon at {path}: timed out"
 
 
@@ -98,7 +102,8 @@ def test_nothing_but_procfs(tmp_path: Path) -> None:
     if not Path("/lib/modules").exists():
         before = without_btf(also="mount -t tmpfs none /usr/src")
     code, text = check("--socket", str(tmp_path / "s"), before=before)
-    assert (code, text.splitlines()[-1]) == (1, "would use: procfs")
+    assert code == 1
+    assert text.splitlines()[-1].startswith("would use: procfs (degraded: BTF, ")
 
 
 def test_no_privileges(tmp_path: Path) -> None:
@@ -107,19 +112,93 @@ def test_no_privileges(tmp_path: Path) -> None:
     assert code == 2
     for name in ("core may trace", "core may enter pods", "core bpf(2)", "core trial load"):
         assert said[name] == "missing"
-    assert said["host processes"] == "missing"
     assert "core ring buffer" not in said
 
 
-def test_another_user() -> None:
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    if subprocess.run(
-        [*user, str(DAEMON), "--version"], capture_output=True, check=False
-    ).returncode:
+@pytest.mark.parametrize("lacking", ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "KILL"])
+def test_a_missing_capability_is_named(lacking: str, tmp_path: Path) -> None:
+    before = ["setpriv", f"--bounding-set=-{lacking.lower()}"]
+    code, text = check("--socket", str(tmp_path / "s"), before=before)
+    (row,) = (line for line in text.splitlines() if "  capabilities  " in line)
+    assert f"missing: {lacking}; without {lacking} it cannot " in row
+    assert code
+    assert "privileged" not in text
+
+
+ANOTHER = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that another user may write to; skips where that user cannot run drainmon."""
+    argv = [*ANOTHER, str(DAEMON), "--version"]
+    if subprocess.run(argv, capture_output=True, check=False).returncode:
         pytest.skip("needs a checkout that others may read")
-    code, text = check("--json", "--socket", "/run/drainmon-none/s", before=user)
+    with public_folder() as folder:
+        os.chown(folder, 65533, 65533)
+        yield folder
+
+
+def test_another_user(open_to_all: Path) -> None:
+    code, text = check("--socket", "/run/drainmon-none/s", before=ANOTHER)
     assert code == 2
-    assert statuses(json.loads(text))["serving socket folder"] == "missing"
+    assert "missing   socket folder" in text
+    code, text = check("--json", "--socket", str(open_to_all / "s"), before=ANOTHER)
+    document = json.loads(text)
+    assert (code, document["usable"], document["degraded"]) == (2, False, True)
+    assert statuses(document)["host processes"] == "missing"
+
+
+def test_a_daemon_that_could_serve_nothing_does_not_start(open_to_all: Path) -> None:
+    argv = [*ANOTHER, *SERVE, "--socket", str(open_to_all / "s")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr.startswith("drainmon: cannot watch nginx: ")
+    assert "missing SYS_PTRACE, DAC_READ_SEARCH: run as root" in done.stderr
+
+
+def test_a_source_that_lacks_a_capability_names_it(tmp_path: Path) -> None:
+    before = ["setpriv", "--bounding-set=-sys_admin,-bpf"]
+    argv = [*before, *SERVE, "--source", "core", "--socket", str(tmp_path / "s")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("; missing SYS_ADMIN")
+
+
+ROOTLESS = """\
+ip link set lo up
+exec "$1" -p "$2" -e "$2/error" -g "daemon off; user root; pid $2/pid;" -c "$2/c"
+"""
+
+
+def test_a_users_own_nginx_is_drained_by_the_users_own_daemon(open_to_all: Path) -> None:
+    temporary = "".join(
+        f"{name}_temp_path {open_to_all}/{name}; "
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    http = f"access_log off; {temporary} server {{ listen 127.0.0.1:8080; return 200 ok; }}"
+    (open_to_all / "c").write_text(f"error_log {open_to_all}/error; events {{}} http {{ {http} }}")
+    rootless = ["unshare", "--user", "--map-root-user", "--net", "sh", "-ec", ROOTLESS, "sh"]
+    argv = [*ANOTHER, *rootless, str(nginx_binaries.choose()), str(open_to_all)]
+    socket = open_to_all / "s"
+    with contextlib.ExitStack() as stack:
+        nginx = stack.enter_context(subprocess.Popen(argv))
+        stack.callback(nginx.terminate)
+        eventually((open_to_all / "pid").exists)
+        log = stack.enter_context((open_to_all / "log").open("w"))
+        daemon = stack.enter_context(
+            subprocess.Popen([*ANOTHER, *SERVE, "--socket", str(socket)], stderr=log)
+        )
+        stack.callback(daemon.terminate)
+        eventually(lambda: healthy(socket), within=20)
+        enter = ["nsenter", f"--target={nginx.pid}", "--user", "--net", "--preserve-credentials"]
+        client = wait_argv(socket, min_wait=0, quiet="0.1", timeout=10, verbose=True)
+        done = subprocess.run(
+            [*ANOTHER, *enter, *client], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "counting without it" not in done.stderr
+    assert '"event": "capabilities missing"' in (open_to_all / "log").read_text()
 
 
 def test_a_container_without_host_pid(tmp_path: Path) -> None:

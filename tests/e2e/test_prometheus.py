@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,15 @@ from bench.rig.pod import FakePod
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, ROOT, Daemon, MakePod, finish, wait_argv
-from tests.e2e.prometheus import NODE, PORT, Prometheus, any_loopback_address, running_prometheus
+from tests.e2e.prometheus import (
+    NODE,
+    PORT,
+    Prometheus,
+    any_loopback_address,
+    in_a_cluster,
+    on_a_host,
+    running_prometheus,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -46,7 +55,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     flags = ["--listen", f"{address}:{PORT}", "--reconcile-interval", "100ms"]
     with (
         running_daemon(DAEMON, daemon.socket, daemon.log, flags) as daemon.pid,
-        running_prometheus(folder, address) as prometheus,
+        running_prometheus(folder, address, in_a_cluster(address)) as prometheus,
     ):
         eventually(lambda: prometheus.values("drainmon_build_info"))
         yield Scraped(daemon, prometheus)
@@ -81,6 +90,20 @@ def test_the_example_finds_the_daemon(scraped: Scraped) -> None:
     (target,) = scraped.prometheus.ask("/api/v1/targets")["activeTargets"]
     assert target["health"] == "up", target["lastError"]
     assert target["labels"] == {"job": "drainmon", "instance": NODE}
+
+
+def test_without_kubernetes_a_host_is_called_by_its_address(tmp_path: Path) -> None:
+    daemon, address = Daemon(tmp_path), any_loopback_address()
+    flags = ["--listen", f"{address}:{PORT}"]
+    with (
+        running_daemon(DAEMON, daemon.socket, daemon.log, flags),
+        running_prometheus(tmp_path, address, on_a_host(address)) as prometheus,
+    ):
+        eventually(lambda: prometheus.values("drainmon_build_info"))
+        (target,) = prometheus.ask("/api/v1/targets")["activeTargets"]
+        assert target["health"] == "up", target["lastError"]
+        assert target["labels"] == {"job": "drainmon", "instance": address}
+        assert len(prometheus.ask("/api/v1/rules")["groups"]) == 2
 
 
 def test_a_drain_that_just_took_place(

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -15,10 +16,11 @@ import pyte
 import pytest
 
 from bench.rig.daemon import running_daemon
+from bench.rig.pod import FakePod
 from drainmon.cli.client import get
 from tests.e2e.api import pod_in
 from tests.e2e.connections import Connection
-from tests.e2e.harness import DAEMON, Daemon, MakePod
+from tests.e2e.harness import DAEMON, Daemon, MakePod, daemon_in, wait_argv
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -88,13 +90,13 @@ def show(daemon: Daemon, *argv: str) -> subprocess.CompletedProcess[str]:
 
 def test_top(daemon: Daemon, make_pod: MakePod, window: Window) -> None:
     pod = make_pod()
-    label = f"netns-{pod.netns.inode}"
+    name = f"nginx {pod.master_pid}"
     eventually(lambda: window.shows("source core"))
     window.type(f"/{pod.netns.inode}\r")
-    eventually(lambda: window.shows(f"only '{pod.netns.inode}'") and window.shows(label))
+    eventually(lambda: window.shows(f"only '{pod.netns.inode}'") and window.shows(name))
 
     def in_flight() -> list[str]:
-        return [line.split()[2] for line in window.lines() if line.startswith(label)]
+        return [line.split()[3] for line in window.lines() if line.startswith(name)]
 
     with Connection(pod) as connection:
         assert connection.get()
@@ -104,7 +106,7 @@ def test_top(daemon: Daemon, make_pod: MakePod, window: Window) -> None:
         assert sum("IN FLIGHT" in line for line in window.lines()) == 1
         window.type("/x")
         eventually(lambda: window.shows(f"filter: {pod.netns.inode}x_"))
-        assert not window.shows(label)
+        assert not window.shows(name)
         window.type("\x7f\r")
         eventually(lambda: in_flight() == ["1"])
     eventually(lambda: in_flight() == ["0"])
@@ -131,6 +133,41 @@ def test_top_lives_on_while_the_daemon_is_restarted(tmp_path: Path) -> None:
         window.close()
 
 
+def test_top_scrolls(daemon: Daemon, make_pod: MakePod) -> None:
+    for pod in [make_pod() for _ in range(3)]:
+        wait_seen(daemon, pod)
+    window = Window(80, 8, DAEMON, "top", "--socket", daemon.socket)
+
+    def first() -> int:
+        found = re.search(r"^(\d+) to \d+ of \d+ pods$", "\n".join(window.lines()), re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    try:
+        eventually(lambda: first() == 1)
+        window.type("j")
+        eventually(lambda: first() == 2)
+        window.type("\x1b[A")
+        eventually(lambda: first() == 1)
+        window.type("\x1b[6~")
+        eventually(lambda: first() > 1)
+        window.type("g")
+        eventually(lambda: first() == 1)
+    finally:
+        window.close()
+
+
+def wait_seen(daemon: Daemon, pod: FakePod) -> None:
+    eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
+
+
+def test_an_empty_node_says_why(tmp_path: Path) -> None:
+    with daemon_in(tmp_path, "--process", "no-such-nginx") as own:
+        done = show(own, "status")
+        assert (done.returncode, "no pods: " in done.stdout) == (0, True)
+        assert "no pods: " in show(own, "connections").stdout
+        assert show(own, "drains").stdout.startswith("no drains: ")
+
+
 def test_top_needs_a_terminal(daemon: Daemon) -> None:
     done = show(daemon, "top")
     assert (done.returncode, done.stdout) == (1, "")
@@ -143,12 +180,13 @@ def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
     with Connection(pod) as connection:
         assert connection.get()
         eventually(lambda: pod_in(daemon.socket, pod.netns.inode).get("in_flight") == 1)
-        answer = json.loads(show(daemon, "connections", label, "--json").stdout)[label]
+        name = f"nginx {pod.master_pid}"
+        answer = json.loads(show(daemon, "connections", name, "--json").stdout)[label]
         assert (answer["total"], answer["by_state"]) == (1, {"ESTABLISHED": 1})
         shown = show(daemon, "connections", label).stdout.splitlines()
-        assert shown[0] == f"{label}: 1 connections"
+        assert shown[0] == f"{name}: 1 connections"
         assert shown[2].split()[2] == "ESTABLISHED"
-        assert label in show(daemon, "connections").stdout
+        assert name in show(daemon, "connections").stdout
     missing = show(daemon, "connections", "nowhere")
     assert missing.returncode == 1
     assert "cannot show connections: no pod is called 'nowhere'" in missing.stderr
@@ -157,7 +195,7 @@ def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
 def test_status_and_drains_as_json(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
-    assert str(pod.netns.inode) in show(daemon, "status").stdout
+    assert f"nginx {pod.master_pid} " in show(daemon, "status").stdout
     done = show(daemon, "status", "--json")
     node = json.loads(done.stdout)
     assert (done.returncode, node["health"]["source"]) == (0, "core")
@@ -176,6 +214,43 @@ def test_watching_goes_on_until_interrupted(daemon: Daemon) -> None:
         assert watching.wait(10) == 130
 
 
+def test_status_at_80_columns(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
+    waiting = pod.netns.command(wait_argv(daemon.socket, min_wait=10, timeout=20))
+    with subprocess.Popen(waiting, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as hook:
+        window = Window(80, 24, DAEMON, "status", "--watch", "--socket", daemon.socket)
+        try:
+            eventually(lambda: window.shows("settling"))
+            lines = window.lines()
+        finally:
+            window.close()
+            hook.terminate()
+    (head,) = (line for line in lines if line.startswith("RUNNING DRAIN"))
+    assert "PHASE" in head and "ARRIVALS  LAST" in head and "RESULT" not in head
+    name = f"nginx {pod.master_pid} "
+    assert sum(line.startswith(name) for line in lines) == 2
+
+
+def test_the_end_of_a_drain_in_the_log_and_who_was_left(tmp_path: Path, make_pod: MakePod) -> None:
+    pod = make_pod()
+    with daemon_in(tmp_path, "--log-format", "text") as own, Connection(pod) as busy:
+        assert busy.get()
+        policy = {"min_wait": 0, "quiet": 0, "timeout": 1, "no_roll": True}
+        waiting = pod.netns.command(wait_argv(own.socket, **policy))
+        assert subprocess.run(waiting, capture_output=True, check=False).returncode == 1
+        ended = f"drain ended  netns-{pod.netns.inode}: deadline after "
+        eventually(lambda: ended in own.log.read_text())
+        (line,) = (line for line in own.log.read_text().splitlines() if ended in line)
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} info ", line)
+        left = re.compile(r"(\S+ ESTABLISHED, (open \S+ s, )?idle \S+ s, 0 B unsent)$")
+        (found,) = left.findall(line)
+        assert found[0].split()[0] in show(own, "drains").stdout
+        advice = show(own, "advise", "--file", str(own.log))
+        assert advice.returncode == 1
+        assert "--log-format json" in advice.stderr
+
+
 def test_whoever_reads_may_have_had_enough(daemon: Daemon) -> None:
     command = f"{DAEMON} status --watch --socket {daemon.socket}"
     script = f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"
@@ -183,12 +258,32 @@ def test_whoever_reads_may_have_had_enough(daemon: Daemon) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_of_pods(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    label = f"netns-{pod.netns.inode}"
+    eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
+    script = f"""
+source <({DAEMON} completion bash)
+drainmon() {{ {DAEMON} "$@"; }}
+COMP_WORDS=(drainmon connections {label[:-2]}); COMP_CWORD=2
+_shtab_drainmon drainmon {label[:-2]} connections
+echo "${{COMPREPLY[@]}}"
+"""
+    for socket, expected in ((daemon.socket, label), (daemon.socket / "none", "")):
+        environment = os.environ | {"DRAINMON_SOCKET": str(socket)}
+        done = subprocess.run(
+            ["bash", "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout.strip(), done.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
 def test_completion(shell: str, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     with script.open("w") as out:
         subprocess.run([DAEMON, "completion", shell], stdout=out, check=True)
-    assert "--reconcile-interval" in script.read_text()
+    assert "reconcile-interval" in script.read_text()
+    assert "drainmon completion pods" in script.read_text()
     if shell == "bash":
         asks = f"source {script}; COMP_WORDS=(drainmon st); COMP_CWORD=1; "
         asks += "$(complete -p drainmon | sed 's/.*-F \\([^ ]*\\).*/\\1/') drainmon st drainmon; "

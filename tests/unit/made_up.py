@@ -24,6 +24,7 @@ POD = Pod(1, OWN, WEB, (NginxProcess(10, 1, 5),), frozenset({80, 443}))
 
 class FakeNode:
     source_name = "fake"
+    process_names = ("angie", "nginx")
 
     @property
     def refused_sources(self) -> dict[str, str]:

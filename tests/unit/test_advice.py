@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from drainmon.cli import client, evidence, main
 from drainmon.cli.evidence import parse, parse_metrics
 from drainmon.drain.advice import (
+    BUSY,
     ENOUGH,
     GRACE,
+    SURE,
     Buckets,
     Evidence,
     Values,
@@ -32,11 +34,14 @@ def record(
     last_arrival: float | None = 2.0,
     settled: float = 5.0,
     result: str | None = "drained",
+    arrivals: int = 50,
+    min_wait: float = 5.0,
 ) -> dict[str, Any]:
     phases = [["settling", 0.0], ["waiting", settled], [result, seconds]]
     return {
         "seconds": seconds, "last_arrival": last_arrival, "phases": phases, "result": result,
-        "pod": "web", "started": 1e9,
+        "pod": "web", "started": 1e9, "arrivals": arrivals,
+        "min_wait": min_wait,
     }  # fmt: skip
 
 
@@ -58,8 +63,8 @@ def test_a_bucket_is_never_less_than_what_is_in_it(values: list[float], share: f
 
 
 def test_what_nearly_all_needed_is_advised() -> None:
-    drains = [record(last_arrival=0.5) for _ in range(98)]
-    drains += [record(seconds=9.0, last_arrival=3.2, settled=5.0), record(30.0, 20.0, 21.5)]
+    drains = [record(last_arrival=0.5) for _ in range(98 * 4)]
+    drains += [record(seconds=9.0, last_arrival=3.2, settled=5.0), record(30.0, 20.0, 21.5)] * 4
     advice = advise(from_records(drains))
     assert advice.min_wait == 4.0  # 1.2 x 3.2, up to the next half
     assert advice.timeout == ceil(4.0 + 1.5 + 1.2 * 4.0)
@@ -68,30 +73,54 @@ def test_what_nearly_all_needed_is_advised() -> None:
 
 
 def test_quiet_is_asked_for_until_half_of_the_timeout() -> None:
-    advice = advise(from_records([record(5.0, 4.0 - 0.5, 5.0) for _ in range(50)]))
+    advice = advise(from_records([record(5.0, 4.0 - 0.5, 5.0) for _ in range(SURE)]))
     assert (advice.min_wait, advice.timeout) == (4.5, 12)
 
 
 def test_arrivals_at_once_still_get_a_second() -> None:
-    assert advise(from_records([record(last_arrival=0.01)] * 50)).min_wait == 1.0
+    assert advise(from_records([record(last_arrival=0.01)] * SURE)).min_wait == 1.0
 
 
 def test_too_few_drains() -> None:
     advice = advise(from_records([record()] * (ENOUGH - 1)))
     assert (advice.min_wait, advice.timeout, advice.grace_period) == (None, None, None)
-    assert any("19 have ended, 20 are needed" in note for note in advice.notes)
-    assert advise(from_records([record()] * ENOUGH)).min_wait == 2.5
+    assert any("19 have ended, 20 are needed; keep 25 s" in note for note in advice.notes)
+
+
+@pytest.mark.parametrize(
+    "drains",
+    [
+        [record()] * ENOUGH,
+        [record()] * (SURE - 1),
+        [record(arrivals=1)] * 1000,
+        [record(arrivals=BUSY - 1)] * 1000,
+    ],
+)
+def test_nothing_below_the_defaults_without_evidence(drains: list[dict[str, Any]]) -> None:
+    advice = advise(from_records(drains))
+    assert (advice.min_wait, advice.timeout) == (5.0, 25)
+    assert "nothing below the defaults is advised (5 s, 25 s)" in advice.notes[-1]
+    more = advise(from_records([*drains, *[record(60.0, 7.0, 8.5)] * len(drains)]))
+    assert (more.min_wait, more.timeout) == (8.5, ceil(8.5 + 1.5 + 1.2 * 51.5))
+
+
+def test_how_sure_it_is() -> None:
+    few, many = from_records([record()] * 20), from_records([record()] * SURE)
+    assert (round(few.confidence, 2), few.is_sure) == (0.18, False)
+    assert (round(many.confidence, 2), many.is_sure) == (0.95, True)
+    assert advise(many).min_wait == 2.5
+    # Who came after so short a min-wait was refused, and nobody saw them.
+    assert not from_records([record(min_wait=2.0)] * SURE).is_sure
 
 
 def test_idle_pods_tell_nothing_of_arrivals() -> None:
-    advice = advise(from_records([record(last_arrival=None)] * 50))
-    assert advice.min_wait is None
-    assert advice.timeout == ceil(2 * (5 + 1.5))  # by the default
+    advice = advise(from_records([record(last_arrival=None)] * 1000))
+    assert (advice.min_wait, advice.timeout) == (None, 25)
     assert "keep 5 s" in advice.notes[0]
 
 
 def test_arrivals_to_the_end_are_no_news_that_spreads() -> None:
-    drains = [record(seconds=12.5, last_arrival=12.2)] * 30 + [record(last_arrival=1.0)] * 30
+    drains = [record(seconds=12.5, last_arrival=12.2)] * 30 + [record(last_arrival=1.0)] * SURE
     advice = advise(from_records(drains))
     assert advice.min_wait == 1.5
     assert "in 30 drains connections arrived to the end" in advice.notes[0]
@@ -105,16 +134,16 @@ def test_what_was_cut_short_does_not_count() -> None:
 
 
 def test_deadlines_are_told_of() -> None:
-    drains = [record()] * 50 + [record(25.0, 2.0, 5.0, "deadline")] * 5
+    drains = [record()] * SURE + [record(25.0, 2.0, 5.0, "deadline")] * 5
     advice = advise(from_records(drains))
     assert advice.notes == [
-        "5 of 55 drains met their deadline: what they needed is not known, --timeout is the least"
+        "5 of 305 drains met their deadline: what they needed is not known, --timeout is the least"
     ]
     assert advice.timeout == ceil(2.5 + 1.5 + 1.2 * 20)
 
 
 def test_cut_drains_are_told_of() -> None:
-    (note,) = advise(from_records([record()] * 50 + [record(7.0, 2.0, 5.0, "cut")] * 2)).notes
+    (note,) = advise(from_records([record()] * SURE + [record(7.0, 2.0, 5.0, "cut")] * 2)).notes
     assert note.startswith("2 drains were cut: nginx was stopped before they had ended")
 
 
@@ -141,7 +170,10 @@ def test_histograms_are_read_too() -> None:
     assert known.results == {"drained": 40}
     assert known.last_arrival.percentile(0.5) == 1
     advice = advise(known)
-    assert (advice.min_wait, advice.timeout) == (3.0, 12)  # 1.2 x 2.5; 1.2 x 10
+    assert (advice.min_wait, advice.timeout) == (5.0, 25)  # nobody knows how busy they were
+    assert "does not say how many connections came" in advice.notes[-1]
+    late = advise(parse_metrics(exposition([9.0] * 40, [30.0] * 40)))
+    assert late.min_wait == 12.0  # 1.2 x 10
 
 
 def test_the_nodes_of_a_cluster_are_added_up() -> None:
@@ -190,7 +222,11 @@ def test_a_real_record_is_one() -> None:
     ("text", "why"),
     [
         ("", "it has no buckets of drainmon_last_arrival_seconds"),
-        ("nonsense here", "could not convert"),
+        ("nonsense here", r"it must be records of GET /v1/drains .* \(could not convert"),
+        (
+            "2026-03-01 12:00:00.250 info    serving  pods=3",
+            r"the daemon's log of --log-format json, .* \(this is a log of --log-format text\)$",
+        ),
         ("{", "Expecting property name"),
         ("[1]", "not a drain record: 1"),
         ('{"drains": {}}', "has the result None"),
@@ -214,11 +250,12 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 def test_a_screen_of_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "drains.json"
-    path.write_text(as_answer([record()] * 30))
+    path.write_text(as_answer([record()] * SURE))
     assert main.main(["advise", "--file", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"drains of {path}: 30 drained"
+    assert lines[0] == f"drains of {path}: 300 drained"
     assert len(lines) < 24
+    assert any(line.startswith("how sure: 95%, by 300 drains") for line in lines)
     assert [line.split()[:2] for line in lines if line.startswith(("--", "term"))] == [
         ["--min-wait", "2.5s"], ["--timeout", "8s"], ["terminationGracePeriodSeconds:", "13"],
     ]  # fmt: skip
@@ -255,3 +292,5 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     with path.open() as file:
         monkeypatch.setattr("sys.stdin", file)
         assert evidence.read("-").seconds.count == 30
+        with pytest.raises(OSError, match="cannot read standard input: it must be records"):
+            evidence.read("-")

@@ -14,11 +14,11 @@ FACTS = (
     Fact(Group.CORE, "libbpf", Status.UNKNOWN, "who knows"),
     Fact(Group.BCC, "tracepoint", Status.DEGRADED, "not mounted", "mount it"),
 )
-DEGRADED = Verdict("bcc", True)
+DEGRADED = Verdict("bcc", FACTS)
 
 
 def test_one_line_a_fact_and_the_choice_last() -> None:
-    assert check_view.as_lines(FACTS, DEGRADED, colour=False).splitlines() == [
+    assert check_view.as_lines(DEGRADED, colour=False).splitlines() == [
         "the host",
         "  ok        kernel      Linux 5.10.0",
         "",
@@ -29,23 +29,33 @@ def test_one_line_a_fact_and_the_choice_last() -> None:
         "source bcc",
         "  degraded  tracepoint  not mounted; mount it",
         "",
-        "would use: bcc",
+        "would use: bcc (degraded: BTF, tracepoint)",
     ]
 
 
 def test_nothing_works() -> None:
-    assert check_view.as_lines(FACTS, Verdict(None, True), colour=False).endswith(
-        "\nwould use: none"
+    assert check_view.as_lines(Verdict(None, FACTS), colour=False).endswith(
+        "\nwould use: none (unusable: BTF, tracepoint)"
     )
+
+
+def test_all_is_well() -> None:
+    facts = (FACTS[0], Fact(Group.BCC, "tracepoint", Status.NOTE, "not mounted"))
+    lines = check_view.as_lines(Verdict("core", facts), colour=False)
+    assert lines.endswith("\nwould use: core")
+    assert "degraded" not in lines
+    assert json.loads(check_view.as_document(Verdict("core", facts)))["degraded"] is False
 
 
 def test_every_group_has_a_title_and_every_status_a_colour() -> None:
     facts = [Fact(group, "x", status, "y") for group in Group for status in Status]
-    assert check_view.as_lines(facts, DEGRADED, colour=True).count("\033[0m") == len(facts)
+    assert check_view.as_lines(Verdict("bcc", tuple(facts)), colour=True).count("\033[0m") == len(
+        facts
+    )
 
 
 def test_json() -> None:
-    document = json.loads(check_view.as_document(FACTS, DEGRADED))
+    document = json.loads(check_view.as_document(DEGRADED))
     assert (document["usable"], document["degraded"], document["source"]) == (True, True, "bcc")
     assert document["facts"][1] == {
         "group": "core",
@@ -54,7 +64,7 @@ def test_json() -> None:
         "found": "none",
         "advice": "needs CONFIG_DEBUG_INFO_BTF",
     }
-    assert json.loads(check_view.as_document(FACTS, Verdict(None, True)))["usable"] is False
+    assert json.loads(check_view.as_document(Verdict(None, FACTS)))["usable"] is False
 
 
 @pytest.mark.parametrize(

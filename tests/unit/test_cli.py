@@ -1,16 +1,16 @@
 """The command line: usage, errors, tables."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from drainmon.cli import daemon, main, uncounted
+from drainmon.cli import main
 from drainmon.drain.duration import parse_duration
-from drainmon.model.ignored import NOTHING, Ignored
+from drainmon.model.ignored import parse_peer
 from drainmon.server.listen import Address
-from drainmon.sources.base import PROBE_PROCESSES
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,16 @@ from drainmon.sources.base import PROBE_PROCESSES
         ["daemon", "--reconcile-interval", "soon"],
         ["daemon", "--reconcile-interval", "0"],
         ["daemon", "--listen", "9935"],
+        ["daemon", "--ignore-peer", "10.0.0.0/33"],
     ],
 )
 def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main.main(argv)
     assert exit_.value.code == 2
-    assert "usage: drainmon" in capsys.readouterr().err
+    known = argv and argv[0] in {"status", "daemon"}
+    usage = f"usage: drainmon {argv[0]} [-h]" if known else "usage: drainmon [-h]"
+    assert capsys.readouterr().err.startswith(usage)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,11 +43,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("drainmon 0.")
 
 
-def test_status_without_a_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["status", "drains", "connections", "advise"])
+def test_without_a_daemon_the_next_step_is_said(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "none.sock"
-    assert main.main(["status", "--socket", str(path)]) == 1
-    error = capsys.readouterr().err
-    assert error == f"drainmon: cannot ask the daemon at {path}: No such file or directory\n"
+    assert main.main([command, "--socket", str(path)]) == 1
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"drainmon: cannot ask the daemon at {path}: No such file or directory"
+    assert "`drainmon daemon` starts it" in hint
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))  # and does not listen
+        assert main.main([command, "--socket", str(path)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert main.main(["completion", "pods", "--socket", str(path)]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_command_does_without_the_daemons_libraries(tmp_path: Path) -> None:
@@ -87,12 +100,66 @@ def test_what_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
-def test_a_bad_level_in_the_environment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "allowed"),
+    [
+        ("daemon", "DRAINMON_LOG_LEVEL", "loud", "is not one of debug, info, warning, error"),
+        ("daemon", "DRAINMON_LOG_FORMAT", "xml", "is not one of json, text"),
+        ("daemon", "DRAINMON_SOURCE", "foo", "is not one of auto, core, bcc, procfs"),
+        (
+            "daemon",
+            "DRAINMON_TAKE_OVER",
+            "maybe",
+            "is not one of 1, true, yes, on, 0, false, no, off",
+        ),
+        ("daemon", "DRAINMON_LISTEN", "bad", "it is not HOST:PORT (try 127.0.0.1:9935, or off)"),
+        ("daemon", "DRAINMON_IN_POD_SOCKET", "a b", "at most 107 bytes and no spaces"),
+        ("daemon", "DRAINMON_IN_POD_SOCKET", "@web", "the name has no @ here (try web)"),
+        ("daemon", "DRAINMON_IN_POD_PORT", "http", "neither from 1 to 65535 nor off"),
+        ("daemon", "DRAINMON_RECONCILE_INTERVAL", "soon", "try 25s, 500ms, 2m"),
+        ("daemon", "DRAINMON_RECONCILE_INTERVAL", "0", "cannot be zero"),
+        ("daemon", "DRAINMON_IGNORE_PEER", "10.0.0.0/8,web", "the peer 'web': neither an address"),
+        ("daemon", "DRAINMON_IGNORE_PORT", "0", "the port '0': not a number from 1 to 65535"),
+        (
+            "daemon",
+            "DRAINMON_PROBE_PROCESS",
+            "one-that-is-much-too-long",
+            "the kernel keeps 15 bytes of a name (try 'one-that-is-muc')",
+        ),
+        ("check", "DRAINMON_JSON", "ja", "is not one of 1, true, yes, on, 0, false, no, off"),
+        ("status", "DRAINMON_WATCH", "always", "is not one of 1, true, yes, on, 0, false, no, off"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(
+    command: str, variable: str, value: str, allowed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DRAINMON_LOG_LEVEL", "loud")
-    assert main.main(["daemon"]) == 1
-    assert "cannot log from level 'loud'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as exit_:
+        main.make_parser({variable: value}).parse_args([command])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"usage: drainmon {command} [-h]")
+    last = error.splitlines()[-1]
+    assert last.startswith(f"drainmon {command}: error: environment variable {variable}: ")
+    assert allowed in last and "--" not in last
+
+
+def test_a_flag_hides_its_variable() -> None:
+    parser = main.make_parser({"DRAINMON_LISTEN": "bad", "DRAINMON_IGNORE_PORT": "x"})
+    parsed = parser.parse_args(["daemon", "--listen", "off", "--ignore-port", "80"])
+    assert (parsed.listen, parsed.ignore_port) == (None, [80])
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    names = ("SOCKET", "LISTEN", "LOG_FORMAT", "SOURCE", "TAKE_OVER", "PROCESS", "IGNORE_PEER")
+    empty = main.make_parser({f"DRAINMON_{name}": "" for name in names}).parse_args(["daemon"])
+    unset = main.make_parser({}).parse_args(["daemon"])
+    assert vars(empty) == vars(unset)
+
+
+@pytest.mark.parametrize(("text", "on"), [("1", True), ("YES", True), ("no", False), ("0", False)])
+def test_a_switch_in_the_environment(text: str, on: bool) -> None:
+    parsed = main.make_parser({"DRAINMON_TAKE_OVER": text}).parse_args(["daemon"])
+    assert parsed.take_over is on
 
 
 def test_a_service_is_no_option() -> None:
@@ -100,16 +167,11 @@ def test_a_service_is_no_option() -> None:
         "DRAINMON_IGNORE_PORT": "tcp://10.0.0.1:80",
         "DRAINMON_IGNORE_PEER": "sctp://10.0.0.1:80",
         "DRAINMON_LOG_LEVEL": "udp://10.0.0.1:80",
+        "DRAINMON_TAKE_OVER": "tcp://10.0.0.1:80",
         "DRAINMON_RECONCILE_INTERVAL": "tcp://[fd00::1]:80",
     }
-    seen: list[dict[str, str]] = []
-    arguments = main.make_parser({**links, "HTTP_PROXY": "tcp://x", "DRAINMON_LISTEN": "off"})
-    parsed = arguments.parse_args(["daemon"])
-    assert (parsed.log_level, parsed.reconcile_interval, parsed.listen) == ("info", 1.0, None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(daemon, "run", lambda _, environment: seen.append(environment))
-        parsed.run(parsed)
-    assert seen == [{"HTTP_PROXY": "tcp://x", "DRAINMON_LISTEN": "off"}]
+    linked = main.make_parser(links).parse_args(["daemon"])
+    assert vars(linked) == vars(main.make_parser({}).parse_args(["daemon"]))
 
 
 @pytest.mark.parametrize(
@@ -127,42 +189,16 @@ def test_the_daemons_folder_of_names(
     assert arguments.pod_logs == Path(folder)
 
 
-@pytest.mark.parametrize(
-    ("argv", "variables", "why"),
-    [
-        (["--ignore-peer", "10.0.0.0/33"], {}, "cannot ignore the peer '10.0.0.0/33': neither"),
-        (["--ignore-port", "http"], {}, "cannot ignore the port 'http': not a number"),
-        ([], {"DRAINMON_IGNORE_PEER": "10.0.0.0/8,web"}, "cannot ignore the peer 'web'"),
-        ([], {"DRAINMON_IGNORE_PORT": "0"}, "cannot ignore the port '0'"),
-        (
-            [],
-            {"DRAINMON_PROBE_PROCESS": "one-that-is-much-too-long"},
-            "cannot look for processes named 'one-that-is-much-too-long': the kernel keeps 15"
-            " bytes of a name (try 'one-that-is-muc')",
-        ),
-    ],
-)
-def test_what_cannot_be_ignored(
-    argv: list[str],
-    variables: dict[str, str],
-    why: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert main.main(["daemon", *argv]) == 1
-    assert capsys.readouterr().err.startswith(f"drainmon: {why}")
+def test_repeatable_flags_and_lists() -> None:
+    def read(*argv: str, **variables: str) -> list[list[object] | None]:
+        parsed = main.make_parser(variables).parse_args(["daemon", *argv])
+        found = (parsed.probe_process, parsed.ignore_peer, parsed.ignore_port)
+        return [None if one is None else list(one) for one in found]
 
-
-def test_who_holds_no_drain() -> None:
-    parser = main.make_parser({})
-    assert uncounted.read(parser.parse_args(["daemon"]), {}) == (PROBE_PROCESSES, NOTHING)
-    flags = ["--probe-process", "a", "--probe-process", "b", "--ignore-peer", "10.0.0.0/8"]
-    given = parser.parse_args(["daemon", *flags, "--ignore-port", "80"])
+    assert read() == [None, [], []]
+    given = ["--probe-process", "a", "--probe-process", "b,c", "--ignore-port", "80"]
     variables = {"DRAINMON_PROBE_PROCESS": "x", "DRAINMON_IGNORE_PEER": "::1,10.0.0.1"}
-    expected = Ignored.parse(["10.0.0.0/8"], ["80"])
-    assert uncounted.read(given, variables) == (("a", "b"), expected)
-    names, ignored = uncounted.read(parser.parse_args(["daemon"]), variables)
-    assert (names, ignored) == (("x",), Ignored.parse(["::1", "10.0.0.1"]))
-    assert uncounted.read(parser.parse_args(["daemon"]), {"DRAINMON_PROBE_PROCESS": ""})[0] == ()
+    peers = [parse_peer("::1"), parse_peer("10.0.0.1")]
+    assert read(*given, **variables) == [["a", "b", "c"], peers, [80]]
+    assert read(**variables) == [["x"], peers, []]
+    assert read(DRAINMON_PROBE_PROCESS="")[0] == []

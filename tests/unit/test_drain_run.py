@@ -104,7 +104,9 @@ async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> N
 
 
 class FailsLater(Held):
-    """Answers one look, and fails at the next."""
+    """Answers one look, and fails at the next, when whoever follows has heard of the first."""
+
+    look_interval = 0.1
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class FailsLater(Held):
         return FakePlace((), 0)
 
     def set_pace(self, drain: Drain) -> None:
-        drain.look_interval = 0.001
+        drain.look_interval = self.look_interval
 
     async def counts(self, pod: Pod) -> Counts:
         return Counts()
@@ -137,6 +139,8 @@ class FailsLater(Held):
 
 class Looked(FailsLater):
     """By looking alone: asking for counts costs as much as a snapshot."""
+
+    look_interval = 0.001
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import pytest
 
 from drainmon.facts import capabilities, host, procfs, serving
 from drainmon.facts.capabilities import Capability
-from drainmon.facts.fact import Fact, Group, Status, Verdict, judge
+from drainmon.facts.fact import Fact, Group, Status, judge
 from tests.unit.fact_tree import OTHER, link, plant, process
 
 ALL = frozenset(Capability)
@@ -19,27 +19,31 @@ def fact(group: Group, status: Status) -> Fact:
 
 
 @pytest.mark.parametrize(
-    ("facts", "verdict", "exit_code"),
+    ("facts", "source", "exit_code"),
     [
-        ([], Verdict("core", False), 0),
-        ([fact(Group.CORE, Status.UNKNOWN)], Verdict("core", False), 0),
-        ([fact(Group.BCC, Status.MISSING)], Verdict("core", False), 0),
-        ([fact(Group.SERVING, Status.DEGRADED)], Verdict("core", False), 0),
-        ([fact(Group.HOST, Status.DEGRADED)], Verdict("core", True), 1),
-        ([fact(Group.CORE, Status.MISSING)], Verdict("bcc", True), 1),
-        (
-            [fact(Group.CORE, Status.MISSING), fact(Group.BCC, Status.MISSING)],
-            Verdict("procfs", True),
-            1,
-        ),
-        ([fact(source, Status.MISSING) for source in Group], Verdict(None, True), 2),
-        ([fact(Group.HOST, Status.MISSING)], Verdict(None, True), 2),
-        ([fact(Group.SERVING, Status.MISSING)], Verdict(None, True), 2),
+        ([], "core", 0),
+        ([fact(Group.CORE, Status.UNKNOWN)], "core", 0),
+        ([fact(Group.SERVING, Status.NOTE)], "core", 0),
+        ([fact(Group.BCC, Status.MISSING), fact(Group.PROCFS, Status.DEGRADED)], "core", 0),
+        ([fact(Group.SERVING, Status.DEGRADED)], "core", 1),
+        ([fact(Group.HOST, Status.DEGRADED)], "core", 1),
+        ([fact(Group.CORE, Status.MISSING)], "bcc", 1),
+        ([fact(Group.CORE, Status.MISSING), fact(Group.BCC, Status.MISSING)], "procfs", 1),
+        ([fact(source, Status.MISSING) for source in Group], None, 2),
+        ([fact(Group.HOST, Status.MISSING)], None, 2),
+        ([fact(Group.SERVING, Status.MISSING)], None, 2),
     ],
 )
-def test_verdict(facts: list[Fact], verdict: Verdict, exit_code: int) -> None:
-    assert judge(facts) == verdict
-    assert verdict.exit_code == exit_code
+def test_verdict(facts: list[Fact], source: str | None, exit_code: int) -> None:
+    verdict = judge(facts)
+    assert (verdict.source, verdict.exit_code) == (source, exit_code)
+    poor = {Status.MISSING, Status.DEGRADED} & {fact.status for fact in verdict.facts}
+    assert verdict.degraded == bool(poor) == bool(exit_code)
+
+
+def test_what_only_a_worse_source_lacks_is_a_note() -> None:
+    facts = [fact(source, Status.MISSING) for source in (Group.CORE, Group.PROCFS)]
+    assert [one.status for one in judge(facts).facts] == [Status.MISSING, Status.NOTE]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +74,13 @@ def test_what_capabilities_allow(caps: frozenset[Capability], trace: Status, ent
     assert capabilities.to_enter(caps).status == enter
 
 
-def test_without_kill_drains_cannot_roll() -> None:
+@pytest.mark.parametrize("lacking", list(capabilities.NEEDED))
+def test_what_is_missing_is_named(lacking: Capability) -> None:
     assert capabilities.held(ALL).status == Status.OK
-    assert capabilities.held(ALL - {Capability.KILL}).status == Status.DEGRADED
+    said = capabilities.held(ALL - {lacking})
+    assert said.status == Status.DEGRADED
+    assert said.found.endswith(f"; missing: {lacking.name}")
+    assert said.advice.startswith(f"without {lacking.name} it cannot ")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +134,10 @@ class Refuse:
         ((), ALL, Status.OK),
         ((), frozenset(), Status.OK),
         ((OTHER,), ALL, Status.OK),
-        ((OTHER,), frozenset(), Status.MISSING),
-        ((OTHER, OTHER + 1, OTHER + 2), ALL, Status.MISSING),
+        ((OTHER,), frozenset(), Status.DEGRADED),
+        ((OTHER, OTHER + 1), frozenset(), Status.MISSING),
+        ((OTHER + 1,), ALL - {Capability.DAC_READ_SEARCH}, Status.DEGRADED),
+        ((OTHER, OTHER + 1, OTHER + 2), ALL, Status.DEGRADED),
     ],
 )
 def test_seeing_into_processes(
@@ -139,18 +149,41 @@ def test_seeing_into_processes(
 ) -> None:
     for pid in (OTHER, OTHER + 1, OTHER + 2):
         process(tmp_path, pid)
+    plant(tmp_path, {f"proc/{OTHER + 1}/comm": "nginx\n"})
     process(tmp_path, 2, command="")  # a kernel thread
     process(tmp_path, os.getpid())
     Refuse(monkeypatch, *refused)
-    said = host.processes(tmp_path, caps)
+    said = host.processes(tmp_path, caps, frozenset({"nginx"}))
     assert said.status == status
-    assert said.found == f"can look into {3 - len(refused)} of 3"
+    assert said.found.startswith(f"can look into {3 - len(refused)} of 3")
+    lacking = [cap for cap in capabilities.TO_SEE if refused and cap not in caps]
+    assert (f"missing {capabilities.named(lacking)}: " in said.advice) == bool(lacking)
+
+
+@pytest.mark.parametrize(
+    ("caps", "status"),
+    [(ALL, Status.DEGRADED), (ALL - {Capability.SYS_PTRACE}, Status.MISSING)],
+)
+def test_a_security_module_on_a_node_without_nginx_yet(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caps: frozenset[Capability],
+    status: Status,
+) -> None:
+    for pid in (OTHER, OTHER + 1):
+        process(tmp_path, pid)
+    Refuse(monkeypatch, OTHER, OTHER + 1)
+    said = host.processes(tmp_path, caps, frozenset({"nginx"}))
+    assert (said.status, said.found) == (
+        status,
+        "can look into 0 of 2, 0 of 0 processes of nginx",
+    )
 
 
 def test_a_process_that_ends_meanwhile_counts_for_nothing(tmp_path: Path) -> None:
     process(tmp_path, OTHER)
     plant(tmp_path, {f"proc/{OTHER + 1}/cmdline": "gone"})
-    assert host.processes(tmp_path, ALL).found == "can look into 1 of 1"
+    assert host.processes(tmp_path, ALL, frozenset()).found == "can look into 1 of 1"
 
 
 V1 = "9:name=systemd:/\n8:pids:/\n4:memory:/\n1:cpu,cpuacct:/\n"

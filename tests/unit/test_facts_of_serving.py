@@ -11,10 +11,11 @@ from tests.unit.fact_tree import plant
 
 
 def test_pod_logs(tmp_path: Path) -> None:
-    assert serving.pod_logs(tmp_path / "none").status == Status.DEGRADED
+    assert serving.pod_logs(tmp_path / "none", has_kubelet=True).status == Status.DEGRADED
+    assert serving.pod_logs(tmp_path / "none", has_kubelet=False).status == Status.NOTE
     (tmp_path / "default_web-1_1b5c81bc-6dce-4cf0-aef1-f92948380bdb").mkdir()
     (tmp_path / "lost+found").mkdir()
-    assert serving.pod_logs(tmp_path).found == f"{tmp_path}, 1 pods"
+    assert serving.pod_logs(tmp_path, has_kubelet=True).found == f"{tmp_path}, 1 pods"
 
 
 def test_socket_folder(tmp_path: Path) -> None:
@@ -74,8 +75,17 @@ def test_daemon() -> None:
     def silent(_: str) -> dict[str, object]:
         raise OSError("cannot ask the daemon at /x: timed out")
 
+    def nobody(_: str) -> dict[str, object]:
+        raise ConnectionError("cannot ask the daemon at /x: No such file or directory")
+
     said = serving.daemon(lambda _: {"version": "1.2", "source": "bcc"}, Path("/x"))
     assert (said.status, said.found) == (Status.OK, "version 1.2, source bcc")
-    assert serving.daemon(silent, Path("/x")).found == "cannot ask the daemon at /x: timed out"
+    hung = serving.daemon(silent, Path("/x"))
+    assert (hung.status, hung.found) == (
+        Status.DEGRADED,
+        "cannot ask the daemon at /x: timed out",
+    )
+    none = serving.daemon(nobody, Path("/x"))
+    assert (none.status, "drainmon daemon" in none.advice) == (Status.NOTE, True)
     other = serving.daemon(lambda _: {}, Path("/x"))
     assert (other.status, other.found) == (Status.DEGRADED, "something else answers at /x")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drainmon.cli import main
+from drainmon.cli.install import BUILT, default_client
 
 
 @pytest.fixture
@@ -38,6 +39,22 @@ def test_anybody_may_run_it(client: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert placed.read_bytes() == client.read_bytes()
     assert names(folder) == ["drainmon-wait"]
+
+
+def test_a_checkout_has_its_client_in_its_build_folder(
+    client: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    beside = scripts / "drainmon-wait"
+    assert default_client(client) == client
+    with pytest.raises(OSError, match=f"neither {beside} nor .*/none is there; .* `make build`"):
+        default_client(tmp_path / "none")
+    beside.touch()
+    assert default_client(client) == beside
+    root = Path(__file__).parents[2]
+    assert root / "build" / "drainmon-wait" == BUILT
 
 
 def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:

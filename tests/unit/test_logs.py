@@ -4,12 +4,15 @@ import ast
 import io
 import json
 import logging
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from drainmon.cli import logs, main
+from drainmon.drain.report import DrainRecord
 from tests.unit.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -49,9 +52,44 @@ def test_text_is_one_line_whatever_a_field_says() -> None:
     line = logs.TextFormatter().format(
         record("serving", source="core", pods=2, error="two words\n\033[31m", states={"A": 1})
     )
-    assert line[12:] == (
+    assert re.match(r"19[67]\d-\d\d-\d\d \d\d:\d\d:00\.250 ", line)
+    assert line[23:] == (
         ' warning serving  source=core  pods=2  error="two words\\n\\u001b[31m"  states={"A": 1}'
     )
+
+
+def drained(**fields: Any) -> DrainRecord:
+    return DrainRecord("shop/web", 1, 1e9, result="drained", seconds=6.21, **fields)
+
+
+LEFT = {"remote": "192.0.2.1:4000", "state": "ESTABLISHED", "age": 31.0, "idle": None, "unsent": 7}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "0 arrivals"),
+        ({"arrivals": 12, "last_arrival": 2.1}, "12 arrivals, the last after 2.1 s"),
+        ({"roll": "skipped (why)"}, "0 arrivals, roll skipped (why)"),
+        ({"uncounted": ["udp 443"]}, "0 arrivals, not counted: udp 443"),
+        ({"in_flight": 2}, "0 arrivals, left: 2 in flight"),
+        (
+            {"in_flight": 5, "remaining": [LEFT] * 5},
+            "0 arrivals, left: " + "192.0.2.1:4000 ESTABLISHED, open 31.0 s, 7 B unsent; " * 3
+            + "and 2 more",
+        ),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_drain_in_words(fields: dict[str, Any], said: str) -> None:
+    line = logs.TextFormatter().format(record("drain ended", drain=asdict(drained(**fields))))
+    assert line.partition("drain ended")[2] == f"  shop/web: drained after 6.2 s, {said}"
+
+
+def test_a_drains_words_are_one_line() -> None:
+    line = logs.TextFormatter().format(
+        record("drain ended", drain=asdict(drained(reason="\n\033")))
+    )
+    assert line.isprintable()
 
 
 def set_up(
@@ -96,7 +134,7 @@ def test_levels_have_colours_on_a_terminal(
     if not coloured:
         assert "\033" not in shown.getvalue()
         return
-    assert [line.split(" ", 1)[1].partition("library")[0] for line in lines] == [
+    assert [line.split(" ", 2)[2].partition("library")[0] for line in lines] == [
         "\033[2mdebug   \033[0m", "info    ", "\033[33mwarning \033[0m", "\033[31merror   \033[0m",
     ]  # fmt: skip
 
@@ -128,14 +166,6 @@ def test_text_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Terminal())
     assert chosen() == "text"
     assert chosen(DRAINMON_LOG_FORMAT="json") == "json"
-
-
-def test_a_bad_format_in_the_environment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DRAINMON_LOG_FORMAT", "xml")
-    assert main.main(["daemon"]) == 1
-    assert "cannot log as 'xml'" in capsys.readouterr().err
 
 
 class Logged(NamedTuple):

@@ -91,6 +91,8 @@ def test_what_is_held_is_told(played: Played) -> None:
 
 
 def test_a_pod_that_never_had_nginx_has_lost_none() -> None:
-    watch = NginxWatch(Pod(1, 7, Identity(), (), frozenset({80})))
+    without = Pod(1, 7, Identity(), (), frozenset({80}))
+    watch = NginxWatch(without)
     assert not watch.has_lost(POD)
+    assert watch.now(without, Counts(cut=0), NOTHING) == Nginx(alive=False, seen=False)
     assert watch.now(POD, Counts(cut=0), NOTHING) == Nginx(alive=False)

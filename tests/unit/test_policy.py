@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from drainmon.drain.policy import Policy
+from drainmon.drain.policy import Policy, fitted
 from drainmon.model.ignored import Ignored
 from drainmon.server.api_self import parse_policy
 
@@ -33,6 +33,14 @@ def test_options_of_a_request() -> None:
     policy = parse_policy(b'{"timeout": 10, "elapsed": 2.5, "colour": "blue"}')
     assert policy == Policy(timeout=10, elapsed=2.5)
     assert parse_policy(b"") == Policy()
+
+
+def test_the_timeout_of_a_caller_with_a_margin() -> None:
+    policy = parse_policy(b'{"timeout": 7.75, "margin": 0.250}')
+    assert (policy.timeout, policy.given_timeout) == (7.75, 8.0)
+    assert parse_policy(b'{"timeout": 7.75}').given_timeout == 7.75  # as callers were before
+    with pytest.raises(ValueError, match="cannot drain: margin is out of range"):
+        parse_policy(b'{"margin": -1}')
 
 
 def test_what_a_request_ignores() -> None:
@@ -72,3 +80,14 @@ def test_ports_and_patience_of_a_request() -> None:
 def test_bad_requests(body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=f"cannot drain: {why}"):
         parse_policy(body)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "margin", "min_wait", "fits"),
+    [(3, 0, 5, 1.5), (3, 0, 3, 1.5), (2.75, 0.25, 5, 1.5), (6, 0, 5, 5), (0, 0, 5, 0)],
+)
+def test_half_of_the_timeout_is_for_waiting(
+    timeout: float, margin: float, min_wait: float, fits: float
+) -> None:
+    policy = Policy(timeout=timeout, margin=margin, min_wait=min_wait)
+    assert fitted(policy).min_wait == fits

@@ -2,8 +2,15 @@
 
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Drain
+from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
-from drainmon.drain.report import REMAINING_SHOWN, DrainRecord, progress
+from drainmon.drain.report import (
+    NEWCOMERS_SHOWN,
+    REMAINING_SHOWN,
+    DrainRecord,
+    describe_socket,
+    progress,
+)
 from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.tcp import TcpState
 from tests.unit.sockets import established, in_state, snapshot
@@ -32,6 +39,11 @@ def test_the_last_line() -> None:
     first = line["remaining"][0]
     assert first["remote"] == "192.0.2.1:40000"
     assert (first["state"], first["age"], first["idle"]) == ("ESTABLISHED", 3.0, 0.5)
+
+
+def test_a_connection_of_this_moment_has_no_negative_age() -> None:
+    # The look began before it opened.
+    assert describe_socket(established(100.04), 100.0)["age"] == 0.0
 
 
 def test_a_record_grows_with_its_drain() -> None:
@@ -80,3 +92,38 @@ def test_a_deadline_says_how_many_are_left_and_names_some() -> None:
     record.update(drain, 102.0)
     assert (record.in_flight, len(record.remaining)) == (50, REMAINING_SHOWN)
     assert record.phases[-1] == ("deadline", 2.0)
+
+
+def test_where_clients_are_still_sent_a_few_are_named() -> None:
+    drain = Drain(Policy(timeout=7.75, margin=0.25, min_wait=2), 100.0)
+    record = DrainRecord("pod", 1, 1e9)
+    record.update(drain, 100.0)
+    old, new = [established(99.0)] * 20, [established(106.5)] * 30
+    drain.saw(snapshot(107.7, *old, *new))
+    (demand,) = drain.demands
+    drain.step(107.75)
+    record.update(drain, 107.75)
+    line = progress(drain, demand, 107.75)
+    assert record.reason == line["reason"]
+    assert line["reason"] == (
+        "the timeout of 8 s is over; most of the connections left are at most 2 s old: clients are "
+        "still being sent here (they use the pod's IP directly, or the load balancer has not "
+        "noticed yet)"
+    )
+    assert len(line["remaining"]) == len(record.remaining) == NEWCOMERS_SHOWN
+    assert record.timeout == 8.0
+
+
+def test_a_snapshot_s_connections_are_not_younger_than_it() -> None:
+    for opened in (100.0, 100.0004, 101.0):
+        assert str(describe_socket(established(opened), 100.0)["age"]) == "0.0"
+
+
+def test_where_no_nginx_was_seen_that_is_said() -> None:
+    drain = Drain(Policy(timeout=9, min_wait=1), 100.0)
+    (demand,) = drain.demands
+    drain.saw(snapshot(102.6), Nginx(alive=False, seen=False))
+    drain.step(102.6)
+    assert progress(drain, demand, 102.6)["reason"] == (
+        "nothing in flight; no nginx seen here: every listening port was counted"
+    )

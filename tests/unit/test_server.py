@@ -146,7 +146,7 @@ async def test_drain_over_http_1_0_ends_with_the_connection(daemon: Daemon) -> N
 async def test_a_pod_without_nginx_has_nothing_to_drain(daemon: Daemon) -> None:
     daemon.node.known = []
     _, (line,) = await daemon.ask("POST", "/v1/self/drain", data=b"")
-    assert (line["result"], line["reason"]) == ("drained", "no nginx in this pod")
+    assert (line["result"], line["reason"]) == ("drained", "no nginx here: nothing to drain")
     answer = await own(daemon)
     assert (answer["pod"], answer["in_flight"]) == ("shop/idle", 0)
     assert answer["reason"] == "no nginx in this pod"
@@ -167,6 +167,7 @@ async def test_records_and_health(daemon: Daemon) -> None:
         "status": "degraded",
         "source": "fake",
         "refused": {"better": "cannot: why"},
+        "processes": ["angie", "nginx"],
         "drift": 3,
         "missed": {"event": 1},
     }

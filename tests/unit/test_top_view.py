@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from drainmon.cli.top_view import ENTER, ESCAPE, SORTS, View, opens_per_second, render
+from drainmon.cli import keys
+from drainmon.cli.keys import ESCAPE
+from drainmon.cli.top_view import ENTER, SORTS, View, arrivals_per_second, render
 from tests.unit.test_tables import DRAIN, HEALTH, IDLE, POD
 
 
@@ -49,9 +51,9 @@ def test_q_ends_it_and_other_keys_do_nothing() -> None:
 
 def test_rates_are_of_pods_that_were_there_before() -> None:
     later = [POD | {"accepted": 20}, IDLE | {"number": 3, "accepted": 7}]
-    assert opens_per_second([POD, IDLE], later, 2.0) == {"web": 4.0}
-    assert opens_per_second([POD], [POD | {"accepted": 1}], 1.0) == {"web": 0.0}
-    assert opens_per_second([POD], [POD], 0.0) == {}
+    assert arrivals_per_second([POD, IDLE], later, 2.0) == {"web": 4.0}
+    assert arrivals_per_second([POD], [POD | {"accepted": 1}], 1.0) == {"web": 0.0}
+    assert arrivals_per_second([POD], [POD], 0.0) == {}
 
 
 @pytest.mark.parametrize("height", [1, 5, 8, 24, 60])
@@ -63,8 +65,46 @@ def test_it_fits_the_screen(height: int, drains: list[dict[str, Any]]) -> None:
     Console(file=out, width=100, height=height).print(render(node, {}, View(), height))
     lines = out.getvalue().splitlines()
     assert "web-000" in out.getvalue()
-    assert len(lines) <= max(height, 13)
-    assert "more" in out.getvalue()
+    assert len(lines) <= max(height, 14)
+    assert "of 500 pods" in out.getvalue()
+
+
+def test_it_scrolls() -> None:
+    view, sizes = View(), (10, 25)  # room, pods
+    for key, first in [
+        ("k", 0), ("j", 1), (keys.DOWN, 2), (keys.UP, 1), (keys.PAGE_DOWN, 11),
+        (keys.PAGE_DOWN, 15), ("j", 15), (keys.PAGE_UP, 5), ("G", 15),
+        ("g", 0), (keys.END, 15), (keys.HOME, 0),
+    ]:  # fmt: skip
+        view = view.press(key, *sizes)
+        assert view.first == first, key
+    fewer = View(first=15).press("k", 10, 12)
+    assert fewer.first == 1
+    pods = [POD | {"pod": f"web-{number:03}", "number": number} for number in range(40)]
+    out = io.StringIO()
+    node = {"health": HEALTH, "pods": pods, "drains": []}
+    Console(file=out, width=80).print(render(node, {}, View(first=37), 16))
+    assert "web-030" in out.getvalue() and "31 to 40 of 40 pods" in out.getvalue()
+
+
+def test_keys_that_send_sequences() -> None:
+    assert keys.parse("j\x1b[A\x1bOB\x1b[6~q") == ["j", keys.UP, keys.DOWN, keys.PAGE_DOWN, "q"]
+    assert keys.parse("\x1b[15~\x1b[1;5C") == []
+    assert keys.parse("\x1b") == [ESCAPE]
+    assert pressed("/", *keys.parse("a\x1b[A")).filter == "a"
+
+
+def test_an_empty_screen_says_why() -> None:
+    out = io.StringIO()
+    Console(file=out, width=80).print(
+        render(
+            {"health": HEALTH, "pods": [], "drains": [], "empty": "no pods: why"}, {}, View(), 24
+        )
+    )
+    Console(file=out, width=80).print(
+        render({"health": HEALTH, "pods": [POD], "drains": []}, {}, View(filter="x"), 24)
+    )
+    assert "no pods: why" in out.getvalue() and "no pod is called 'x'" in out.getvalue()
 
 
 def test_running_drains_come_before_those_that_have_ended() -> None:

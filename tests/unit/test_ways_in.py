@@ -46,6 +46,7 @@ def pods(*ways: list[str]) -> dict[str, Any]:
     ("answer", "status", "found"),
     [
         (pods(), Status.OK, "0 pods: folder 0"),
+        (pods(["folder"]), Status.OK, "1 pod: folder 1"),
         (
             pods(["@drainmon"], ["folder (noexec)", "@drainmon"], ["folder", "port 9936"]),
             Status.OK,

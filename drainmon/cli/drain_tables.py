@@ -1,0 +1,96 @@
+"""Drains as tables: those that run, with their phase; those that have ended, with their result.
+Pure."""
+
+import time
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from drainmon.cli.fitted import Fitted, cut, table
+from drainmon.cli.sentences import who_was_left
+from drainmon.cli.tables import ARRIVALS, Answer, name_of, plain
+
+_RESULT_STYLES = {
+    "drained": "green",
+    "deadline": "bold red",
+    "cut": "bold red",
+    "failed": "bold red",
+}
+
+
+def drains_tables(drains: Iterable[Answer], now: float | None = None) -> RenderableType:
+    """Those that run, with their phase, above those that have ended, with their result; `now` in
+    Unix seconds."""
+    drains = list(drains)
+    now = time.time() if now is None else now
+    running = [drain for drain in drains if not drain.get("result")]
+    ended = [drain for drain in drains if drain.get("result")]
+    parts: list[RenderableType] = []
+    if running:
+        parts.append(_drains_table(running, now, has_ended=False))
+    if ended:
+        parts += [*([""] if parts else []), _drains_table(ended, now, has_ended=True)]
+    return Group(*parts)
+
+
+def _drains_table(drains: list[Answer], now: float, has_ended: bool) -> Fitted:
+    """One row a drain. A narrow terminal has times without dates, then no peak."""
+    called = [name_of(drain) for drain in drains]
+
+    def make(longest: int, short: bool, with_peak: bool) -> Table:
+        columns = ["ENDED DRAIN" if has_ended else "RUNNING DRAIN", "BEGAN", "SECONDS"]
+        columns += ["RESULT" if has_ended else "PHASE"]
+        columns += ["PEAK"] if with_peak else []
+        columns += ["LEFT" if has_ended else "IN FLIGHT", ARRIVALS]
+        columns += ["LAST" if short else "LAST ARRIVAL"]
+        made = table(*columns, right=[c for c in columns[2:] if c not in {"RESULT", "PHASE"}])
+        for drain, name in zip(drains, called, strict=True):
+            result = drain.get("result")
+            last = drain.get("last_arrival")
+            cells = [
+                plain(cut(name, longest)),
+                plain(_when(drain["started"], now, short)),
+                plain(f"{drain['seconds']:.1f}"),
+                plain(result or current_phase(drain), _RESULT_STYLES.get(result or "", "yellow")),
+            ]
+            if with_peak:
+                cells.append(plain(drain.get("peak_in_flight", "-")))
+            cells += [plain(drain.get("in_flight", "-")), plain(drain.get("arrivals", "-"))]
+            cells.append(plain("-" if last is None else f"{last:.1f}"))
+            made.add_row(*cells)
+        return made
+
+    return Fitted(
+        [
+            lambda longest: make(longest, False, True),
+            lambda longest: make(longest, True, True),
+            lambda longest: make(longest, True, False),
+        ],
+        max(map(len, called), default=0),
+    )
+
+
+def _when(started: float, now: float, short: bool) -> str:
+    """Local time; short: the date alone when that is not today's."""
+    then, today = time.localtime(started), time.localtime(now)
+    if not short:
+        return time.strftime("%Y-%m-%d %H:%M:%S", then)
+    return time.strftime("%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d", then)
+
+
+def current_phase(drain: Answer) -> str:
+    """Where a drain is that has not ended."""
+    phases = drain.get("phases") or [("settling", 0.0)]
+    return str(phases[-1][0])
+
+
+def left_lines(drains: Iterable[Answer], named: int) -> RenderableType:
+    """Who was left, for each drain that says so; `named` connections of each."""
+    parts: list[RenderableType] = []
+    for drain in drains:
+        if drain.get("remaining"):
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(drain["started"]))
+            parts += ["", plain(f"left of {name_of(drain)}, {when}:", "bold")]
+            parts += [plain(f"  {one}") for one in who_was_left(drain, named).split("; ")]
+    return Group(*parts)
