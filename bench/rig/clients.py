@@ -11,11 +11,14 @@ import math
 import random
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bench.rig.exchange import Connection
-from bench.rig.http3.connection import Http3Connection
 from bench.rig.news import News
 from bench.rig.outcome import Disclaimed, Kind, Lost, Outcome, Totals
+
+if TYPE_CHECKING:
+    from bench.rig.http3.connection import Http3Connection
 
 THINK_SECONDS = (0.005, 0.05)
 UPSTREAM_SECONDS = (2.0, 3.0)
@@ -221,7 +224,7 @@ class Load:
         self,
         kind: Kind,
         client: Client,
-        connection: Connection | Http3Connection,
+        connection: "Connection | Http3Connection",
         finished: Callable[[], bool],
     ) -> None:
         reused = False
@@ -243,8 +246,11 @@ class Load:
             reused = True
             await asyncio.sleep(client.random.uniform(*THINK_SECONDS))
 
-    async def _open(self, receive_buffer: int | None = None) -> Connection | Http3Connection:
+    async def _open(self, receive_buffer: int | None = None) -> "Connection | Http3Connection":
         if self.spec.http3:
+            # The demo does without aioquic.
+            from bench.rig.http3.connection import Http3Connection  # noqa: PLC0415
+
             return await Http3Connection.open(self.spec.address, self.spec.port, self.spec.patience)
         return await self._open_tcp(receive_buffer)
 
@@ -253,7 +259,7 @@ class Load:
             self.spec.address, self.spec.port, self.spec.patience, receive_buffer
         )
 
-    def _served(self, kind: Kind, connection: Connection | Http3Connection) -> None:
+    def _served(self, kind: Kind, connection: "Connection | Http3Connection") -> None:
         self.totals.add(kind, Outcome.OK)
         if kind is not Kind.ENDLESS:
             self.last_reply = max(self.last_reply, connection.whole_at)
