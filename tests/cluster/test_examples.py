@@ -124,7 +124,9 @@ def ways_in(here: Netns, folder: Path) -> set[str]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("answer", ["nobody", "no answer", "an answer without a result", "403"])
+@pytest.mark.parametrize(
+    "answer", ["nobody", "no answer", "an answer without a result", "400", "403"]
+)
 def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path) -> None:
     """A hook that fails has its pod stopped at once."""
     (hook,) = (hook for hook in hooks() if hook.name.startswith("nginx-curl"))
@@ -133,6 +135,7 @@ def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path)
     replies = {
         "no answer": "",
         "an answer without a result": head.format("200 OK") + '{"phase":"waiting"}\n',
+        "400": head.format("400 Bad Request") + '{"error": "x"}\n',
         "403": head.format("403 Forbidden") + '{"error": "x"}\n',
     }
     with contextlib.ExitStack() as stack:
@@ -140,6 +143,18 @@ def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path)
             stack.enter_context(answering(f"\0{name}", replies[answer].encode()))
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stdout) == (0, "slept\n")
+
+
+@pytest.mark.root
+def test_curl_that_is_told_of_a_deadline_is_done(name: str) -> None:
+    (hook,) = (hook for hook in hooks() if hook.name.startswith("nginx-curl"))
+    told = '{"phase":"done","result":"deadline"}\n'
+    reply = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + told
+    with answering(f"\0{name}", reply.encode()):
+        done = subprocess.run(
+            hurried(hook, name), capture_output=True, text=True, check=False, timeout=30
+        )
+    assert (done.returncode, done.stdout) == (0, told)
 
 
 @contextlib.contextmanager
@@ -191,6 +206,16 @@ def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
     assert services["drainmon"]["image"] == daemon["image"]
     assert services["drainmon"]["command"] == daemon["args"]
     assert services["web"]["volumes"] == ["run:/run/drainmon:ro"]
+
+
+def test_who_does_not_drain_is_told_at_the_top_of_the_compose_file() -> None:
+    head = COMPOSE.read_text().partition("services:")[0]
+    for word in ("Docker Compose 2.30", "podman-compose", "docker stop"):
+        assert word in head
+    hook = shlex.join(
+        yaml.safe_load(COMPOSE.read_text())["services"]["web"]["pre_stop"][0]["command"]
+    )
+    assert f"docker exec WEB {hook}; docker stop WEB" in head
 
 
 def test_the_unit_gives_the_daemon_what_the_daemonset_does() -> None:

@@ -16,7 +16,7 @@ PROGRAMS = {"drainmon/kernel/drainmon.bpf.o", "drainmon/kernel/conntrack.bcc.c"}
 
 SOURCES = (
     "Makefile", "pyproject.toml", "README.md", "LICENSE", "bpf", "drainmon",
-    "build/.tools", "build/npm/.installed", "build/drainmon.bpf.o",
+    "build/.build-packages", "build/npm/.installed", "build/drainmon.bpf.o",
 )  # fmt: skip
 """And what is built of them already: the wheel alone is made anew."""
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.metrics.made_up import FIXTURES, ROOT, program
 
@@ -38,6 +39,29 @@ def test_their_tests_would_miss_every_alert(tmp_path: Path) -> None:
 def test_promtool_accepts_the_rules() -> None:
     done = promtool("check", "rules", RULES.name)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_steps_show_what_promtool_says() -> None:
+    page = (ROOT / "docs" / "prometheus.md").read_text()
+    done = promtool("check", "config", "static.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    successes = re.findall(r"SUCCESS: .*", done.stdout)
+    assert len(successes) == 3
+    for success in successes:
+        assert success.replace("static.yml", "/etc/prometheus/prometheus.yml") in page
+
+
+def test_the_operator_s_object_has_the_rules(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "prometheus.md").read_text()
+    (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "drainmon").symlink_to(ROOT)
+    done = subprocess.run(
+        ["sh", "-euc", script.replace("kubectl apply --filename -", "cat")],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    made = yaml.safe_load(done.stdout)
+    assert (made["apiVersion"], made["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert made["spec"] == yaml.safe_load(RULES.read_text())
 
 
 @pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
