@@ -23,7 +23,7 @@ NAMING = sorted(
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 _VARIABLE = re.compile(r"\bDRAINMON_[A-Z_]*[A-Z]\b")
 _OTHERS = re.compile(
-    r"\b(kubectl|docker|podman|pip|systemctl|semanage|apt|apt-get|promtool|python3|git"
+    r"\b(kubectl|docker|podman|pip|systemctl|journalctl|semanage|apt|apt-get|promtool|python3|git"
     r"|start-stop-daemon|ingress-class|election-id|configmap|nginx-ingress-controller|chromium"
     r"|no-new-privileges|pytest|setpriv|nsenter|unshare|COPY)\b|WITH_BCC|ARGS=|build-arg|system-site"
 )
