@@ -15,7 +15,7 @@ static __always_inline void map_ipv4(__u8 *address, __be32 ipv4)
 	__builtin_memcpy(address + 12, &ipv4, sizeof(ipv4));
 }
 
-/* Word by word: a plain load needs no leave to read kernel memory (lockdown). */
+/* Word by word: a plain load needs no permission to read kernel memory (lockdown). */
 static __always_inline void copy_ipv6(__u8 *address, const struct in6_addr *ipv6)
 {
 	__be32 *words = (__be32 *)address;

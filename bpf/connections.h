@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What happens on a port that is counted. */
+/* State changes on counted ports. */
 #ifndef DRAINMON_CONNECTIONS_H
 #define DRAINMON_CONNECTIONS_H
 
-/* Most sockets have no storage at all: to see that costs no call. */
+/* Most sockets have no storage, and then cost no call. */
 static __always_inline struct connection *find_connection(const struct sock *sk)
 {
 	if (!sk->sk_bpf_storage)
@@ -11,7 +11,7 @@ static __always_inline struct connection *find_connection(const struct sock *sk)
 	return bpf_sk_storage_get(&connections, (void *)sk, 0, 0);
 }
 
-static __always_inline bool remember(const struct sock *sk, bool probe)
+static __always_inline bool record_opened(const struct sock *sk, bool probe)
 {
 	struct connection new = {
 		.opened_ns = bpf_ktime_get_ns(),
@@ -24,7 +24,7 @@ static __always_inline bool remember(const struct sock *sk, bool probe)
 	return false;
 }
 
-/* Whether a connection is a probe's. When its handshake is over that shows, and is remembered. */
+/* Whether a connection is a probe's, which is known and recorded after its handshake. */
 static __always_inline bool belongs_to_probe(const struct sock *sk, int oldstate, int newstate,
 					     bool watched)
 {
@@ -35,8 +35,8 @@ static __always_inline bool belongs_to_probe(const struct sock *sk, int oldstate
 		probe = is_probe(sk);
 		if (newstate == TCP_CLOSE || !(probe || watched))
 			return probe;
-		/* As a probe's that nobody knows it could never leave its state again. */
-		return remember(sk, probe) && probe;
+		/* A probe without a record counts as traffic: its later changes do, too. */
+		return record_opened(sk, probe) && probe;
 	}
 	connection = find_connection(sk);
 	if (!connection)
@@ -48,10 +48,10 @@ static __always_inline bool belongs_to_probe(const struct sock *sk, int oldstate
 }
 
 /*
- * Whether a process that ends closes a connection in use: nginx closes what it
- * has finished itself. One that was never used has nothing to lose. Not what a
- * peer's reset closes under a task of its own that ends: close(2) shuts both
- * ways first, and what is in the accept queue has no file yet.
+ * Whether an exiting process closes a connection in use: nginx itself closes
+ * finished connections, and an unused one has nothing to lose. A peer's reset
+ * that is processed in an exiting task is no cut: close(2) has not shut down
+ * both directions. Connections in the accept queue have no sk_socket yet.
  */
 static __always_inline bool is_cut(const struct sock *sk, const struct port_key *key, int oldstate,
 				   int newstate)
@@ -84,6 +84,22 @@ static __always_inline void count_change(const struct sock *sk, const struct por
 	change.cut = !probe && is_cut(sk, key, oldstate, newstate);
 	apply(counters, change);
 	wake(watch, key);
+}
+
+/* Counts a change on a counted port. */
+static __always_inline void count(const struct sock *sk, int oldstate, int newstate)
+{
+	struct port_counters *counters;
+	struct port_key key;
+
+	key.port = local_port(sk, newstate);
+	if (!may_be_counted(key.port))
+		return;
+	key.pad = 0;
+	key.netns = netns_of(&sk->__sk_common);
+	counters = bpf_map_lookup_elem(&ports, &key);
+	if (counters)
+		count_change(sk, &key, counters, oldstate, newstate);
 }
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * TCP state changes of the node, for kernels without BTF; bcc compiles it when
- * the daemon starts. It reads the tracepoint's own fields, which are stable,
- * and no struct of the kernel: headers of any version compile it. It includes
- * none of them itself, as each would double the time of that.
+ * TCP state changes of the node, for kernels without BTF; bcc compiles the
+ * program when the daemon starts. It reads the tracepoint's own fields, which
+ * are stable, and no struct of the kernel, so that headers of any version will
+ * do. It includes no header, as each would double the time to compile.
  *
- * The tracepoint names no network namespace. What it knows a connection by is
- * the local address and port.
+ * The tracepoint has no network namespace: connections are identified by their
+ * local address and port.
  */
 
 #define IPPROTO_TCP 6
@@ -31,24 +31,26 @@ struct port {
 	u64 accepted_ns; /* last passive open */
 };
 
-/* By local port, whatever the address. Filled by the tracepoint, read by user space; never full. */
+/* Local port -> its last changes, at any address. Written by: the tracepoint. Read by: user space.
+ */
 BPF_ARRAY(ports, struct port, 65536);
 
 /*
- * 1: woken since user space last looked. The address :: stands for any. With
- * port 0, which no socket of an event has, it stands for a new listener of a
- * process with one of the names.
- * Filled, emptied and set back by user space; read by the tracepoint.
+ * Local address and port -> 1: woken since user space last looked. The address
+ * :: matches any. The key :: with port 0, which no event has, is for new
+ * listeners of processes with one of the names.
+ * Inserted, deleted and reset by: user space. Set by: the tracepoint.
  */
 BPF_HASH(watches, struct place, u32, 16384);
 
-/* Names of processes whose new listeners wake. Filled by user space, read by the tracepoint. */
+/* Names of processes whose listeners are announced. Inserted by: user space. Read by: tracepoint.
+ */
 BPF_HASH(names, struct name, u8, 1024);
 
-/* The struct place that changed. A perf buffer, as kernels before 5.8 have no other. */
+/* Each struct place that changed. A perf buffer: kernels before 5.8 have no ring buffer. */
 BPF_PERF_OUTPUT(events);
 
-/* Events that found no room in the buffer. */
+/* Events for which the buffer had no room. */
 BPF_ARRAY(lost, u64, 1);
 
 /* One wake-up for any number of changes, until user space looks. */
@@ -64,9 +66,9 @@ static inline void wake(void *context, struct place *watched)
 }
 
 /*
- * TCP_LISTEN is set in the context of the thread that calls listen(2). Its name
- * may be another than its process's; nginx's master has one thread. Some kernels'
- * helper writes nothing behind the name, hence the zeros.
+ * TCP_LISTEN is set in the context of the thread that calls listen(2). A thread
+ * may have a name of its own, but nginx's master has one thread. In some kernels
+ * the helper does not pad the name, hence the zeros.
  */
 static inline int has_name(void)
 {
@@ -81,7 +83,7 @@ TRACEPOINT_PROBE(sock, inet_sock_set_state)
 	struct place place = {.port = args->sport}, any = place, listener = {};
 	int number = args->sport;
 	struct port *port;
-	/* With 0 no sample of the tracepoint would be taken, for drainmon/kernel/tcp_samples.py. */
+	/* Returning 0 would drop the samples of drainmon/kernel/tcp_samples.py. */
 	int sampled = args->newstate == TCP_ESTABLISHED || args->newstate == TCP_SYN_SENT;
 
 	if (args->protocol != IPPROTO_TCP || !number)

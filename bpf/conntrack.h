@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the kernel programs and user space share: map keys, map values, ring
- * buffer records, iterator records. drainmon/kernel/wire.py mirrors it, and a
- * test compares the two through BTF. Padding is explicit; times are those of
+ * The types that kernel programs and user space share: map keys, map values,
+ * ring buffer records, iterator records. drainmon/kernel/wire.py mirrors them,
+ * and a test compares both through BTF. Padding is explicit; times are of
  * CLOCK_MONOTONIC in nanoseconds.
  */
 #ifndef DRAINMON_CONNTRACK_H
@@ -26,9 +26,9 @@ enum tcp_state {
 
 #define STATE_SLOTS 16 /* a power of two: the verifier follows a mask, not a comparison */
 
-/* In place of a state. */
+/* Slots in place of a state. */
 enum counted_as {
-	COUNTED_AS_PROBE = 13, /* opened by a probe, in whatever state */
+	COUNTED_AS_PROBE = 13, /* opened by a probe, in any state */
 };
 
 /* A local port in a network namespace. */
@@ -39,44 +39,44 @@ struct port_key {
 };
 
 /*
- * What has happened on a port since user space began to count there; on one CPU, or in all. A
- * connection may enter a state on one CPU and leave it on another: only sums say something.
+ * What has happened on a port since user space registered it; on one CPU, or in all. A connection
+ * may get a state on one CPU and lose it on another: only sums are meaningful.
  */
 struct port_counters {
-	__u64 changes;        /* of any state, whatever it did to the others */
+	__u64 changes;        /* of state, counted below or not */
 	__u64 accepted;       /* passive opens */
-	__u64 last_accept_ns; /* of those that count as arrivals; 0: none yet */
+	__u64 last_accept_ns; /* last arrival; 0: none yet */
 	__u64 probes;         /* of `accepted`, those by a probe */
-	__u64 arrivals; /* handshakes that are over, neither a probe's nor an ignored peer's */
-	__u64 cut;      /* connections in use that ended with the process that held them */
+	__u64 arrivals;       /* finished handshakes, neither a probe's nor an ignored peer's */
+	__u64 cut;            /* connections in use that ended with the process that held them */
 	__s64 by_state[STATE_SLOTS];
 };
 
-/* The counters of a port, of all CPUs, for whoever reads all ports. */
+/* The counters of a port over all CPUs, for readers of all ports. */
 struct port_record {
 	struct port_key key;
 	struct port_counters sum;
 };
 
-/* What user space tells the programs while they run. */
+/* Variables that user space sets while the programs run. */
 struct control {
-	__u32 watching;      /* ports are watched: without, no event need look for one */
+	__u32 watching;      /* ports are watched; 0: `watches` need not be read */
 	__u32 probing;       /* there are names of probing processes */
 	__u32 ignoring;      /* there are entries in `ignored_peers` */
 	__u32 host_netns[2]; /* inodes of the namespaces that probes come from; 0: none */
 };
 
-/* What user space tells them before they are loaded. */
+/* Constants that user space sets before the programs are loaded. */
 struct host {
 	__u64 tick_ns; /* a jiffy */
-	__u32 cpus;    /* that there can be: a value of a per-CPU map has one for each */
+	__u32 cpus;    /* possible CPUs: a per-CPU map has a value for each */
 	__u32 pad;
 };
 
 #define PROCESS_NAME 16 /* TASK_COMM_LEN of the kernel */
 
 struct process_name {
-	char bytes[PROCESS_NAME]; /* zeros behind the name */
+	char bytes[PROCESS_NAME]; /* padded with zeros */
 };
 
 enum process_role {
@@ -86,49 +86,49 @@ enum process_role {
 
 /*
  * The sequence numbers that follow those of a handshake. Only the two ends of a connection
- * know both, whatever address translation lies between them.
+ * know both, with any address translation between them.
  */
 struct handshake {
-	__u32 accepting; /* from the accepting end */
+	__u32 accepting; /* of the accepting end */
 	__u32 connecting;
 };
 
-/* Who is ignored by the drain of a port's pod: an address or, in a trie, a prefix. */
+/* A peer that the drain of a port's pod ignores: an address or, in the trie, a prefix. */
 struct peer_key {
-	__u32 bits; /* that count, of all that follows */
+	__u32 bits; /* prefix length, over all that follows */
 	struct port_key port;
 	__u8 address[16]; /* IPv4 ones mapped */
 };
 
 /*
- * In place of a watched port: the listeners of processes with ROLE_SERVER. No
- * namespace has that inode.
+ * The key for listeners of processes with ROLE_SERVER, in place of a watched
+ * port. No namespace has that inode.
  */
 #define LISTENERS ((struct port_key){})
 
-/* User space asks to be woken for a port; set to 0 again before it looks. */
+/* A watched port. User space resets `woken` before it looks. */
 struct watch {
 	__u32 woken;
 };
 
-/* What is remembered of one accepted connection, as long as its socket is not closed. */
+/* The record of an accepted connection, until its socket is closed. */
 struct connection {
 	__u64 opened_ns;
 	__u32 is_probe;
 	__u32 pad;
 };
 
-/* Where something was lost; the index of the map `lost`. */
+/* Where a record was lost; the index of the map `lost`. */
 enum lost_place {
-	LOST_CONNECTION, /* no memory to remember when one was opened */
+	LOST_CONNECTION, /* no memory to record when a connection was opened */
 	LOST_EVENT,      /* the ring buffer is full */
-	LOST_PROBE,      /* no room to remember a probe */
+	LOST_PROBE,      /* no room to record a probe */
 	LOST_PLACES,
 };
 
 enum record_flags {
 	RECORD_IPV6 = 1,
-	RECORD_TIMEWAIT = 2,  /* a time-wait minisocket: peer has acknowledged all */
+	RECORD_TIMEWAIT = 2,  /* a time-wait minisocket: the peer has acknowledged all */
 	RECORD_REQUEST = 4,   /* a handshake in progress */
 	RECORD_PROBE = 8,     /* opened by a probe */
 	RECORD_ORPHAN = 16,   /* no process holds it */
@@ -141,14 +141,14 @@ struct socket_record {
 	__u8 local[16];
 	__u8 remote[16];
 	__u64 bytes_received;
-	__u64 bytes_sent; /* retransmitted ones again */
+	__u64 bytes_sent; /* retransmitted ones included */
 	__u64 opened_ns;  /* 0: before its port was watched */
 	__u32 unsent;     /* bytes not yet acknowledged; LISTEN: limit of the accept queue */
 	__u32 unread;     /* LISTEN: connections in the accept queue */
 	__u32 idle_in_ms; /* since the last byte in, or since it opened */
 	__u32 idle_out_ms;
 	__u32 idle_ack_ms; /* since the peer last acknowledged anything */
-	__u32 rto_ms;      /* the present retransmission timeout */
+	__u32 rto_ms;      /* the current retransmission timeout */
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 state;

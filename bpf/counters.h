@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reading and changing the maps: ports, wake-ups, what was lost. */
+/* Access to the maps: counters, wake-ups, losses. */
 #ifndef DRAINMON_COUNTERS_H
 #define DRAINMON_COUNTERS_H
 
@@ -26,7 +26,7 @@ static __always_inline struct port_key port_of(const struct sock_common *sk)
 	return key;
 }
 
-/* Of a socket whose state changes: when it closes, its skc_num may be 0 already. */
+/* The port of a socket whose state changes: in a change to CLOSE, skc_num may be 0 already. */
 static __always_inline __u16 local_port(const struct sock *sk, int newstate)
 {
 	struct tcp_sock *tcp;
@@ -37,7 +37,7 @@ static __always_inline __u16 local_port(const struct sock *sk, int newstate)
 	return tcp ? bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport) : 0;
 }
 
-/* Whether a port is counted in some namespace: of most sockets no more is asked. */
+/* Whether a port number is counted in any namespace, which ends most events here. */
 static __always_inline bool may_be_counted(__u16 port)
 {
 	__u32 word = port / 64;
@@ -61,15 +61,15 @@ static __always_inline void wake(struct watch *watch, const struct port_key *key
 		count_lost(LOST_EVENT);
 }
 
-/* Since kernel 6.1 nothing runs the program once more on its CPU. Before, one of two may be lost.
+/* Since kernel 6.1 no second run interrupts this one on its CPU; before, one of both may be lost.
  */
 static __always_inline void apply(struct port_counters *counters, struct change change)
 {
 	counters->changes++;
-	if (change.leave)
-		counters->by_state[change.leave & (STATE_SLOTS - 1)]--;
-	if (change.enter)
-		counters->by_state[change.enter & (STATE_SLOTS - 1)]++;
+	if (change.down)
+		counters->by_state[change.down & (STATE_SLOTS - 1)]--;
+	if (change.up)
+		counters->by_state[change.up & (STATE_SLOTS - 1)]++;
 	if (change.accepted)
 		counters->accepted++;
 	if (change.arrived) {
@@ -94,6 +94,22 @@ static __always_inline void add(struct port_counters *sum, const struct port_cou
 #pragma unroll
 	for (int slot = 0; slot < STATE_SLOTS; slot++)
 		sum->by_state[slot] += more->by_state[slot];
+}
+
+/* Writes the counters of a port, over all CPUs. */
+static __always_inline int list_counters(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct port_counters *each = ctx->value;
+	struct port_key *key = ctx->key;
+	struct port_record record = {};
+
+	if (!key || !each)
+		return 0;
+	record.key = *key;
+	for (__u32 cpu = 0; cpu < host.cpus; cpu++, each++)
+		add(&record.sum, each);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
 }
 
 #endif

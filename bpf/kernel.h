@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel types in use, with the fields in use. libbpf relocates every
- * access to the running kernel's layout (CO-RE), so order, size and what is
- * left out do not matter here; names and nesting do.
+ * The kernel types and fields in use. libbpf relocates every access to the
+ * running kernel's layout (CO-RE), so that order, size and omitted fields do not
+ * matter here; names and nesting do.
  */
 #ifndef DRAINMON_KERNEL_H
 #define DRAINMON_KERNEL_H

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every map of the programs: who fills it, who empties it, who reads it. No pod can
- * fill `ports` for the others: user space inserts, and gives each its share.
+ * The maps of the programs: by whom entries are inserted, deleted and read. No pod can
+ * fill `ports`: user space inserts, and limits each pod to its share.
  */
 #ifndef DRAINMON_MAPS_H
 #define DRAINMON_MAPS_H
 
 /*
- * Counters of the ports of pods' nginx, on each CPU its own.
+ * Netns and port of a pod's nginx -> its counters, for each CPU.
  * Inserted, from zero, and deleted by: user space. Counted by: the tracepoint.
  * Read by: user space.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries,
-	       65536); /* user space sets it before loading, by how many CPUs there are */
+	__uint(max_entries, 65536); /* user space sets it before loading, by the number of CPUs */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct port_key);
 	__type(value, struct port_counters);
 } ports SEC(".maps");
 
 /*
- * A bit for each port number that is counted in some namespace.
+ * A bit for each port number that is counted in any namespace.
  * Written by: user space. Read by: the tracepoint.
  */
 struct {
@@ -32,9 +31,8 @@ struct {
 } port_numbers SEC(".maps");
 
 /*
- * For what user space wants to be woken: ports that are being drained, and
- * LISTENERS.
- * Inserted, deleted and set back by: user space. Set by: the tracepoint.
+ * Ports of draining pods, and LISTENERS -> whether user space was woken.
+ * Inserted, deleted and reset by: user space. Set by: the tracepoint.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -45,9 +43,9 @@ struct {
 } watches SEC(".maps");
 
 /*
- * What is remembered of a connection, in its socket: of probes' that they are, and,
- * while its port is watched, when it was opened. No other has an entry.
- * Inserted by: the tracepoint. Deleted by: CLOSE, or with the socket.
+ * Accepted socket -> its record: for probes, and for connections opened while their
+ * port is watched.
+ * Inserted by: the tracepoint. Deleted by: the tracepoint (CLOSE), or with the socket.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -57,7 +55,7 @@ struct {
 } connections SEC(".maps");
 
 /*
- * Names of processes -> what is to be known of those who have them (enum process_role).
+ * Name of a process -> its roles (enum process_role).
  * Inserted by: user space. Read by: the tracepoint, the iterator of files.
  */
 struct {
@@ -68,8 +66,9 @@ struct {
 } processes SEC(".maps");
 
 /*
- * Connecting sockets of probing processes, from SYN_SENT on, and by what their other end will know
- * them. Inserted by: tracepoint and iterator of files. Deleted by: CLOSE, or with the socket.
+ * Connecting socket of a probing process, from SYN_SENT on -> its handshake.
+ * Inserted by: the tracepoint, the iterator of files. Deleted by: the tracepoint (CLOSE), or with
+ * the socket.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -79,10 +78,11 @@ struct {
 } probing SEC(".maps");
 
 /*
- * Handshakes of the sockets in `probing` whose other end has not been seen; it may be on another
- * node. Inserted by: tracepoint (the connecting end becomes ESTABLISHED) and iterator of files.
- * Deleted by: the tracepoint, when the accepting end is found, or the connecting one closes; where
- * that was missed, as the one that was longest of no use.
+ * Handshakes of the sockets in `probing` whose accepting end has not been seen; it may be on
+ * another node.
+ * Inserted by: the tracepoint (the connecting end becomes ESTABLISHED), the iterator of files.
+ * Deleted by: the tracepoint, when the accepting end is found, or the connecting one closes; after
+ * a missed event, as least recently used.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -92,7 +92,7 @@ struct {
 } handshakes SEC(".maps");
 
 /*
- * Peers that drains ignore -> 1, or 0 for an exception from a shorter prefix.
+ * Peer that a drain ignores -> 1; 0 for an exception from a shorter prefix.
  * Inserted and deleted by: user space. Read by: the tracepoint.
  */
 struct {
@@ -108,15 +108,15 @@ struct control control; /* its map is .bss */
 const volatile struct host host = {.tick_ns = 4000000, .cpus = 1}; /* its map is .rodata */
 
 /*
- * Keys of `watches` that were woken: each once until it is set back, so that there is room for
- * all. Filled by: the tracepoint. Read by: user space.
+ * Woken keys of `watches`, each once until its reset, so that all fit.
+ * Written by: the tracepoint. Read by: user space.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 512 * 1024);
 } events SEC(".maps");
 
-/* What could not be recorded, by enum lost_place. Read by: user space. */
+/* enum lost_place -> number of lost records. Counted by: the programs. Read by: user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, LOST_PLACES);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Connections that do not hold a drain: those of probing processes of the host (kubelet), and
- * those of peers that a drain ignores.
+ * Connections that a drain does not wait for: those of probing processes of the host (kubelet), and
+ * those of ignored peers.
  *
- * A probing process is known when its socket begins to connect: SYN_SENT is set by the process
- * itself. The connection's other end is recognised by the handshake's sequence numbers, once it is
- * over; the connecting end is ESTABLISHED first, as the ACK leaves after that. So traffic that
- * merely has the node's address is never taken for a probe, and no translation hides one.
+ * A probing process is known when its socket begins to connect: the process itself sets SYN_SENT.
+ * The accepting end is recognised after the handshake, by its sequence numbers; the connecting end
+ * is ESTABLISHED first, as its ACK leaves after that. So traffic from the node's address is never
+ * taken for a probe, and no address translation hides a probe.
  */
 #ifndef DRAINMON_PROBES_H
 #define DRAINMON_PROBES_H
@@ -18,7 +18,7 @@ static __always_inline bool is_in_host(const struct sock_common *sk)
 	return netns == control.host_netns[0] || netns == control.host_netns[1];
 }
 
-/* A process has the name of its first thread; what others are called is their own affair. */
+/* A process has the name of its first thread; other threads may have other names. */
 static __always_inline bool has_role(const struct task_struct *task, __u32 role)
 {
 	const struct task_struct *leader = task->group_leader;
@@ -37,7 +37,7 @@ static __always_inline bool has_role(const struct task_struct *task, __u32 role)
 	return roles && *roles & role;
 }
 
-/* Called where a socket begins to listen. */
+/* A socket begins to listen: announce it, if its process is a server. */
 static __always_inline void announce_listener(void)
 {
 	struct port_key listeners = LISTENERS;
@@ -46,8 +46,8 @@ static __always_inline void announce_listener(void)
 		wake(bpf_map_lookup_elem(&watches, &listeners), &listeners);
 }
 
-/* A probing process connects: remember its socket. */
-static __always_inline struct handshake *enter_probing(struct tcp_sock *tcp)
+/* A probing process connects: record its socket. */
+static __always_inline struct handshake *record_probing(struct tcp_sock *tcp)
 {
 	struct handshake none = {};
 	struct handshake *handshake =
@@ -58,7 +58,7 @@ static __always_inline struct handshake *enter_probing(struct tcp_sock *tcp)
 	return handshake;
 }
 
-/* The handshake is over at the connecting end: let the other one know. */
+/* The handshake is over at the connecting end: record it for the accepting end. */
 static __always_inline void announce_probe(const struct tcp_sock *tcp, struct handshake *handshake)
 {
 	__u32 value = 1;
@@ -69,7 +69,7 @@ static __always_inline void announce_probe(const struct tcp_sock *tcp, struct ha
 		count_lost(LOST_PROBE);
 }
 
-/* A socket begins to connect, or one that may have begun so changes its state. */
+/* Follows sockets from SYN_SENT to ESTABLISHED or CLOSE. */
 static __always_inline void follow_connecting(const struct sock *sk, int oldstate, int newstate)
 {
 	struct handshake *handshake;
@@ -84,7 +84,7 @@ static __always_inline void follow_connecting(const struct sock *sk, int oldstat
 		return;
 	if (newstate == TCP_SYN_SENT) {
 		if (has_role(bpf_get_current_task_btf(), ROLE_PROBER))
-			enter_probing(tcp);
+			record_probing(tcp);
 		return;
 	}
 	handshake = bpf_sk_storage_get(&probing, tcp, 0, 0);
@@ -94,11 +94,38 @@ static __always_inline void follow_connecting(const struct sock *sk, int oldstat
 		announce_probe(tcp, handshake);
 	} else {
 		bpf_map_delete_elem(&handshakes, handshake);
-		bpf_sk_storage_delete(&probing, tcp); /* it may be used again, by another */
+		bpf_sk_storage_delete(&probing, tcp); /* another process may reuse the socket */
 	}
 }
 
-/* By what the other end of an accepted connection knows it, as long as no byte has gone. */
+/* Announces a new listener of a server, and follows connections of probing processes. */
+static __always_inline void announce(const struct sock *sk, int oldstate, int newstate)
+{
+	if (newstate == TCP_LISTEN)
+		announce_listener();
+	else if (control.probing && (newstate == TCP_SYN_SENT || sk->sk_bpf_storage))
+		follow_connecting(sk, oldstate, newstate);
+}
+
+/* Records an open file of a probing process, if it is a connection of the host's. */
+static __always_inline void record_open_probe(struct file *file)
+{
+	struct socket *socket = bpf_sock_from_file(file);
+	struct handshake *handshake;
+	struct tcp_sock *tcp;
+
+	if (!socket || !socket->sk || !is_in_host(&socket->sk->__sk_common) ||
+	    socket->sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return;
+	tcp = bpf_skc_to_tcp_sock(socket->sk);
+	if (!tcp)
+		return;
+	handshake = record_probing(tcp);
+	if (handshake)
+		announce_probe(tcp, handshake);
+}
+
+/* The handshake of an accepted connection, as long as it has carried no byte. */
 static __always_inline struct handshake handshake_of(const struct tcp_sock *tcp)
 {
 	struct handshake handshake = {
@@ -109,7 +136,7 @@ static __always_inline struct handshake handshake_of(const struct tcp_sock *tcp)
 	return handshake;
 }
 
-/* Whether the accepting end of a handshake that is over belongs to a probe. */
+/* Whether an accepted connection is a probe's, just after its handshake. */
 static __always_inline bool is_probe(const struct sock *sk)
 {
 	struct handshake handshake;

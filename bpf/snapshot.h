@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One socket of a snapshot: its record for user space. Since kernel 5.15 the
- * iterator holds the socket's lock, so that its state stands still.
+ * The record of a socket in a snapshot. Since kernel 5.15 the iterator holds the
+ * socket's lock, so that its state does not change.
  */
 #ifndef DRAINMON_SNAPSHOT_H
 #define DRAINMON_SNAPSHOT_H
@@ -14,7 +14,7 @@ static __always_inline __u32 since_ms(__u32 jiffies)
 	return (__s32)ticks < 0 ? 0 : ticks * host.tick_ns / 1000000;
 }
 
-/* What every kind of socket has. */
+/* The fields of every kind of socket. */
 static __always_inline void describe(struct sock_common *sk, struct socket_record *record)
 {
 	record->local_port = sk->skc_num;
@@ -36,7 +36,7 @@ static __always_inline void describe(struct sock_common *sk, struct socket_recor
 	}
 }
 
-/* A probe's connection that is older than the programs is known as long as it is idle. */
+/* Whether a connection is a probe's that is older than the programs, and idle since then. */
 static __always_inline bool is_known_handshake(const struct tcp_sock *tcp)
 {
 	struct handshake handshake = handshake_of(tcp);
@@ -77,6 +77,26 @@ static __always_inline void describe_full(struct sock_common *sk, struct socket_
 		record->opened_ns = connection->opened_ns;
 	if (connection ? connection->is_probe : is_known_handshake(tcp))
 		record->flags |= RECORD_PROBE;
+}
+
+/* Writes a socket's record. Sockets are those of the reading thread's namespace, listeners first.
+ */
+static __always_inline int list_socket(struct bpf_iter__tcp *ctx, bool every_port)
+{
+	struct sock_common *sk = ctx->sk_common;
+	struct socket_record record = {};
+	struct port_key key;
+
+	if (!sk)
+		return 0;
+	key = port_of(sk);
+	if (!every_port && !bpf_map_lookup_elem(&ports, &key))
+		return 0;
+	describe(sk, &record);
+	if (!(record.flags & (RECORD_TIMEWAIT | RECORD_REQUEST)))
+		describe_full(sk, &record);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
 }
 
 #endif

@@ -1,6 +1,6 @@
 """The program of bpf/conntrack.bcc.c, compiled by bcc, loaded and attached.
 
-Nothing is pinned: when the process ends, however it ends, the kernel detaches and frees everything.
+Nothing is pinned: however the process ends, the kernel detaches and frees everything.
 """
 
 import atexit
@@ -41,13 +41,13 @@ class Place(ctypes.Structure):
 
 
 class Name(ctypes.Structure):
-    """struct name: that of a process, cut as the kernel does, with zeros behind it."""
+    """struct name: a process's name, cut as by the kernel and padded with zeros."""
 
     _fields_ = (("comm", ctypes.c_char * 16),)
 
     @classmethod
     def of(cls, name: str) -> "Name":
-        """The name of processes that were started by this one."""
+        """The name as the kernel keeps it."""
         return cls(os.fsencode(name)[:LONGEST_NAME])
 
 
@@ -55,15 +55,12 @@ ChangeHandler = Callable[[bytes, int], None]
 """Called with a local address and port."""
 
 _LISTENER = 0
-"""The port that stands for a new listener."""
+"""The port number of watches for new listeners."""
 
 
 class BccConntrack:
-    """The loaded program. Raises OSError "cannot X: why" when the host cannot run it. New listeners
-    are those of processes with one of the names.
-
-    Compiling takes a third of a second.
-    """
+    """The loaded program, which announces listeners of processes with one of the names. Raises
+    OSError "cannot X: why" when the host cannot run it. Compiling takes a third of a second."""
 
     def __init__(
         self,
@@ -76,7 +73,7 @@ class BccConntrack:
             raise OSError(errno.ENOENT, f"cannot load {path}: not built (make build)")
         headers = bcc_headers.find()
         self._bcc = bcc_library.load()
-        # bcc compiles with the headers as its working directory: nobody else's, in that thread.
+        # bcc changes its working directory to the headers: that thread has one of its own.
         self._bpf: Any = tracefs.call_with(lambda: self._load(path, headers))
         _give_back_memory()
         try:
@@ -117,59 +114,59 @@ class BccConntrack:
         atexit.unregister(self._bpf.cleanup)
 
     def event_fds(self) -> list[int]:
-        """One for each CPU; readable when events wait for `consume_events`."""
+        """One descriptor per CPU, readable when events wait for `consume_events`."""
         return [self._bcc.lib.perf_reader_fd(reader) for reader in self._bpf.perf_buffers.values()]
 
     def consume_events(self) -> None:
-        """Hand every waiting event to the handler given at construction."""
-        # Not perf_buffer_poll: who has polled the file once finds nothing more to poll for.
+        """Pass every waiting event to the handler given at construction."""
+        # Not perf_buffer_poll: after the event loop's poll it finds nothing.
         self._bpf.perf_buffer_consume()
 
     def changed(self, port: int) -> float:
-        """When something last changed on a local port of any namespace, in monotonic seconds; 0:
-        nothing has since the program was loaded."""
+        """When something last changed on a local port in any namespace, in monotonic seconds; 0:
+        never since the program was loaded."""
         return float(self._ports[port].changed_ns / 1e9)
 
     def accepted(self, port: int) -> float:
-        """The same for the last passive open."""
+        """When the last passive open on the port was, in the same form."""
         return float(self._ports[port].accepted_ns / 1e9)
 
     def watch(self, address: bytes, port: int) -> None:
-        """Ask for one call at the next change; again after each call. `ANY_ADDRESS` is one of its
-        own."""
+        """Request one call at the next change; call `watch` again after that. `ANY_ADDRESS` is
+        watched separately."""
         try:
             self._watches[Place.of(address, port)] = ctypes.c_uint32(0)
         except Exception as error:
             raise OSError(f"cannot watch port {port}: {error}") from error
 
     def unwatch(self, address: bytes, port: int) -> None:
-        """No more calls."""
+        """Stop the calls."""
         with suppress(KeyError):
             del self._watches[Place.of(address, port)]
 
     def watch_listeners(self) -> None:
-        """Ask for one call at the next new listener; again after each call."""
+        """Request one call at the next new listener; call this again after that."""
         self.watch(ANY_ADDRESS, _LISTENER)
 
     def lost(self) -> int:
-        """How many events found no room in the buffer."""
+        """The number of events for which the buffer had no room."""
         return int(self._lost[0].value)
 
     def missed(self) -> int:
-        """How many runs the kernel dropped because they interrupted another program on their CPU;
-        counted by recent kernels only."""
+        """The number of runs that the kernel dropped because they interrupted another program on
+        their CPU; recent kernels count them."""
         return missed_runs(self._bpf.funcs[_FUNCTION].fd)
 
 
 def _give_back_memory() -> None:
-    """The compiler leaves 40 MB that the allocator keeps, where it is glibc's, until told."""
+    """Return 40 MB of the compiler's to the kernel, which glibc's allocator would keep."""
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
 
 @contextmanager
 def _kernel_source(folder: Path) -> Iterator[None]:
-    """Tell bcc where the headers are: it has no other way."""
+    """Set the folder of the headers for bcc, which reads it from the environment only."""
     before = os.environ.get(bcc_headers.VARIABLE)
     os.environ[bcc_headers.VARIABLE] = str(folder)
     try:

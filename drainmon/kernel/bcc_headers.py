@@ -1,9 +1,9 @@
 """Kernel headers for bcc to compile with.
 
-Those of another version do: the program touches no struct of the kernel. Debian splits them in two
-folders, the sources of all flavours (`linux-headers-<version>-common`) and what was generated for
-one (`linux-headers-<version>-amd64`), whose Makefile names the other. Elsewhere they are one.
-"""
+Headers of another version suffice: the program uses no struct of the kernel. Debian has two
+folders: the sources of all flavours (`linux-headers-<version>-common`), and the generated files of
+one flavour (`linux-headers-<version>-amd64`), whose Makefile names the first. Other distributions
+have one."""
 
 import errno
 import os
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "BCC_KERNEL_SOURCE"
-"""bcc's own environment variable: the folder to compile in."""
+"""bcc's environment variable for the folder to compile in."""
 
 _INCLUDE = re.compile(r"^include\s+(/\S+)/Makefile\s*$", re.MULTILINE)
 _HOW = (
-    f"install them (Debian: apt install linux-headers-amd64 or linux-headers-arm64), let a "
-    f"container see the host's /lib/modules and /usr/src, or name their folder in {VARIABLE}"
+    f"install them (Debian: apt install linux-headers-amd64 or linux-headers-arm64), mount the "
+    f"host's /lib/modules and /usr/src into a container, or name their folder in {VARIABLE}"
 )
 
 
@@ -31,7 +31,7 @@ class Headers:
     build: Path
 
     def flags(self) -> list[str]:
-        """The compiler's, for what `source` lacks."""
+        """The compiler flags for headers that `source` lacks."""
         if self.source == self.build:
             return []
         include = self.build / "include"
@@ -41,7 +41,7 @@ class Headers:
 
 
 def _candidates(root: Path) -> Iterator[Path]:
-    """Where headers are by custom, the best first."""
+    """The usual folders of headers, best first."""
     if named := os.environ.get(VARIABLE):
         yield Path(named)
         return
@@ -63,10 +63,8 @@ def _headers_in(build: Path) -> Headers | None:
 
 
 def find(root: Path = Path("/")) -> Headers:
-    """The headers to use: those that BCC_KERNEL_SOURCE names, else the running kernel's, else any.
-
-    Raises OSError with every place that was looked at.
-    """
+    """The headers of BCC_KERNEL_SOURCE, else the running kernel's, else any. Raises OSError with
+    the folders that were searched."""
     looked = list(_candidates(root))
     for build in looked:
         if headers := _headers_in(build):

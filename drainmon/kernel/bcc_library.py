@@ -1,5 +1,5 @@
-"""bcc itself, from Debian's python3-bpfcc: imported here and nowhere else, and only when its source
-is chosen, as it brings a compiler of 60 MB into the process."""
+"""bcc, from Debian's python3-bpfcc: imported only here, and only for its source, as it loads a
+compiler of 60 MB into the process."""
 
 import errno
 import importlib
@@ -10,15 +10,15 @@ _HOW = "Debian: apt install python3-bpfcc"
 
 
 def load() -> Any:
-    """The module. Raises OSError when it is not installed, or something else has its name."""
+    """The module. Raises OSError when it is not installed, or another package has its name."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its sources have escapes that newer Pythons warn of
+        warnings.simplefilter("ignore")  # newer Pythons warn about escapes in bcc's sources
         try:
             module = importlib.import_module("bcc")
         except ModuleNotFoundError as error:
             why = "python3-bpfcc is not installed" if error.name == "bcc" else error
             raise OSError(errno.ENOENT, f"cannot use bcc: {why} ({_HOW})") from error
-        except Exception as error:  # whatever a package of that name may do
+        except Exception as error:  # another package of that name may raise anything
             raise OSError(errno.ENOENT, f"cannot use bcc: {error} ({_HOW})") from error
     # PyPI has an unrelated package with the same name.
     if not hasattr(getattr(module, "BPF", None), "attach_tracepoint"):

@@ -1,4 +1,4 @@
-"""What user space does with the programs of bpf/: ports counted and watched, snapshots."""
+"""User space's side of the programs of bpf/: counts and watches ports, takes snapshots."""
 
 import ctypes
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ class Conntrack:
         self._names = ProcessNames(Map(lib, fd("processes"), "processes"))
         self._exemptions = Exemptions(Map(lib, fd("ignored_peers"), "ignored_peers"))
         self.ports_at_most = self._programs.ports_at_most
-        """How many ports can be counted."""
+        """The number of ports that can be counted."""
         self.cpus = self._programs.cpus
         self._watched: set[tuple[int, int]] = set()
         self._events = EventReader(lib, fd("events"), on_event)
@@ -56,19 +56,19 @@ class Conntrack:
         self._programs.close()
 
     def events_fd(self) -> int:
-        """Readable when events wait for `consume_events`."""
+        """A descriptor, readable when events wait for `consume_events`."""
         return self._events.fd
 
     def consume_events(self) -> None:
-        """Hand every waiting event to the handler given at construction."""
+        """Pass every waiting event to the handler given at construction."""
         self._events.consume()
 
     def add_port(self, inode: int, port: int) -> bool:
-        """Count on a port, from zero, from now on. False when there is no room for it."""
+        """Count on a port, from zero. Returns False when there is no room for it."""
         return self._ports.add(inode, port)
 
     def forget_port(self, inode: int, port: int) -> None:
-        """Count no more on it."""
+        """Stop counting on a port."""
         self._ports.forget(inode, port)
 
     def counters(self, inode: int, port: int) -> Counters | None:
@@ -76,8 +76,8 @@ class Conntrack:
         return self._ports.read(inode, port)
 
     def all_counters(self) -> dict[tuple[int, int], Counters]:
-        """The counters of every port, by netns inode and local port: in few system calls, not of
-        one moment. Blocks for two milliseconds with a thousand."""
+        """The counters of every port, by netns inode and local port, read in few system calls but
+        not at one moment. Blocks for two milliseconds with a thousand ports."""
         return {
             (record[0], record[1]): record[2:]
             for part in self._programs.iterate("sums")
@@ -85,8 +85,8 @@ class Conntrack:
         }
 
     def watch(self, inode: int, port: int) -> bool:
-        """Ask for one event at the port's next change, again after each event; meanwhile it is
-        remembered when each new connection was opened. False when there is no room for it."""
+        """Request one event at the port's next change; call `watch` again after that. Meanwhile the
+        kernel records when new connections open. Returns False when there is no room for it."""
         if not self._watches.set(PortKey(inode, port), Watch(0)):
             return False
         self._watched.add((inode, port))
@@ -94,7 +94,7 @@ class Conntrack:
         return True
 
     def unwatch(self, inode: int, port: int) -> None:
-        """No more events of the port."""
+        """Stop the events of a port."""
         self._watched.discard((inode, port))
         self._set_watching()
         self._watches.remove(PortKey(inode, port))
@@ -106,17 +106,17 @@ class Conntrack:
             self._programs.set_control()
 
     def announce(self, names: Iterable[str]) -> None:
-        """From now on the listeners of processes of these names can be watched."""
+        """Announce the listeners of processes with these names, see `watch_listeners`."""
         self._names.add(names, ProcessRole.SERVER)
 
     def watch_listeners(self) -> bool:
-        """Ask for one event, LISTENERS, when next such a process begins to listen."""
+        """Request one event, LISTENERS, when an announced process next begins to listen."""
         return self._watches.set(PortKey(*LISTENERS), Watch(0))
 
     def find_probes(self, hosts: Iterable[int], names: Iterable[str]) -> None:
-        """Take connections from processes of these names, in these namespaces (inodes, two at the
-        most), for probes: coming ones, and those that are there, as long as nothing comes or goes
-        on them. Blocks while every open file of the node is looked at."""
+        """Count connections from processes with these names, in these namespaces (two inodes at
+        most), as probes: new ones, and existing ones until their next byte. Blocks while every open
+        file of the node is listed."""
         self._names.add(names, ProcessRole.PROBER)
         control = self._programs.control
         inodes = [*hosts, 0, 0][:2]
@@ -128,8 +128,8 @@ class Conntrack:
     def ignore(
         self, pod: int, inode: int, ports: Iterable[int], prefixes: Iterable[Prefix]
     ) -> None:
-        """Passive opens by these peers on these ports do not count as arrivals, others of the pod
-        do; `pod` is a number of the caller's. Raises OSError when there are too many."""
+        """Stop counting passive opens by these peers on these ports as arrivals, and count all
+        others of the pod; `pod` is any number. Raises OSError when there are too many peers."""
         try:
             self._exemptions.ignore(pod, inode, ports, prefixes)
         finally:
@@ -139,7 +139,7 @@ class Conntrack:
                 self._programs.set_control()
 
     def lost(self) -> dict[LostPlace, int]:
-        """How often something could not be recorded, by place."""
+        """The number of records lost, by place."""
         counts = {}
         for place in LostPlace:
             value = ctypes.c_uint64()
@@ -148,15 +148,14 @@ class Conntrack:
         return counts
 
     def missed(self) -> int:
-        """How many events the kernel dropped because they interrupted the program on its CPU;
-        as far as it counts them (recursion_misses of the program's info)."""
+        """The number of events that the kernel dropped because they interrupted the program on its
+        CPU (recursion_misses of the program's info, in kernels that have it)."""
         return missed_runs(self._programs.on_state)
 
     def read_snapshot(self, every_port: bool = False) -> list[bytes]:
-        """`SocketRecord`s of the netns that the calling thread is in: listeners first, then every
-        socket on a port that is counted, or on any; in the parts in which the kernel gave them, of
-        whole records each.
+        """`SocketRecord`s of the calling thread's netns: listeners first, then every socket on a
+        counted port, or on any port. The kernel returns them in parts of whole records.
 
-        Blocks for the length of the pass: some milliseconds, and more with many sockets.
+        Blocks for the length of the pass: some milliseconds, more with many sockets.
         """
         return self._programs.iterate("every_socket" if every_port else "snapshot")

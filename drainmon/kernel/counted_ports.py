@@ -1,4 +1,4 @@
-"""Ports that are counted: the map `ports`, and a bit for each number in `port_numbers`."""
+"""The counted ports: the map `ports`, and a bit for each port number in `port_numbers`."""
 
 import ctypes
 from collections import Counter
@@ -8,15 +8,15 @@ from drainmon.kernel.maps import Map
 from drainmon.kernel.wire import PORT_COUNTERS, PortKey
 
 Counters = tuple[int, ...]
-"""As PORT_COUNTERS has them, of all CPUs: changes, accepted, last_accept_ns, probes, arrivals, cut,
-and how many are in each slot."""
+"""The fields of PORT_COUNTERS, over all CPUs: changes, accepted, last_accept_ns, probes, arrivals,
+cut, and the number of connections in each slot."""
 
 _BITS = 64
 _NOTHING = PORT_COUNTERS.unpack(bytes(PORT_COUNTERS.size))
 
 
 def summed(parts: Sequence[Counters]) -> Counters:
-    """Of one or more, on CPUs or ports."""
+    """The sum of one or more counters, of CPUs or ports."""
     if len(parts) == 1:
         return parts[0]
     changes, accepted, _, *others = map(sum, zip(*parts, strict=True))
@@ -24,7 +24,7 @@ def summed(parts: Sequence[Counters]) -> Counters:
 
 
 class CountedPorts:
-    """A value has the counters of each of `cpus`."""
+    """The maps of counted ports. A value has counters for each of `cpus`."""
 
     def __init__(self, ports: Map, numbers: Map, cpus: int) -> None:
         self._ports = ports
@@ -32,12 +32,12 @@ class CountedPorts:
         self._size = cpus * PORT_COUNTERS.size
         self._keys: set[tuple[int, int]] = set()
         self._namespaces: Counter[int] = Counter()
-        """In how many namespaces a port number is counted."""
+        """The number of namespaces in which a port number is counted."""
         self._words: Counter[int] = Counter()
-        """What `numbers` has."""
+        """The contents of `numbers`."""
 
     def add(self, inode: int, port: int) -> bool:
-        """Count from zero, from now on. False when there is no room."""
+        """Count on a port, from zero. Returns False when there is no room."""
         if not self._ports.set(PortKey(inode, port), ctypes.create_string_buffer(self._size)):
             return False
         if (inode, port) not in self._keys:
@@ -48,7 +48,7 @@ class CountedPorts:
         return True
 
     def forget(self, inode: int, port: int) -> None:
-        """Count no more."""
+        """Stop counting on a port."""
         self._ports.remove(PortKey(inode, port))
         if (inode, port) in self._keys:
             self._keys.discard((inode, port))
@@ -63,10 +63,10 @@ class CountedPorts:
         self._numbers.set(ctypes.c_uint32(word), ctypes.c_uint64(self._words[word]))
 
     def read(self, inode: int, port: int) -> Counters | None:
-        """None when it is not counted."""
+        """The counters of a port; None when it is not counted."""
         values = ctypes.create_string_buffer(self._size)
         if not self._ports.get(PortKey(inode, port), values):
             return None
-        # Most of many CPUs have seen nothing of one port.
+        # Of many CPUs, most have not seen the port.
         counted = [one for one in PORT_COUNTERS.iter_unpack(values.raw) if one[0]]
         return summed(counted or [_NOTHING])

@@ -1,7 +1,7 @@
-"""What the kernel says of one TCP socket: inet_diag_msg and tcp_info. Pure.
+"""Parses the kernel's messages about TCP sockets: inet_diag_msg and tcp_info. Pure.
 
-net/ipv4/inet_diag.c makes them, in inet_sk_diag_fill and inet_twsk_diag_fill, and net/ipv4/tcp.c in
-tcp_get_info; linux/inet_diag.h and linux/tcp.h have the layouts, which grow only at their ends.
+Sources: inet_sk_diag_fill and inet_twsk_diag_fill in net/ipv4/inet_diag.c, tcp_get_info in
+net/ipv4/tcp.c. The layouts in linux/inet_diag.h and linux/tcp.h grow only at their ends.
 """
 
 import struct
@@ -14,7 +14,7 @@ HEADER_SIZE = 16  # nlmsghdr
 MESSAGE_SIZE = HEADER_SIZE + 72  # with inet_diag_msg, without attributes
 
 TIMER_TIME_WAIT = 3
-"""The timer of what remains of a closed connection, in FIN_WAIT2 or TIME_WAIT."""
+"""The timer of the remains of a closed connection, in FIN_WAIT2 or TIME_WAIT."""
 
 _INET_DIAG_INFO = 2
 _ATTRIBUTE = struct.Struct("=HH")
@@ -22,12 +22,12 @@ _ATTRIBUTE = struct.Struct("=HH")
 _TO_BYTES_RECEIVED = 136
 _TO_DATA_SEGS_OUT = 160
 _TO_BYTES_SENT = 208
-"""How long tcp_info is at least with them: since kernel 4.1, 4.6, 4.19."""
+"""Least length of a tcp_info with these fields: since kernel 4.1, 4.6, 4.19."""
 
 _LONGEST = 8 + _TO_BYTES_SENT
 
 SLACK = MESSAGE_SIZE + 1024
-"""Bytes behind the last message that may be read, in vain."""
+"""Bytes after the last message that a reader may touch."""
 
 _MESSAGE = "=I12xBBBx2H16s16s4xQ4xII4xI"
 _PLAIN = struct.Struct(_MESSAGE)
@@ -37,8 +37,8 @@ _WITHOUT_INFO = (0, 0, 0, 0, 0, 0, 0, 0, None, None)
 
 
 class Part(NamedTuple):
-    """Messages that were read at once: where each starts in a buffer, which has SLACK more bytes
-    behind the last; whether the table has changed meanwhile."""
+    """Messages of one read: where each starts in a buffer, which has SLACK more bytes after the
+    last message, and whether the table changed meanwhile."""
 
     buffer: bytearray
     starts: list[int]
@@ -55,19 +55,19 @@ its attribute's length and type, retransmits, unanswered probes, retransmission 
 microseconds; milliseconds since the last data went out, came in, and since the last ACK came; bytes
 received, bytes sent.
 
-Bytes are None where the kernel does not count them; bytes sent are rather segments with data where
-it counts those alone. A minisocket has no tcp_info: its attribute's length is 0. The cookie is the
-socket's own for ever. Of a listener rqueue is its accept queue, wqueue how long that may be."""
+Bytes are None where the kernel does not count them; bytes sent are segments with data where it
+counts only those. A minisocket has no tcp_info: its attribute's length is 0. The cookie of a socket
+is never reused. A listener's rqueue is the length of its accept queue, wqueue the queue's limit."""
 
 
 class Reader:
-    """Reads messages. Nearly all have the same layout: that of the one before is tried first."""
+    """Reads messages. It tries the last message's layout first: nearly all messages share one."""
 
     def __init__(self) -> None:
         self._layout = _Layout(MESSAGE_SIZE, 0)
 
     def read(self, part: Part) -> Iterator[Fields]:
-        """What each message of a part says."""
+        """The fields of each message of a part."""
         buffer = part.buffer
         layout = self._layout
         unpack, end, info_size = layout.unpack, layout.end, layout.info_size
@@ -87,7 +87,7 @@ class Reader:
 
 
 def _find_info(buffer: bytearray, start: int, size: int) -> tuple[int, int] | None:
-    """Where the attribute INET_DIAG_INFO stands in a message, and its length."""
+    """The offset of the attribute INET_DIAG_INFO in a message, and its length."""
     at = MESSAGE_SIZE
     while at + _ATTRIBUTE.size <= size:
         length, kind = _ATTRIBUTE.unpack_from(buffer, start + at)
@@ -100,7 +100,7 @@ def _find_info(buffer: bytearray, start: int, size: int) -> tuple[int, int] | No
 
 
 class _Layout:
-    """Messages that have the attribute at the same place, with the same length."""
+    """The layout of messages with the attribute at this offset, with this length."""
 
     def __init__(self, at: int, info_size: int) -> None:
         have = info_size - _ATTRIBUTE.size
@@ -116,7 +116,7 @@ class _Layout:
         self.unpack = struct.Struct(form).unpack_from
 
     def complete(self, fields: Fields) -> Fields:
-        """The same without what lies behind the attribute's end."""
+        """The fields without those beyond the attribute's end."""
         received = fields[-2] if self._has_received else None
         return (*fields[:-2], received, fields[-1] if self._has_sent else None)
 

@@ -1,4 +1,4 @@
-"""The ring buffer `events`: what the programs announce."""
+"""Reads the ring buffer `events` of the programs."""
 
 import ctypes
 from collections.abc import Callable
@@ -11,7 +11,7 @@ EventHandler = Callable[[int, int], None]
 
 
 class EventReader:
-    """Hands its records to `on_event`. Raises OSError "cannot open the ring buffer: why"."""
+    """Passes its records to `on_event`. Raises OSError "cannot open the ring buffer: why"."""
 
     def __init__(self, lib: ctypes.CDLL, map_fd: int, on_event: EventHandler) -> None:
         self._lib = lib
@@ -28,7 +28,7 @@ class EventReader:
         self.fd: int = lib.ring_buffer__epoll_fd(self._ring)
 
     def consume(self) -> None:
-        """Hand over every event that waits."""
+        """Pass on every waiting event."""
         libbpf.must(self._lib.ring_buffer__consume(self._ring), "read the ring buffer")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Peers whose connections are no arrivals while a pod is drained: the map `ignored_peers`."""
+"""The map `ignored_peers`: peers whose connections are no arrivals while a pod drains."""
 
 import ctypes
 import errno
@@ -8,8 +8,8 @@ from drainmon.kernel.maps import Map
 from drainmon.kernel.wire import PeerKey, PortKey
 
 Prefix = tuple[bytes, int, bool]
-"""An address in 16 bytes, IPv4 ones mapped; how many of its bits count; whether it is ignored, or
-an exception from a shorter one."""
+"""An address of 16 bytes, IPv4 ones mapped; its prefix length; whether the prefix is ignored, or an
+exception from a shorter one."""
 
 _PORT_BITS = 8 * ctypes.sizeof(PortKey)
 
@@ -32,8 +32,8 @@ class Exemptions:
     def ignore(
         self, pod: int, inode: int, ports: Iterable[int], prefixes: Iterable[Prefix]
     ) -> None:
-        """Ignore these peers' arrivals on these ports, and nothing else that a call with the same
-        `pod` has named. Raises OSError when there is no room; those that found some are ignored."""
+        """Ignore these peers' arrivals on these ports, in place of those of the last call with this
+        `pod`. Raises OSError when there is no room for all; entries that fit are kept."""
         rules = list(prefixes)
         wanted = {
             (inode, port, address, bits): ignored

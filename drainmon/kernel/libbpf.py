@@ -60,7 +60,7 @@ _libc.vsnprintf.restype = c_long
 
 
 def _print(level: int, template: bytes, arguments: int) -> int:
-    """libbpf's log, a line at a time; its va_list goes on to libc as it came."""
+    """Log one line of libbpf's; its va_list is passed to libc unchanged."""
     severity = _LEVELS.get(level, logging.DEBUG)
     if log.isEnabledFor(severity):
         line = ctypes.create_string_buffer(1024)
@@ -74,8 +74,7 @@ _PRINT = _PRINT_CALLBACK(_print)  # libbpf keeps only the address
 
 
 class Library(ctypes.CDLL):
-    """Has the declared functions and no other: a pointer that passes through an undeclared one is
-    cut to 32 bits."""
+    """Only has the declared functions: an undeclared one would cut pointers to 32 bits."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in _SIGNATURES:
@@ -86,10 +85,8 @@ class Library(ctypes.CDLL):
 
 
 def load_library() -> Library:
-    """The distribution's libbpf with its functions declared and its log in ours.
-
-    Raises OSError when there is none, or one too old to have them all.
-    """
+    """The distribution's libbpf, with its functions declared and its log redirected. Raises OSError
+    when it is not installed, or lacks a function."""
     try:
         library = Library(SONAME, use_errno=True)
         for name in _SIGNATURES:
@@ -107,14 +104,14 @@ def fail(doing: str, errno: int) -> NoReturn:
 
 
 def must(result: int, doing: str) -> int:
-    """An int result that is not an error, or OSError."""
+    """The int result, unless it is an error. Raises OSError."""
     if result < 0:
         fail(doing, result)
     return result
 
 
 def must_pointer(pointer: int | None, doing: str) -> int:
-    """A pointer that is not NULL, or OSError by errno."""
+    """The pointer, unless it is NULL. Raises OSError by errno."""
     if not pointer:
         fail(doing, ctypes.get_errno())
     return pointer

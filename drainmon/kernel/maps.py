@@ -1,4 +1,4 @@
-"""A map of the kernel's, changed and read by user space through libbpf."""
+"""A BPF map, changed and read through libbpf."""
 
 import ctypes
 import errno
@@ -9,8 +9,8 @@ from drainmon.kernel import libbpf
 
 ATTEMPTS = 10
 REFILL = 0.0002
-"""Seconds in which the kernel fetches more memory for its maps: after many new entries at once it
-has none at hand. On a busy machine that takes longer: each pause is twice the one before."""
+"""Seconds in which the kernel allocates more memory for maps: many inserts at once exhaust it. Each
+pause is twice the one before, as a busy machine takes longer."""
 
 _NO_ROOM = (-errno.E2BIG, -errno.ENOSPC, -errno.ENOMEM)
 
@@ -19,7 +19,7 @@ Data = ctypes.Structure | ctypes.Array[Any] | ctypes.c_uint32 | ctypes.c_uint64
 
 
 class Map:
-    """By its file descriptor; `name` is for errors."""
+    """The map of a file descriptor; `name` is for errors."""
 
     def __init__(self, lib: ctypes.CDLL, fd: int, name: str) -> None:
         self._lib = lib
@@ -27,7 +27,7 @@ class Map:
         self._name = name
 
     def set(self, key: Data, value: Data) -> bool:
-        """Insert or replace. False when there is no room or no memory for it."""
+        """Insert or replace an entry. Returns False when there is no room or memory for it."""
         for attempt in range(ATTEMPTS):
             result = self._lib.bpf_map_update_elem(
                 self._fd, ctypes.byref(key), ctypes.byref(value), 0
@@ -41,13 +41,13 @@ class Map:
         return True
 
     def remove(self, key: Data) -> None:
-        """Nothing, if there is none."""
+        """Remove the entry, if there is one."""
         result = self._lib.bpf_map_delete_elem(self._fd, ctypes.byref(key))
         if result != -errno.ENOENT:
             libbpf.must(result, f"remove an entry of the map {self._name}")
 
     def get(self, key: Data, value: Data) -> bool:
-        """Read into `value`; whether there is one."""
+        """Read an entry into `value`, and return whether there is one."""
         result = self._lib.bpf_map_lookup_elem(self._fd, ctypes.byref(key), ctypes.byref(value))
         if result == -errno.ENOENT:
             return False

@@ -1,8 +1,7 @@
-"""Running a function inside a network namespace.
+"""Runs a function inside a network namespace.
 
-A thread enters the namespace by setns(2) and ends with the function: no other
-thread of the process, least of all the event loop's, ever changes namespace.
-"""
+A thread enters the namespace by setns(2) and ends with the function. No other thread of the
+process, least of all the event loop's, ever changes its namespace."""
 
 import ctypes
 import errno
@@ -32,10 +31,10 @@ def enter(fd: int) -> None:
 
 
 def spawn_in(fd: int, function: Callable[[], T]) -> Future[T]:
-    """The coming result of `function`, run by a thread of its own inside the netns open as `fd`.
-    What the function raises, or OSError of `enter`, comes with the result."""
+    """The future result of `function`, run by a new thread inside the netns open as `fd`. The
+    future raises what the function raises, or OSError of `enter`."""
     future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # nobody can take it back any more
+    future.set_running_or_notify_cancel()  # it cannot be cancelled any more
     own_fd = os.dup(fd)
 
     def body() -> None:
@@ -49,12 +48,12 @@ def spawn_in(fd: int, function: Callable[[], T]) -> Future[T]:
 
     try:
         threading.Thread(target=body, name="netns", daemon=True).start()
-    except RuntimeError as error:  # no more threads are to be had
+    except RuntimeError as error:  # no thread can start
         os.close(own_fd)
         raise OSError(errno.EAGAIN, f"cannot enter the network namespace: {error}") from error
     return future
 
 
 def call_in(fd: int, function: Callable[[], T]) -> T:
-    """The same, waited for."""
+    """The result of `function`, run by a new thread inside the netns open as `fd`. Blocks."""
     return spawn_in(fd, function).result()

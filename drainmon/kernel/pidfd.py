@@ -1,4 +1,4 @@
-"""Another process's socket, by pidfd_getfd(2): it stays open when that process ends."""
+"""Copies another process's socket by pidfd_getfd(2): it stays open when that process ends."""
 
 import ctypes
 import os
@@ -14,9 +14,9 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def socket_of(pid: int, inode: int) -> socket.socket | None:
-    """A copy of the descriptor by which the process holds the socket with this inode; None when it
-    holds no such socket. Raises OSError "cannot take a socket of PID: why": it takes CAP_SYS_PTRACE
-    and Linux 5.6."""
+    """A copy of the process's descriptor of the socket with this inode; None when the process holds
+    no such socket. Requires CAP_SYS_PTRACE and Linux 5.6. Raises OSError "cannot take a socket of
+    PID: why"."""
     try:
         fd = _find(pid, inode)
         return None if fd is None else socket.socket(fileno=_copy(pid, fd))

@@ -1,9 +1,9 @@
-"""What the running kernel's BPF can do, found by trying.
+"""The BPF features of the running kernel, found by trying.
 
-libbpf probes map types itself. Of tracing programs it knows too little: it takes a message that
-newer kernels word differently for a lack of them, and gives up on their helpers (-EOPNOTSUPP). So
-programs of two instructions are loaded here: one that does nothing, and one that calls the helper.
-The verifier rejects that, and says whether for the helper or for the helper's arguments.
+libbpf probes map types. Its probes of tracing programs are not sufficient: they misread a message
+that newer kernels word differently, and do not support helpers (-EOPNOTSUPP). So this module loads
+programs of two instructions: one that does nothing, and one that calls the helper. The verifier
+rejects the second, and its log shows whether because of the helper or of the helper's arguments.
 """
 
 import ctypes
@@ -84,19 +84,19 @@ class LoadOptions(ctypes.Structure):
 
 
 def refusal(lib: ctypes.CDLL) -> str:
-    """Why this process may not load programs at all, empty when it may."""
+    """Why this process may not load any program; empty when it may."""
     result, _ = _load(lib, ProgramType.TRACEPOINT, _RETURN_0 + _EXIT)
     return "" if result >= 0 else os.strerror(-result)
 
 
 def has_map_type(lib: ctypes.CDLL, kind: MapType) -> bool:
-    """Also False when `refusal` has something to say."""
+    """Whether the kernel has the map type. Also False when `refusal` returns a reason."""
     return bool(lib.libbpf_probe_bpf_map_type(kind, None) > 0)
 
 
 def has_target(lib: ctypes.CDLL, attach: AttachType, target: str) -> bool:
-    """Whether a tracing program can be made for `target`, a tracepoint or an iterator. Also False
-    when `refusal` has something to say."""
+    """Whether a tracing program can attach to `target`, a tracepoint or an iterator. Also False
+    when `refusal` returns a reason."""
     btf_id = lib.libbpf_find_vmlinux_btf_id(target.encode(), attach)
     if btf_id <= 0:
         return False

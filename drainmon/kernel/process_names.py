@@ -1,4 +1,4 @@
-"""The names of processes that the programs look out for: the map `processes`."""
+"""The map `processes`: names of processes, with their roles in the programs."""
 
 import ctypes
 import errno
@@ -20,7 +20,7 @@ class ProcessNames:
         self._roles: dict[bytes, ProcessRole] = {}
 
     def add(self, names: Iterable[str], role: ProcessRole) -> None:
-        """Processes with these names have this role, too. Raises OSError when there are too many
+        """Give processes with these names this role, too. Raises OSError when there are too many
         names."""
         for name in names:
             cut = os.fsencode(name)[:LONGEST_NAME]

@@ -1,7 +1,6 @@
 """bpf/conntrack.bpf.c, loaded and attached.
 
-Nothing is pinned: when the process ends, however it ends, the kernel detaches
-and frees everything.
+Nothing is pinned: however the process ends, the kernel detaches and frees everything.
 """
 
 import ctypes
@@ -18,11 +17,12 @@ OBJECT = Path(__file__).with_name("drainmon.bpf.o")
 BTF = Path("/sys/kernel/btf/vmlinux")
 MOST_PORTS = 65536
 PORTS_MEMORY = 64 << 20
-"""Bytes that the counters of all ports may take: with 64 CPUs they are 5,957 ports."""
+"""Bytes for the counters of all ports: with 64 CPUs enough for 5,957 ports."""
 
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
 _READ_SIZE = max(1 << 18, 8 * os.sysconf("SC_PAGESIZE"))
-"""As much as the kernel gives at once, so that it ends a read with a whole record."""
+"""The size of a read: as much as the kernel returns at once, so that it ends with a whole
+record."""
 
 
 class _AttachOptions(ctypes.Structure):
@@ -95,8 +95,8 @@ class Programs:
         return int(self.lib.bpf_link__fd(iterator))
 
     def _describe_host(self) -> None:
-        """Tell the programs how long a jiffy is, by the resolution of the coarse clock, and how
-        many CPUs there are."""
+        """Set the programs' constants: the length of a jiffy, from the resolution of the coarse
+        clock, and the number of CPUs."""
         size = ctypes.c_size_t()
         rodata = self.lib.bpf_object__find_map_by_name(self._object, b".rodata")
         value = self.lib.bpf_map__initial_value(rodata, ctypes.byref(size)) if rodata else None
@@ -107,7 +107,7 @@ class Programs:
         host.cpus = self.cpus
 
     def _bound_ports(self) -> None:
-        """Each port takes memory on each CPU, which counts for the daemon's own limit."""
+        """Limit the ports: each takes memory on each CPU, within the daemon's memory limit."""
         each = self.cpus * PORT_COUNTERS.size
         self.ports_at_most = min(MOST_PORTS, PORTS_MEMORY // each)
         ports = self.lib.bpf_object__find_map_by_name(self._object, b"ports")
@@ -125,7 +125,7 @@ class Programs:
         return libbpf.must(self.lib.bpf_map__fd(found), f"find the map {name}")
 
     def set_control(self) -> None:
-        """Let the programs see what `control` says."""
+        """Copy `control` to the programs."""
         first = ctypes.c_uint32(0)
         result = self.lib.bpf_map_update_elem(
             self._control_map, ctypes.byref(first), ctypes.byref(self.control), 0
@@ -133,8 +133,7 @@ class Programs:
         libbpf.must(result, f"set the variables of {self._name}")
 
     def iterate(self, name: str) -> list[bytes]:
-        """What an iterator lists, in the parts in which the kernel gives it, of whole records
-        each. Blocks."""
+        """The output of an iterator, in parts of whole records. Blocks."""
         fd = libbpf.must(
             self.lib.bpf_iter_create(self._iterators[name]), f"create the iterator {name}"
         )
@@ -152,7 +151,7 @@ class Programs:
 
 
 def _read(fd: int) -> bytes:
-    # EAGAIN: the kernel gave way after many sockets without output.
+    # EAGAIN: the kernel pauses after many sockets without output.
     while True:
         try:
             return os.read(fd, _READ_SIZE)

@@ -1,10 +1,10 @@
-"""TCP sockets of a network namespace by netlink (sock_diag(7), linux/inet_diag.h): asking.
+"""Lists TCP sockets of a network namespace by netlink (sock_diag(7), linux/inet_diag.h).
 
-A netlink socket answers for the namespace in which it was made, whatever thread asks, and keeps
-that namespace alive. States and ports are filtered in the kernel. /proc/net/tcp knows neither bytes
-nor times, and walks the whole host's table of connections even to list listeners.
+A netlink socket lists the namespace in which it was made, from any thread, and keeps that namespace
+alive. The kernel filters states and ports. /proc/net/tcp has neither bytes nor times, and walks the
+whole host's table of connections even to list listeners.
 
-What the messages say is read by diag_message.py.
+diag_message.py parses the messages.
 """
 
 import contextlib
@@ -28,29 +28,29 @@ _HEADER = struct.Struct("=IHHII")
 """nlmsghdr: length, type, flags, sequence, port."""
 
 _REQUEST_ALL = struct.Struct("=BBBB48xII")
-"""inet_diag_req: family, two lengths, extensions, no socket in particular, states, dbs. It is the
-older request, and the only one that lists both families in one walk of the table."""
+"""inet_diag_req: family, two lengths, extensions, no particular socket, states, dbs. Only this
+older request lists both families in one walk of the table."""
 
 _REQUEST = struct.Struct("=BBBxI48x")
-"""inet_diag_req_v2: family, protocol, extensions, states, no socket in particular."""
+"""inet_diag_req_v2: family, protocol, extensions, states, no particular socket."""
 
 _ATTRIBUTE = struct.Struct("=HH")
 _BYTECODE, _PROTOCOL = 1, 3  # INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL
 _WITH_INFO = 1 << (2 - 1)  # the extension INET_DIAG_INFO
 
 _OPERATION = struct.Struct("=BBH")
-"""inet_diag_bc_op: code, and how many bytes to go on when it is true and when it is not."""
+"""inet_diag_bc_op: code, and the bytes to advance when it is true and when it is not."""
 
 _JUMP, _AT_LEAST, _AT_MOST = 1, 2, 3  # INET_DIAG_BC_JMP, INET_DIAG_BC_S_GE, INET_DIAG_BC_S_LE
 
 PORTS_FILTERED = 200
-"""With more ports than this, sockets on all ports come."""
+"""With more ports than this, the kernel returns sockets on all ports."""
 
 LISTENING = 1 << 10
 TIME_WAIT = 1 << 6
 CONNECTED = 0xFFE & ~(TIME_WAIT | LISTENING)
 HELD = CONNECTED & ~(1 << 2 | 1 << 3 | 1 << 7)  # neither SYN_SENT nor SYN_RECV nor CLOSE
-"""States as bits of a request."""
+"""States, as bits of a request."""
 
 _MPTCP = 262  # IPPROTO_MPTCP
 
@@ -60,8 +60,8 @@ _sequence = itertools.count(1)
 
 
 class SockDiag:
-    """A netlink socket of the namespace that the calling thread is in, for one dump at a time.
-    Raises OSError where the kernel has none. Close it."""
+    """A netlink socket in the calling thread's namespace, for one dump at a time. Raises OSError in
+    kernels without sock_diag. Close it."""
 
     def __init__(self, own: socket.socket | None = None) -> None:
         kind = (socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
@@ -71,23 +71,22 @@ class SockDiag:
         self._socket.close()
 
     def dup(self) -> "SockDiag":
-        """The same one, to be closed apart."""
+        """A copy with a descriptor of its own."""
         return SockDiag(self._socket.dup())
 
     def tcp(
         self, states: int, ports: Collection[int] | None = None, info: bool = True
     ) -> Iterator[Part]:
-        """TCP sockets of both families in these states, on these local ports (None: on all) unless
-        they are too many to be filtered, with tcp_info or without. Each part is good until the next
-        is asked for; between two of them the kernel may pass over a socket. Raises OSError "cannot
-        list sockets: why"."""
+        """TCP sockets of both families in these states, on these local ports, with tcp_info or
+        without. On all ports for None, or for too many to filter. Each part is valid until the
+        next; between two parts the kernel may skip a socket. Raises OSError "cannot list sockets:
+        why"."""
         extensions = _WITH_INFO if info else 0
         request = _REQUEST_ALL.pack(socket.AF_UNSPEC, 0, 0, extensions, states, 0)
         return self._dump(_TCPDIAG_GETSOCK, request + _only_on(ports))
 
     def mptcp(self, ports: Collection[int]) -> Iterator[Part]:
-        """The same for connections of MPTCP. Kernels that have none take the request for one about
-        raw sockets, or refuse it."""
+        """The same for MPTCP connections. Kernels without MPTCP list raw sockets, or refuse."""
         protocol = _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _PROTOCOL) + struct.pack("=I", _MPTCP)
         for family in (socket.AF_INET, socket.AF_INET6):
             request = _REQUEST.pack(family, socket.IPPROTO_RAW, 0, CONNECTED)
@@ -102,11 +101,11 @@ class SockDiag:
         try:
             while not ended:
                 received = self._socket.recv_into(buffer, _ANSWER_SIZE)
-                ended = True  # also if it cannot be read
+                ended = True  # also if the answer cannot be parsed
                 part, ended = split(buffer, received, sequence)
                 if part.starts:
                     yield part
-        finally:  # what nobody wants any more must not come with the next answer
+        finally:  # the rest must not come with the next answer
             while not ended:
                 received = self._socket.recv_into(buffer, _ANSWER_SIZE)
                 _, ended = split(buffer, received, sequence)
@@ -114,7 +113,7 @@ class SockDiag:
 
 def split(buffer: bytearray, size: int, sequence: int) -> tuple[Part, bool]:
     """The messages in the first `size` bytes, and whether they are the last. Raises OSError for a
-    refusal, and when a message is not whole or another request's."""
+    refusal, a torn message, and a message of another request."""
     starts: list[int] = []
     interrupted = False
     at = 0
@@ -122,7 +121,7 @@ def split(buffer: bytearray, size: int, sequence: int) -> tuple[Part, bool]:
         length, kind, flags, number, _ = _HEADER.unpack_from(buffer, at)
         interrupted |= bool(flags & _INTERRUPTED)
         if number != sequence:
-            raise OSError(errno.EPROTO, "cannot list sockets: the kernel answers something else")
+            raise OSError(errno.EPROTO, "cannot list sockets: answer to another request")
         if kind == _NLMSG_DONE:
             return Part(buffer, starts, interrupted), True
         least = _HEADER.size + _ERROR.size if kind == _NLMSG_ERROR else MESSAGE_SIZE
@@ -137,21 +136,22 @@ def split(buffer: bytearray, size: int, sequence: int) -> tuple[Part, bool]:
 
 
 def _only_on(ports: Collection[int] | None) -> bytes:
-    """The attribute by which the kernel passes over sockets on other local ports."""
+    """The attribute by which the kernel skips sockets on other local ports."""
     if ports is None or len(ports) > PORTS_FILTERED:
         return b""
     alternatives = [_is_port(port) for port in sorted(ports) or [0]]
     program = alternatives.pop()
     for alternative in reversed(alternatives):
-        # True: over all others to the end, which accepts. Not true: to the next one.
+        # True: jump to the end, which accepts. False: go to the next alternative.
         jump = _OPERATION.pack(_JUMP, _OPERATION.size, _OPERATION.size + len(program))
         program = alternative + jump + program
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(program), _BYTECODE) + program
 
 
 def _is_port(port: int) -> bytes:
-    """Two comparisons, each with its port in a second word. When one is not true, the way on is
-    four bytes behind the last: over a jump, or beyond the program's end, which rejects."""
+    """Two comparisons, each with its port in a second word. When one is false, the program
+    continues four bytes after the second: after a jump, or beyond the program's end, which
+    rejects."""
     word = _OPERATION.size
     bound = _OPERATION.pack(0, 0, port)
     at_least = _OPERATION.pack(_AT_LEAST, 2 * word, 5 * word)
@@ -160,26 +160,26 @@ def _is_port(port: int) -> bytes:
 
 
 def try_in(fd: int) -> None:
-    """Raise OSError "cannot X: why" where this process may not enter the network namespace open as
-    `fd`, or the kernel lists no sockets."""
+    """Raise OSError "cannot X: why" when this process may not enter the network namespace open as
+    `fd`, or the kernel does not list sockets."""
     netns.call_in(fd, listeners)
 
 
 def listeners() -> dict[int, int]:
-    """Local port by socket inode of every TCP listener, IPv4 and IPv6, in the network namespace
-    that the calling thread is in. Raises OSError where the kernel cannot say, or they changed."""
+    """Local port by socket inode of every TCP listener, IPv4 and IPv6, in the calling thread's
+    network namespace. Raises OSError when the kernel cannot list them, or they changed."""
     return _ports_by_inode(LISTENING)
 
 
 def connections() -> dict[int, int]:
-    """The same of every TCP connection that a process holds."""
+    """The same for every TCP connection that a process holds."""
     found = _ports_by_inode(HELD)
     found.pop(0, None)
     return found
 
 
 def ports_in_use() -> frozenset[int]:
-    """The local ports of all TCP sockets but those in TIME_WAIT."""
+    """The local ports of all TCP sockets except those in TIME_WAIT."""
     with contextlib.closing(SockDiag()) as diag:
         parts = diag.tcp(CONNECTED | LISTENING, info=False)
         return frozenset(

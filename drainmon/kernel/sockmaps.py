@@ -1,8 +1,7 @@
-"""Whether a BPF sockmap may carry data of this node's sockets past TCP.
+"""Finds out whether a BPF sockmap may carry data of this node's sockets past TCP.
 
-Such data is in none of TCP's counters, and sock_diag does not say which sockets are in a map. Where
-there is one, silence by the counters is none.
-"""
+Such data is in none of TCP's counters, and sock_diag does not show which sockets are in a map. With
+a sockmap on the node, byte counts of zero do not prove silence."""
 
 import ctypes
 import errno
@@ -22,7 +21,7 @@ class _MapInfo(ctypes.Structure):
 
 
 class Sockmaps:
-    """The kernel's list of maps. Where it cannot be read, there may be one."""
+    """The kernel's list of maps. If it cannot be read, there may be a sockmap."""
 
     @cached_property
     def _lib(self) -> libbpf.Library | None:
@@ -45,7 +44,7 @@ class Sockmaps:
 def _is_sockmap(lib: libbpf.Library, number: int) -> bool:
     fd = lib.bpf_map_get_fd_by_id(number)
     if fd < 0:
-        return bool(fd != -errno.ENOENT)  # it has gone
+        return bool(fd != -errno.ENOENT)  # ENOENT: the map has been freed
     try:
         info, size = _MapInfo(), ctypes.c_uint32(ctypes.sizeof(_MapInfo))
         if lib.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(size)):

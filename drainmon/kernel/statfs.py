@@ -1,4 +1,4 @@
-"""Which file system a file is on: fstatfs(2), which Python has not."""
+"""The file system of a file: fstatfs(2), which Python lacks."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def is_cgroup(fd: int) -> bool:
-    """Whether the file, which need not be opened for more than its path, is one of cgroups of
-    either version. Raises OSError."""
-    told = ctypes.create_string_buffer(_LONGEST)
-    if _libc.fstatfs(fd, told) != 0:
+    """Whether the file, which may be open with O_PATH, is in a cgroup file system of either
+    version. Raises OSError."""
+    result = ctypes.create_string_buffer(_LONGEST)
+    if _libc.fstatfs(fd, result) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-    return ctypes.c_long.from_buffer(told).value in _CGROUPS
+    return ctypes.c_long.from_buffer(result).value in _CGROUPS

@@ -1,8 +1,8 @@
-"""TCP connections as they open on the whole node, each with the process that opens it.
+"""Samples TCP connections as they open on the whole node, with the processes that open them.
 
-Samples of the tracepoint sock:inet_sock_set_state by perf_event_open(2): since kernel 4.16, without
-BPF, types or headers, for whoever may trace. The kernel filters them by state and port, and keeps
-them in a ring for each CPU until somebody reads.
+Samples of the tracepoint sock:inet_sock_set_state come from perf_event_open(2), since kernel 4.16,
+without BPF, BTF or headers. The kernel filters them by state and port, and keeps them in a ring for
+each CPU until they are read.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ _ATTRIBUTES = struct.Struct("=IIQQQQQ44xi")
 
 _RECORD = struct.Struct("=IHH")
 _SAMPLE_HEADER = struct.Struct("=8xIIQI")
-"""Of a sample: pid, tid, time, size of what follows: the tracepoint's fields."""
+"""The head of a sample: pid, tid, time, and the size of the tracepoint's fields that follow."""
 
 _PAGES = 64
 _LONGEST = 256  # bytes of a record
@@ -60,8 +60,8 @@ SYN_SENT, SYN_RECV, ESTABLISHED = 2, 3, 1
 
 
 class Transition(NamedTuple):
-    """A change of a socket's state. Addresses are 16 bytes, IPv4 ones mapped; `time` is monotonic
-    seconds. `pid` is who makes it when it is to SYN_SENT, else anybody."""
+    """A change of a socket's state. Addresses are 16 bytes, IPv4 ones mapped; `time` is in
+    monotonic seconds. `pid` is the connecting process in changes to SYN_SENT, else arbitrary."""
 
     time: float
     pid: int
@@ -75,7 +75,7 @@ class Transition(NamedTuple):
 
 
 class TcpSamples:
-    """Follows nothing until it is told to. Raises OSError "cannot trace connections: why"."""
+    """Samples nothing until `follow`. Raises OSError "cannot trace connections: why"."""
 
     def __init__(self) -> None:
         self._number, self._fields = tracefs.call_with(_find)
@@ -83,7 +83,7 @@ class TcpSamples:
         self._rings: list[_Ring] = []
         self._filtered: frozenset[int] = frozenset()
         self._later: list[Transition] = []
-        self._open(frozenset())  # whether it may
+        self._open(frozenset())  # raises when this process may not trace
         self.close()
 
     def close(self) -> None:
@@ -93,8 +93,8 @@ class TcpSamples:
         self._held.close()
 
     def follow(self, ports: frozenset[int]) -> bool:
-        """From now on connections to these ports, as they are opened and accepted; none: stop.
-        Whether nothing is missed between what was followed and what is."""
+        """Sample connections to these ports, as they are opened and accepted; none: stop. Returns
+        whether no sample is lost by the change."""
         if ports and ports <= self._filtered:
             return True
         wanted = self._filtered | ports if ports else ports
@@ -104,7 +104,7 @@ class TcpSamples:
         return False
 
     def _open(self, ports: frozenset[int]) -> None:
-        """New rings, as a filter can be set only once."""
+        """Open new rings: a filter can be set only once."""
         with ExitStack() as held:
             rings = []
             for cpu in _online(_ONLINE.read_text()):
@@ -120,8 +120,7 @@ class TcpSamples:
         self._rings, self._filtered = rings, ports
 
     def read(self) -> tuple[list[Transition], bool]:
-        """What has come since it was last asked, in the order of time, and whether something may
-        have found no room."""
+        """The transitions since the last call, in order of time, and whether some may be lost."""
         began = time.monotonic()
         found, self._later = self._later, []
         lost = False
@@ -134,20 +133,20 @@ class TcpSamples:
                 elif kind == _RECORD_LOST:
                     lost = True
         found.sort()
-        # Of what came meanwhile, earlier ones may be in a ring that had been read already.
+        # Transitions during this call stay: earlier ones may be in a ring that was read before.
         now = bisect_right(found, began, key=attrgetter("time"))
         found, self._later = found[:now], found[now:]
         return found, lost
 
 
 class _Ring:
-    """What the kernel writes for one CPU."""
+    """The kernel's ring for one CPU."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map = mmap.mmap(fd, (1 + _PAGES) * mmap.PAGESIZE)
         self._size = _PAGES * mmap.PAGESIZE
-        # The whole number at once: the kernel writes it meanwhile.
+        # ctypes reads the number in one access: the kernel writes it concurrently.
         self._head = ctypes.c_uint64.from_buffer(self._map, _HEAD_AT)
         self._tail = ctypes.c_uint64.from_buffer(self._map, _TAIL_AT)
 
@@ -158,7 +157,7 @@ class _Ring:
     def records(self) -> Iterator[tuple[int, bytes]]:
         head, tail = self._head.value, self._tail.value
         if head - tail > self._size - _LONGEST:
-            yield _RECORD_LOST, b""  # the kernel says so no sooner than with its next sample here
+            yield _RECORD_LOST, b""  # the kernel reports a loss only with the next sample here
         written = self._copy(tail, head - tail)
         self._tail.value = head
         at = 0
@@ -196,13 +195,13 @@ def _open(number: int, cpu: int) -> int:
     )  # fmt: skip
     call = _SYSCALL.get(os.uname().machine)
     if call is None:
-        raise OSError(errno.ENOSYS, "cannot trace connections: not on this machine")
+        raise OSError(errno.ENOSYS, "cannot trace connections: not on this architecture")
     result = _libc.syscall(call, attributes, -1, cpu, -1, ctypes.c_ulong(_FLAG_FD_CLOEXEC))
     return _must(result, "trace connections")
 
 
 def _find() -> tuple[int, struct.Struct]:
-    """The tracepoint's number, and how to read its fields."""
+    """The tracepoint's number, and the layout of its fields."""
     for place in tracefs.PLACES:
         folder = place / "events" / CATEGORY / TRACEPOINT
         if folder.is_dir():
@@ -211,12 +210,13 @@ def _find() -> tuple[int, struct.Struct]:
 
 
 def parse_format(text: str) -> struct.Struct:
-    """The fields of `Transition` behind `pid` in a tracepoint's file `format`. Raises OSError."""
+    """The layout of the fields of `Transition` after `pid`, from a tracepoint's file `format`.
+    Raises OSError."""
     found = {name: int(offset) for name, offset, _ in _FIELD.findall(text)}
     form, at = "=", 0
     for name, code in _FORMS.items():
         if found.get(name, -1) < at:
-            why = f"{CATEGORY}:{TRACEPOINT} is another one"
+            why = f"{CATEGORY}:{TRACEPOINT} has other fields"
             raise OSError(errno.ENOTSUP, f"cannot trace connections: {why}")
         form += f"{found[name] - at}x{code}"
         at = struct.calcsize(form)
@@ -224,7 +224,7 @@ def parse_format(text: str) -> struct.Struct:
 
 
 def _filter(ports: frozenset[int]) -> bytes:
-    """Connections as they are begun, as both ends are established."""
+    """A filter for connections that begin, and for both ends as they are established."""
     few = sorted(ports) if len(ports) <= PORTS_FILTERED else []
     to = " || ".join(f"dport == {port}" for port in few) or "dport > 0"
     at = " || ".join(f"sport == {port}" for port in few) or "sport > 0"

@@ -1,7 +1,6 @@
-"""Running a function where tracefs is mounted, whether the host has mounted it or not.
+"""Runs a function with tracefs mounted, whether or not the host has mounted it.
 
-A thread of its own gets mounts that nobody else sees, and a working directory of its own; both end
-with it.
+A new thread gets a mount namespace and a working directory of its own; both end with it.
 """
 
 import ctypes
@@ -53,7 +52,8 @@ def _mount() -> None:
 
 
 def call_with(function: Callable[[], T]) -> T:
-    """The result of `function`, or what it raises. OSError when there can be no tracefs."""
+    """The result of `function`, or what it raises. Raises OSError when tracefs cannot be
+    mounted."""
     future: Future[T] = Future()
 
     def body() -> None:
@@ -70,5 +70,5 @@ def call_with(function: Callable[[], T]) -> T:
 
 
 def has_event(category: str, event: str) -> bool:
-    """Whether the kernel has a tracepoint, as seen from inside of `call_with`."""
+    """Whether the kernel has a tracepoint; call it inside of `call_with`."""
     return any((place / "events" / category / event / "format").is_file() for place in PLACES)

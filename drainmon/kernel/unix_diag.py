@@ -1,7 +1,7 @@
-"""Unix sockets of a network namespace by netlink (sock_diag(7), linux/unix_diag.h).
+"""Lists unix sockets of a network namespace by netlink (sock_diag(7), linux/unix_diag.h).
 
-Not from /proc/net/unix: it prints names as they are, line ends included, so that whoever may bind a
-socket writes lines of it.
+/proc/net/unix is not safe: it prints names with their newlines, so that any process that binds a
+socket can add lines to it.
 """
 
 import errno
@@ -31,9 +31,9 @@ _ANSWER_SIZE = 1 << 16
 
 
 def listener_at(address: bytes) -> int | None:
-    """The inode of the socket that listens at an address, of an abstract one with its zero first,
-    in the network namespace that the calling thread is in. Raises OSError where the kernel cannot
-    say."""
+    """The inode of the socket that listens at an address, in the calling thread's network
+    namespace; an abstract address begins with a zero. Raises OSError when the kernel cannot list
+    sockets."""
     kind = (socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
     request = _REQUEST.pack(socket.AF_UNIX, _LISTENING, 0, _SHOW_NAME, 0)
     found = None

@@ -1,7 +1,6 @@
 """Python's mirror of bpf/conntrack.h: the structs that kernel and user space share.
 
-Field order, sizes and padding are those of the header; a test compares both
-through BTF.
+Field order, sizes and padding are those of the header; a test compares both through BTF.
 """
 
 import ctypes
@@ -23,7 +22,7 @@ class PortKey(ctypes.Structure):
 
 
 LISTENERS = (0, 0)
-"""The netns inode and port that stand for listeners of processes with the role SERVER."""
+"""The netns inode and port of events about listeners of processes with the role SERVER."""
 
 
 class PortCounters(ctypes.Structure):
@@ -41,12 +40,12 @@ class PortCounters(ctypes.Structure):
 
 
 PORT_COUNTERS = struct.Struct(f"=QQQQQQ{STATE_SLOTS}q")
-"""`PortCounters` for iter_unpack: a tuple of its fields, the states' one by one. ctypes takes a
-microsecond for each field, and there may be a thousand ports."""
+"""`PortCounters` for iter_unpack: a flat tuple of its fields. ctypes takes a microsecond for each
+field, and there may be a thousand ports."""
 
 
 class PortRecord(ctypes.Structure):
-    """struct port_record: the counters of a port, of all CPUs."""
+    """struct port_record: the counters of a port, over all CPUs."""
 
     _fields_ = (
         ("key", PortKey),
@@ -128,7 +127,7 @@ class Connection(ctypes.Structure):
 
 
 class CountedAs(IntEnum):
-    """enum counted_as: in place of a state."""
+    """enum counted_as: a slot in place of a state."""
 
     PROBE = 13
 
