@@ -1,29 +1,25 @@
-/* What the daemon's lines mean. Fields that are not known here are passed over. */
+/* What the daemon's lines mean. Fields that are not known here are ignored. */
 #include "answer.h"
 #include "json.h"
 
 static void read_states(struct span by_state, struct progress *progress)
 {
+	uint64_t count;
 	struct span name, value;
-	for (size_t cursor = 0; progress->state_count < PROGRESS_STATES &&
-				json_next(by_state, &cursor, &name, &value);) {
-		uint64_t count;
-		struct text text = TEXT_IN(progress->states[progress->state_count].name);
-		if (!json_count(value, &count) || count == 0 || !json_string(name, &text))
-			continue;
-		progress->states[progress->state_count++].count = count;
+	for (size_t cursor = 0; json_next(by_state, &cursor, &name, &value);) {
+		char bytes[16] = "";
+		struct text text = TEXT_IN(bytes);
+		if (span_number(value, &count) && json_string(name, &text))
+			progress_state(progress, bytes, count);
 	}
 }
 
-static void read_uncounted(struct span list, struct progress *progress)
+static void read_uncounted(struct span list, struct text *names)
 {
-	struct text text = TEXT_IN(progress->uncounted);
 	struct span key, value;
 	for (size_t cursor = 0; json_next(list, &cursor, &key, &value);) {
-		if (value.at[0] != '"')
-			continue;
-		text_add(&text, text.used ? ", " : "");
-		json_string(value, &text);
+		text_add(names, names->used ? ", " : "");
+		json_string(value, names);
 	}
 }
 
@@ -32,7 +28,7 @@ static void read_ports(struct span list, struct carried *ports)
 	struct span key, value;
 	uint64_t port;
 	for (size_t cursor = 0; json_next(list, &cursor, &key, &value);)
-		if (json_count(value, &port) && port <= UINT16_MAX)
+		if (span_number(value, &port) && port <= UINT16_MAX)
 			carried_add(ports, (uint16_t)port);
 }
 
@@ -45,10 +41,15 @@ bool answer_read(struct span line, struct answer *answer)
 					      [RESULT_STUCK] = "stuck"};
 	*answer = (struct answer){.result = RESULT_NONE};
 	struct progress *progress = &answer->progress;
-	struct text phase = TEXT_IN(progress->phase), reason = TEXT_IN(progress->reason);
-	struct text roll = TEXT_IN(progress->roll);
+	struct text uncounted = TEXT_IN(progress->uncounted);
 	uint64_t elsewhere = 0;
 	struct span value;
+	struct {
+		const char *key;
+		struct text text;
+	} texts[] = {{"phase", TEXT_IN(progress->phase)},
+		     {"reason", TEXT_IN(progress->reason)},
+		     {"roll", TEXT_IN(progress->roll)}};
 	const struct {
 		const char *key;
 		uint64_t *count;
@@ -58,35 +59,34 @@ bool answer_read(struct span line, struct answer *answer)
 		      {"elsewhere", &elsewhere}};
 	if (!json_is_object(line))
 		return false;
-	if (json_find(line, "in_flight", &value) && !json_count(value, &progress->in_flight))
+	if (json_find(line, "in_flight", &value) && !span_number(value, &progress->in_flight))
 		return false;
-	if (json_find(line, "by_state", &value))
-		read_states(value, progress);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		if (json_find(line, texts[i].key, &value))
+			json_string(value, &texts[i].text);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
 		if (json_find(line, counts[i].key, &value))
-			json_count(value, counts[i].count);
-	progress_elsewhere(progress, elsewhere);
-	if (json_find(line, "roll", &value))
-		json_string(value, &roll);
+			span_number(value, counts[i].count);
+	if (json_find(line, "by_state", &value))
+		read_states(value, progress);
+	progress_state(progress, "elsewhere", elsewhere);
 	if (json_find(line, "uncounted", &value))
-		read_uncounted(value, progress);
+		read_uncounted(value, &uncounted);
 	if (json_find(line, "ports", &value))
 		read_ports(value, &answer->ports);
-	if (json_find(line, "reason", &value))
-		json_string(value, &reason);
-	if (json_find(line, "remaining", &value))
-		answer->remaining = value;
-	if (json_find(line, "rolls", &value) && json_count(value, &answer->rolls) &&
-	    !(json_find(line, "rolled", &value) && json_millis(value, &answer->rolled)))
+	json_find(line, "remaining", &answer->remaining);
+	if (!json_find(line, "rolls", &value) || !span_number(value, &answer->rolls) ||
+	    !json_find(line, "rolled", &value) || !json_millis(value, &answer->rolled))
 		answer->rolls = 0;
-	if (json_find(line, "result", &value) && !json_equals(value, "") && value.at[0] == '"') {
-		for (int result = RESULT_DRAINED; result <= RESULT_STUCK; result++)
-			if (json_equals(value, results[result]))
-				answer->result = result;
-		text_add(&phase, answer->result ? results[answer->result] : "");
-		return answer->result != RESULT_NONE;
-	}
-	return json_find(line, "phase", &value) && json_string(value, &phase);
+	if (!json_find(line, "result", &value) || json_equals(value, "") || *value.at != '"')
+		return progress->phase[0];
+	for (int result = RESULT_DRAINED; result <= RESULT_STUCK; result++)
+		if (json_equals(value, results[result])) {
+			struct text phase = TEXT_IN(progress->phase);
+			text_add(&phase, results[result]);
+			answer->result = result;
+		}
+	return answer->result != RESULT_NONE;
 }
 
 static void add_seconds(struct span connection, const char *key, const char *label,
@@ -119,7 +119,7 @@ bool answer_next_left(struct span remaining, size_t *cursor, struct text *descri
 		json_string(value, description);
 	add_seconds(connection, "age", ", open ", description);
 	add_seconds(connection, "idle", ", idle ", description);
-	if (json_find(connection, "unsent", &value) && json_count(value, &unsent)) {
+	if (json_find(connection, "unsent", &value) && span_number(value, &unsent)) {
 		text_add(description, ", ");
 		text_number(description, unsent);
 		text_add(description, " B unsent");

@@ -8,13 +8,13 @@
 struct arrivals {
 	bool counted;
 	uint64_t opens;
-	uint64_t late; /* of those the last look told of: by whom the next one may show */
+	uint64_t late; /* of the last look's arrivals: the next look may show their peers */
 	uint64_t others;
 };
 
-/* One look: the passive opens of the netns before and behind its reading of the sockets, and the
- * connections of ignored peers that no earlier look has seen. Whose connection came and went
- * between two looks nobody knows. */
+/* Adds a look: the passive opens of the netns before and after reading the sockets, and new
+ * connections of ignored peers. The peers of connections that come and go between two looks are
+ * unknown. */
 void arrivals_add(struct arrivals *arrivals, uint64_t before, uint64_t opens, uint64_t ignored_new);
 
 #endif

@@ -1,4 +1,4 @@
-/* Ports that are handed from daemon to client and to the next daemon. Pure. */
+/* Passes ports from a daemon to the client and to the next daemon. Pure. */
 #include "carried.h"
 
 void carried_add(struct carried *carried, uint16_t port)

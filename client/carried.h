@@ -5,7 +5,7 @@
 
 enum { CARRIED_AT_MOST = 64 };
 
-/* Ports that whoever counted before knew of, for who counts next: nothing may listen there now. */
+/* Ports known to the program that counted before, for the next one; they may have no listener. */
 struct carried {
 	unsigned count;
 	uint16_t ports[CARRIED_AT_MOST];
@@ -14,7 +14,7 @@ struct carried {
 void carried_add(struct carried *carried, uint16_t port);
 void carried_add_all(struct carried *carried, const struct ports *ports);
 void carried_into(const struct carried *carried, struct ports *ports);
-/* Has a port watched. */
+/* Watches a port. */
 void ports_watch(struct ports *ports, uint16_t port);
 
 /* The field of a request, with a comma before it; nothing when there are none. */

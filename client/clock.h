@@ -10,7 +10,7 @@ typedef int64_t millis;
 void clock_begin(void);
 millis clock_now(void);
 
-/* Nanoseconds of processor time that this program has used. */
+/* The CPU time of this program, in nanoseconds. */
 int64_t clock_used(void);
 
 #endif

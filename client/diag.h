@@ -3,7 +3,7 @@
 
 #include "row.h"
 
-/* A dump of sockets by NETLINK_SOCK_DIAG (sock_diag(7)): its request, and what answers. */
+/* A dump of sockets by NETLINK_SOCK_DIAG (sock_diag(7)): its request, and its messages. */
 struct diag_request {
 	_Alignas(4) uint8_t bytes[80];
 	size_t size;
@@ -27,7 +27,7 @@ enum diag_got {
 struct diag_message {
 	struct row row;
 	int error;
-	bool interrupted; /* the kernel says that the dump may have passed over a socket */
+	bool interrupted; /* the kernel reports that the dump may have skipped a socket */
 };
 
 /* Takes the next message off what one receive has brought. */

@@ -1,4 +1,4 @@
-/* Asking the kernel for sockets by NETLINK_SOCK_DIAG, which needs no permission. */
+/* Lists sockets by NETLINK_SOCK_DIAG, which requires no privilege. */
 #include "dump.h"
 #include <errno.h>
 #include <sys/socket.h>

@@ -13,11 +13,11 @@ enum dump {
 struct dump_taker {
 	void (*take)(void *to, const struct row *row);
 	void *to;
-	unsigned seams; /* how often the kernel may have lost its place */
+	unsigned seams; /* places at which the kernel may have skipped a socket */
 };
 
-/* Asks the kernel for sockets of the netns of this process, both families, without waiting and in
- * a stream: 100,000 take no more memory than one. */
+/* Lists sockets of this process's netns, of both families, without blocking and in a stream:
+ * 100,000 take no more memory than one. */
 enum dump dump_sockets(enum diag_protocol protocol, uint32_t states, millis stop_at,
 		       struct dump_taker *taker);
 

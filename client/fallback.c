@@ -47,7 +47,7 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 	settle_init(&fallback->settle, policy, now);
 	fallback->arrivals = (struct arrivals){0};
 	carried_into(policy->carried, &fallback->ports);
-	/* An nginx that ends while a daemon falls silent is one that had these. */
+	/* nginx may have ended since the daemon's last line, with these in flight. */
 	if (nginx_seen && report->counted)
 		fallback->lookout.life =
 			(struct life){.seen = true, .in_flight = report->latest.in_flight};
@@ -73,14 +73,8 @@ static void say_progress(struct fallback *fallback, struct report *report, milli
 		text_add(&phase, settle_phase(&fallback->settle));
 		settle_reason(&fallback->settle, &fallback->policy, now, &fallback->sight, &reason);
 	}
-	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
-		uint64_t count = snapshot->by_state[order[i]];
-		if (!count)
-			continue;
-		struct text name = TEXT_IN(progress.states[progress.state_count].name);
-		text_add(&name, standing_state(order[i]));
-		progress.states[progress.state_count++].count = count;
-	}
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
+		progress_state(&progress, standing_state(order[i]), snapshot->by_state[order[i]]);
 	lookout_progress(&fallback->lookout, fallback->udp, &progress);
 	if (fallback->settle.phase >= DRAINED)
 		report_remember(report, &progress);
@@ -93,14 +87,14 @@ static void plan_next_look(struct fallback *fallback, millis began, int64_t used
 	millis now = clock_now();
 	fallback->look_takes = now - began;
 	fallback->look_at = began + settle_look_pause(clock_used() - used);
-	/* Who is left at the deadline should be known from shortly before. */
+	/* Look shortly before the deadline, to name the remaining connections. */
 	millis last_look = fallback->policy.timeout - 2 * fallback->look_takes - 5;
 	if (now < last_look && fallback->look_at > last_look)
 		fallback->look_at = last_look;
 }
 
-/* In a long table the kernel may lose its place between two reads, and pass over a socket: that
- * nothing is left is believed when it is seen twice. */
+/* In a long table the kernel may skip a socket between two reads: the drain ends when two looks
+ * agree that nothing is in flight. */
 static bool is_believed(struct fallback *fallback, const struct snapshot *snapshot)
 {
 	bool drained = snapshot->in_flight <= fallback->policy.exit_at;
@@ -145,7 +139,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		     snapshot.ignored_new);
 	if (!fallback->ports.count && !fallback->ports.any_listener && !survey->uncounted[0] &&
 	    !survey->udp.count && !survey->inherited) {
-		/* Whatever the pid file names, it is not who listens here. */
+		/* The process that the pid file names does not listen here. */
 		fallback->ports.any_listener = true;
 		fallback->look_at = now;
 		return SETTLE_LOOK_AGAIN;
@@ -156,7 +150,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 	}
 	if (first)
 		say_ports(&fallback->ports, report);
-	/* Of all that listens here, only the daemon can tell what is nginx's. */
+	/* The daemon knows which listeners are nginx's, where this program does not. */
 	if (!fallback->ports.any_listener || !survey->listens)
 		carried_add_all(fallback->policy.carried, &fallback->ports);
 	now = clock_now(); /* an arrival is dated when it was seen: later than it was, never earlier
@@ -186,7 +180,7 @@ enum settle_action fallback_step(struct fallback *fallback, struct report *repor
 {
 	if (fallback->rolling && now >= fallback->roll_look_at)
 		fallback_go_on_rolling(fallback, report, now);
-	/* A look that cannot end in time would only delay the exit. */
+	/* A look that would end after the timeout only delays the exit. */
 	if (now + fallback->look_takes > fallback->policy.timeout)
 		fallback->look_at = fallback->policy.timeout;
 	if (now < fallback->look_at)
@@ -233,7 +227,7 @@ bool fallback_hint(const struct fallback *fallback, millis now, struct text *rea
 	text_add(reason, fallback->snapshot.unrequested == 1
 				 ? " connection seems to have sent no request since it opened"
 				 : " connections seem to have sent no request since they opened");
-	text_add(reason, " (client_header_timeout closes such)");
+	text_add(reason, " (see client_header_timeout)");
 	return newcomers;
 }
 

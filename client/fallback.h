@@ -14,25 +14,25 @@ struct fallback {
 	bool active;
 	bool rolling;
 	millis roll_look_at;
-	bool broken; /* the last look failed, and that has been said */
+	bool broken; /* the last look failed, which has been reported */
 	bool seen_drained;
-	const char *source; /* what is looked at, as said last */
+	const char *source; /* how sockets are read, as last reported */
 	struct policy policy;
 	struct settle settle;
 	struct sight sight; /* at the last look */
-	bool udp;           /* UDP clients are counted, by their workers */
+	bool udp;           /* UDP clients are counted by workers */
 	struct vanished vanished;
 	char rolled[128]; /* as in struct progress */
 	struct arrivals arrivals;
 	struct roll roll;
 	struct ports ports;
 	struct lookout lookout;
-	struct snapshot snapshot; /* the last whole one, what is elsewhere included in its sum */
+	struct snapshot snapshot; /* the last complete one; in_flight includes `elsewhere` */
 	millis look_at;
 	millis look_takes;
 };
 
-/* `nginx_seen`: it was there when this program began. */
+/* `nginx_seen`: nginx ran when this program started. */
 void fallback_start(struct fallback *fallback, const struct policy *policy, const char *pid_file,
 		    bool nginx_seen, struct report *report, millis now);
 
@@ -41,23 +41,23 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 enum settle_action fallback_step(struct fallback *fallback, struct report *report, millis now);
 millis fallback_due(const struct fallback *fallback);
 
-/* Finds nginx and what it listens on anew. */
+/* Finds nginx and its listeners again. */
 void fallback_find_listeners(struct fallback *fallback, struct report *report);
 
 /* Whether nginx was stopped by somebody else with connections in flight. */
 bool fallback_was_cut(const struct fallback *fallback);
 
-/* Notes the rolls that have begun, and whether one would change nothing. */
+/* Records the rolls so far, and whether another one is useless. */
 void fallback_rolls(const struct fallback *fallback, struct policy *policy);
 
-/* Whether all of this host is in sight, and there is no nginx on it. */
+/* Whether all processes of this host are visible, and none is nginx. */
 bool fallback_has_nothing(const struct fallback *fallback);
 
-/* What may be behind those that are left at a deadline, to be added to its reason. True: they will
- * be others in a moment. */
+/* Adds hints about the remaining connections to a deadline's reason. True: other connections will
+ * replace them in a moment. */
 bool fallback_hint(const struct fallback *fallback, millis now, struct text *reason);
 
-/* Describes a connection that is left; false: there are no more. */
+/* Describes a remaining connection; false: there are no more. */
 bool fallback_left(const struct fallback *fallback, unsigned index, struct text *description);
 
 #endif

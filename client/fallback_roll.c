@@ -1,4 +1,4 @@
-/* Rolling nginx without the daemon, and the workers that are waited for behind a roll. */
+/* Rolls nginx without the daemon, and counts old workers after a roll. */
 #include "fallback_roll.h"
 
 static void say_roll(struct fallback *fallback, const char *how, const char *why)

@@ -8,8 +8,8 @@ void fallback_begin_roll(struct fallback *fallback, struct report *report, milli
 /* While `rolling`. */
 void fallback_go_on_rolling(struct fallback *fallback, struct report *report, millis now);
 
-/* Only the workers tell of UDP clients: how many may still serve such. 0 when these are not waited
- * for, or have vanished. */
+/* The number of workers that may still serve UDP clients; 0 when the drain does not wait for these,
+ * or they have vanished. */
 uint64_t fallback_udp_workers(struct fallback *fallback, millis now);
 
 #endif

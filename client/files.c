@@ -1,5 +1,5 @@
-/* Reading /proc/self/net in a stream: 100,000 sockets take no more memory than one. /proc/net is a
- * link to it, and not there where /proc is mounted with subset=pid. */
+/* Reads /proc/self/net in a stream: 100,000 sockets take no more memory than one. The link
+ * /proc/net is missing where /proc is mounted with subset=pid. */
 #include "files.h"
 #include "proc.h"
 #include <errno.h>

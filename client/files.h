@@ -13,7 +13,7 @@ enum look {
 enum look files_look(struct snapshot *snapshot, struct ports *ports, millis stop_at,
 		     struct text *why);
 
-/* Says that a file cannot be read, because of errno. */
+/* Adds that a file cannot be read, by errno. */
 enum look files_failed(const char *path, struct text *why);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which sockets nginx's processes hold, by the links of /proc/<pid>/fd. */
+/* Finds the sockets of nginx's processes by the links of /proc/<pid>/fd. */
 #include "holders.h"
 #include "proc.h"
 #include <errno.h>

@@ -8,8 +8,8 @@ enum { HOLDERS_SLOTS = 1 << 15, HOLDERS_FULL = HOLDERS_SLOTS / 4 * 3 };
 enum {
 	HELD_BY_MASTER = 1,
 	HELD_BY_WORKER = 2,   /* any */
-	HELD_BY_QUITTING = 4, /* a worker that quits */
-	HELD_AS_STDIO = 8,    /* by a container's runtime: no listener of nginx */
+	HELD_BY_QUITTING = 4, /* a quitting worker */
+	HELD_AS_STDIO = 8,    /* made by a container's runtime: not a listener of nginx's */
 	HELD_HERE = 16,       /* in a table of this netns */
 };
 
@@ -22,12 +22,12 @@ struct holders {
 	uint8_t held[HOLDERS_SLOTS];
 };
 
-/* Adds what the processes hold that are `whose` (bits of the first three above). */
+/* Adds the sockets of processes with a role in `whose` (bits of the first three above). */
 void holders_read(struct holders *holders, const struct processes *processes, uint8_t whose,
 		  millis stop_at);
-/* Who holds a socket, to add to; NULL: nobody. */
+/* The holders of a socket, to add to; NULL: none. */
 uint8_t *holders_of(struct holders *holders, uint64_t inode);
-/* Notes a holder; what does not fit is counted as lost. */
+/* Inserts a holder; counts as lost when there is no room. */
 void holders_add(struct holders *holders, uint64_t inode, uint8_t held);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum { IGNORED_AT_MOST = 16 };
 
-/* Connections that do not hold the drain: by the address of their other end, or the local port. */
+/* Connections that the drain ignores, by peer address or local port. */
 struct ignored {
 	unsigned peer_count, port_count;
 	struct {
@@ -16,15 +16,16 @@ struct ignored {
 	uint16_t ports[IGNORED_AT_MOST];
 };
 
-/* Add what is between the commas of a list, which must stay; NULL, or what is wrong with it. */
+/* Add the items of a list with commas, which must stay in memory. Return NULL, or an error. */
 const char *ignored_add_peers(struct ignored *ignored, const char *list);
 const char *ignored_add_ports(struct ignored *ignored, const char *list);
 
-/* Add one peer: its text, which must stay, or its address; NULL, or what is wrong. */
+/* Add one peer by its text, which must stay in memory, or by its address. Return NULL, or an error.
+ */
 const char *ignored_add_peer(struct ignored *ignored, struct span text);
 const char *ignored_add_address(struct ignored *ignored, const struct address *address);
 
-/* Calls `add` with what is between the commas of a list, until it finds something wrong. */
+/* Calls `add` for each item of a list with commas, until it returns an error. */
 const char *ignored_each(void *to, const char *list, const char *(*add)(void *to, struct span));
 
 bool ignored_port(const struct ignored *ignored, uint16_t port);

@@ -3,7 +3,8 @@
 
 #include "text.h"
 
-/* Whether the text is exactly one well-formed JSON object (RFC 8259, at most 16 levels deep). */
+/* Whether the text is one JSON object, complete: a line that was cut short is none. White space may
+ * follow. */
 bool json_is_object(struct span text);
 
 /* The value of a key of the object itself, not of what is nested in it; the last if repeated. */
@@ -12,8 +13,7 @@ bool json_find(struct span object, const char *key, struct span *value);
 /* Walks the values of an object or array from *cursor == 0; for an array the key stays empty. */
 bool json_next(struct span container, size_t *cursor, struct span *key, struct span *value);
 
-/* A number that is not negative: its whole part, or its thousandths (12.3456 -> 12345). */
-bool json_count(struct span value, uint64_t *count);
+/* The thousandths of a number that is not negative and has no exponent (12.3456 -> 12345). */
 bool json_millis(struct span value, millis *time);
 
 /* Appends what a string says, made safe to print. False, and nothing appended: not a string. */

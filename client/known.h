@@ -6,13 +6,13 @@
 
 enum { KNOWN_SLOTS = 16384 };
 
-/* Connections that earlier looks have seen, by name; what does not fit is not known. */
+/* Connections that earlier looks have seen, by key; those that do not fit are unknown. */
 struct known {
 	unsigned kept; /* looks that a connection may miss before it is forgotten */
 	unsigned look; /* number of this look */
 	millis began;  /* this look */
-	millis before; /* the look before it began then: what is new now has opened since */
-	millis since;  /* when the connection noted last opened, at the earliest; 0: not known */
+	millis before; /* when the look before began: new connections have opened since */
+	millis since;  /* when the last recorded connection opened, at the earliest; 0: unknown */
 	struct {
 		uint64_t connection;
 		millis since;
@@ -28,7 +28,7 @@ uint64_t known_name(const struct row *row);
 /* Before each look at the sockets. */
 void known_look(struct known *known, unsigned kept, millis now);
 
-/* Notes a connection that this look sees, and sets `since`. KNOWN_NOT: there is no room. */
+/* Records a connection that this look sees, and sets `since`. KNOWN_NOT: there is no room. */
 enum known_as known_saw(struct known *known, const struct row *row);
 
 #endif

@@ -1,4 +1,4 @@
-/* Whether nginx ended by itself or was stopped. Pure. */
+/* Decides whether nginx ended by itself or was stopped. Pure. */
 #include "life.h"
 
 void life_look(struct life *life, const struct processes *processes, uint64_t in_flight)
@@ -12,7 +12,7 @@ void life_look(struct life *life, const struct processes *processes, uint64_t in
 	}
 	life->seen = true;
 	life->in_flight = in_flight;
-	/* In the end the master is alone for a moment. */
+	/* Before it exits, the master is alone for a moment. */
 	if (workers || quitting)
 		life->quitting = !workers;
 }

@@ -3,7 +3,7 @@
 
 #include "processes.h"
 
-/* What becomes of nginx while its drain is waited for. Zeroed = it was not seen. */
+/* Whether nginx lives during its drain. Zeroed = not seen. */
 struct life {
 	bool seen;
 	/* It has been told to quit, and ends when its last connection has. Who quits and ends
@@ -16,7 +16,7 @@ struct life {
 /* One look: nginx's processes, and what was in flight just before. */
 void life_look(struct life *life, const struct processes *processes, uint64_t in_flight);
 
-/* Of an nginx that has ended: whether somebody stopped it with more in flight than may be left. */
+/* Whether an nginx that has ended was stopped with more than `exit_at` in flight. */
 bool life_was_cut(const struct life *life, uint64_t exit_at);
 
 #endif

@@ -1,5 +1,5 @@
-/* Looking at the sockets of this netns: by sock_diag, which tells most, or where that is refused
- * (an old kernel, a sandbox, a seccomp profile) by the files of /proc/self/net. */
+/* Looks at the sockets of this netns by sock_diag, which has most fields. Where that is refused (an
+ * old kernel, a sandbox, a seccomp profile), reads the files of /proc/self/net. */
 #include "look.h"
 #include "dump.h"
 #include "files.h"
@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Looks that may pass over a connection before it counts as a new one: 5 s at the least. */
+/* Looks that a connection may miss before it counts as new: at least 5 s. */
 enum { IGNORED_KEPT = 50, OPEN_KEPT = 1 };
 
-/* Of TCP, a bit each; newer kernels have others that are no connections. */
+/* TCP states as bits; newer kernels have other states, which are not connections. */
 enum { ALL_STATES = (1 << 12) - 1 };
 
 static char files_because[128]; /* empty while sock_diag answers */
@@ -44,7 +44,7 @@ static void take_mptcp(void *to, const struct row *row)
 	mptcp_add(to, row);
 }
 
-/* Before TCP's sockets: what closes in between is still taken for open. */
+/* Read before TCP's sockets, so that a connection that closes in between still counts as open. */
 static void look_at_mptcp(struct snapshot *snapshot, struct mptcp *mptcp, millis stop_at)
 {
 	static bool refused;
@@ -64,7 +64,7 @@ static enum dump look_by_diag(struct snapshot *snapshot, struct ports *ports, bo
 	struct dump_taker taker = {.take = take_row, .to = &watched};
 	uint32_t passed_over = 1u << TCP_SYN_SENT | 1u << TCP_SYN_RECV | 1u << TCP_CLOSE;
 	look_at_mptcp(snapshot, &mptcp, stop_at);
-	if (!time_wait) /* who only counts what is open has no use for them */
+	if (!time_wait)
 		passed_over |= 1u << TCP_TIME_WAIT;
 	enum dump dump = dump_sockets(DIAG_TCP, ALL_STATES & ~passed_over, stop_at, &taker);
 	snapshot->seams = taker.seams;
@@ -140,6 +140,6 @@ enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
 	if (look == LOOK_DONE)
 		look = look_at_rows(snapshot, ports, others, policy, why);
 	snapshot->arrivals_before = before;
-	/* Behind the sockets: who arrives in between is at least an arrival. */
+	/* Read after the sockets, so that a connection made in between counts as an arrival. */
 	return look == LOOK_DONE ? take_arrivals(&snapshot->arrivals, why) : look;
 }

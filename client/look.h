@@ -8,10 +8,10 @@
 enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
 			  const struct policy *policy, struct text *why);
 
-/* Datagrams of UDP that this netns has received and sent; false: nobody knows. */
+/* UDP datagrams that this netns has received and sent; false: unknown. */
 bool look_at_datagrams(uint64_t *in, uint64_t *out);
 
-/* What the last look asked: sock_diag, or, once that was refused, the files of /proc/self/net. */
+/* How the last look read: by sock_diag or, once that was refused, from /proc/self/net. */
 const char *look_source(void);
 
 #endif

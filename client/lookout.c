@@ -34,7 +34,7 @@ bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_fli
 			lookout->arrived_elsewhere += lookout->survey.elsewhere - before;
 		*in_flight += lookout->survey.elsewhere;
 	}
-	/* After a reload by somebody else all that were known quit. */
+	/* After another program's reload all known workers quit. */
 	processes_again(&lookout->nginx);
 	if (!processes_with(&lookout->nginx, ROLE_WORKER))
 		processes_find(&lookout->nginx, lookout->named);
@@ -49,9 +49,8 @@ const char *lookout_outcome(const struct lookout *lookout, uint64_t exit_at, str
 		text_add(reason, "nginx has ended");
 		return "gone";
 	}
-	text_add(reason, "somebody stopped nginx with ");
+	text_add(reason, "nginx was stopped while connections were in flight: ");
 	text_number(reason, lookout->life.in_flight);
-	text_add(reason, " in flight");
 	return "cut";
 }
 
@@ -80,5 +79,5 @@ void lookout_progress(const struct lookout *lookout, bool udp, struct progress *
 		if (lookout_saw_none(lookout))
 			text_add(&reason, reason.used ? "; " NOT_SEEN : NOT_SEEN);
 	}
-	progress_elsewhere(progress, lookout->survey.elsewhere);
+	progress_state(progress, "elsewhere", lookout->survey.elsewhere);
 }

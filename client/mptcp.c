@@ -1,4 +1,4 @@
-/* How MPTCP connections stand. Pure. */
+/* The states of MPTCP connections. Pure. */
 #include "mptcp.h"
 #include "known.h"
 #include <string.h>
@@ -13,7 +13,7 @@ void mptcp_clear(struct mptcp *mptcp)
 
 void mptcp_add(struct mptcp *mptcp, const struct row *row)
 {
-	/* An established one is what its subflow says. */
+	/* An established connection is judged by its subflow. */
 	if (row->state == TCP_ESTABLISHED || row->state == TCP_LISTEN || !row->state)
 		return;
 	uint64_t connection = known_name(row);

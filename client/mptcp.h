@@ -5,9 +5,8 @@
 
 enum { MPTCP_SLOTS = 2048 };
 
-/* The MPTCP connections that are closing, by the ends of their first subflow: that one stays
- * ESTABLISHED when nginx has closed, until the client has, too. One that does not fit is judged by
- * its subflow. */
+/* MPTCP connections that are closing, by the ends of their first subflow, which stays ESTABLISHED
+ * until both ends have closed. A connection that does not fit is judged by its subflow. */
 struct mptcp {
 	unsigned count;
 	struct {
@@ -19,10 +18,10 @@ struct mptcp {
 
 void mptcp_clear(struct mptcp *mptcp);
 
-/* Notes what the kernel says of an MPTCP socket. */
+/* Records the state of an MPTCP socket. */
 void mptcp_add(struct mptcp *mptcp, const struct row *row);
 
-/* Gives a TCP socket the state and the holder of the MPTCP connection that it carries, if any. */
+/* Gives a TCP socket the state and the holder of its MPTCP connection, if any. */
 void mptcp_apply(const struct mptcp *mptcp, struct row *row);
 
 #endif

@@ -1,4 +1,4 @@
-/* Whether a process is in the same namespace as this one. */
+/* Compares a process's namespaces with those of this one. */
 #include "namespace.h"
 #include "proc.h"
 #include <errno.h>

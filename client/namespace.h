@@ -11,7 +11,7 @@ uint64_t namespace_number(struct span link);
 /* Whether a process is known to be in another namespace; `name` is "ns/net" or "ns/mnt". */
 bool namespace_is_other(pid_t pid, const char *name);
 
-/* Whether all processes of the host are in sight, and this one is in its network. */
+/* Whether all processes of the host are visible, and this one is in its network namespace. */
 bool namespaces_are_hosts(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Who nginx's master is, by its pid file or its title, and signals to nginx's processes. */
+/* Finds nginx's master by its pid file or its title, and signals nginx's processes. */
 #include "nginx.h"
 #include "namespace.h"
 #include "proc.h"
@@ -68,8 +68,8 @@ pid_t nginx_master(const char *pid_file, struct text *why)
 
 bool nginx_signal(const struct process *process, int signal)
 {
-	/* The pid cannot pass to another process between the check and the signal while it is held
-	 * open. Kernels before 5.3 and old seccomp profiles have no pidfd. */
+	/* While the pidfd is open, the pid cannot be reused between the check and the signal.
+	 * Kernels before 5.3 and old seccomp profiles have no pidfd. */
 	int held = (int)syscall(SYS_pidfd_open, process->pid, 0);
 	struct process now = {.pid = process->pid};
 	process_read(&now, false);

@@ -3,12 +3,13 @@
 
 #include "processes.h"
 
-/* The nginx master of this netns that a pid file names; NULL looks in the usual places, then for
- * one of this container. 0: there is none, and `why` says so. */
+/* The nginx master of this netns that a pid file names; for NULL, that of the usual pid files, else
+ * one in this container. 0: none, for the reason `why`. */
 pid_t nginx_master(const char *pid_file, struct text *why);
 
-/* Signals a master or a worker that still is what it was, and never anything else, even when its
- * pid has meanwhile been given to another process. False sets errno. */
+/* Signals a master or a worker, and never another process that has its pid by now. False sets
+ * errno.
+ */
 bool nginx_signal(const struct process *process, int signal);
 
 #endif

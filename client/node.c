@@ -1,4 +1,5 @@
-/* Telling kubelet's probes by where they come from, for want of a daemon that sees who connects. */
+/* Recognises kubelet's probes by their address, without a daemon that sees the connecting process.
+ */
 #include "node.h"
 #include "proc.h"
 #include <string.h>

@@ -3,17 +3,17 @@
 
 #include "ignored.h"
 
-/* The addresses that the node of this pod has, from which kubelet's probes come. */
+/* The addresses of this pod's node, from which kubelet's probes come. */
 struct node {
 	struct ignored addresses; /* its peers alone */
-	bool gateways;            /* the pod's default gateways are such, too */
+	bool gateways;            /* the pod's default gateways are node addresses, too */
 };
 
-/* Adds what is between the commas of a list, which must stay: addresses, or `gateway`; NULL, or
- * what is wrong with it. */
+/* Adds the items of a list with commas, which must stay in memory: addresses, or `gateway`. Returns
+ * NULL, or an error. */
 const char *node_add(struct node *node, const char *list);
 
-/* Looks them up in the routes of this netns, if they are wanted. */
+/* Adds the gateways in the routes of this netns, if `gateways` is set. */
 void node_find_gateways(struct node *node);
 
 /* The gateway of a default route in a line of /proc/net/route or ipv6_route; false: none. */

@@ -1,4 +1,4 @@
-/* Flags and their environment variables: one table, everything checked before anything is done. */
+/* Flags and their environment variables, in one table; all are checked before a drain starts. */
 #include "options.h"
 #include "duration.h"
 #include "way.h"
@@ -14,17 +14,17 @@ static const char help[] =
 	"\n"
 	"  preStop: {exec: {command: [/run/drainmon/drainmon-wait, --timeout=25s]}}\n"
 	"\n"
-	"It asks the drainmon daemon of the node; without one it counts by itself. First\n"
-	"it waits for new connections to stop, then it has nginx close idle ones, then it\n"
+	"The client asks the node's drainmon daemon; without one, it counts by itself. It\n"
+	"first waits for new connections to stop, then has nginx close idle ones, then\n"
 	"waits for the rest. Give the pod a longer grace period than --timeout.\n"
 	"\n"
 	"  --timeout 25s          give up after this\n"
 	"  --min-wait 5s          wait this long for the endpoint removal to spread\n"
 	"  --quiet 1.5s           and until nothing has arrived for this long\n"
-	"  --exit-at 0            connections that may be left\n"
+	"  --exit-at 0            connections that may remain\n"
 	"  --no-roll              do not replace workers: only wait\n"
-	"  --ignore-peer CIDR, --ignore-port PORT  such do not hold it; repeatable\n"
-	"  --unreachable-after 10s  a peer that leaves so long unanswered is gone; 0: never\n"
+	"  --ignore-peer CIDR, --ignore-port PORT  ignore these; repeatable\n"
+	"  --unreachable-after 10s  a peer unresponsive for this long is gone; 0: never\n"
 	"  --node-address ADDR    without a daemon: probes come from there; or `gateway`\n"
 	"  --on-missing fallback  without a daemon: fallback (count), pass (exit 0), fail\n"
 	"  --socket PATH, @NAME   the daemon (/run/drainmon/drainmon.sock, else @drainmon)\n"
@@ -32,7 +32,7 @@ static const char help[] =
 	"  --no-pod-log           do not write to the container's own log\n"
 	"  --verbose, --version, --help\n"
 	"\n"
-	"Each is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
+	"Each flag is also a variable: DRAINMON_MIN_WAIT=5s, DRAINMON_NO_ROLL=1. Flags win.\n"
 	"Exit: 0 drained, 1 timeout, cut or stuck, 2 usage, 3 no daemon (--on-missing fail).\n";
 
 enum kind { DURATION, COUNT, PATH, SOCKET, SWITCH, ON_MISSING, PEERS, PORTS, NODES };
@@ -61,7 +61,7 @@ static const struct option {
 };
 enum { OPTIONS = sizeof(table) / sizeof(*table) };
 
-/* Which of the words the value is; -1: none. */
+/* The index of the value among the words; -1: none. */
 static int one_of(const char *value, const char *const *words, int count)
 {
 	for (int i = 0; i < count; i++)
@@ -75,7 +75,7 @@ static bool read_count(const char *value, uint64_t *count)
 	return span_number(span_of(value), count) && *count <= 1000000000;
 }
 
-/* NULL, or what is wrong with the value. */
+/* Sets an option. Returns NULL, or an error. */
 static const char *set(struct options *options, const struct option *option, const char *value)
 {
 	static const char *const switches[] = {"0", "1", "false", "true", "no", "yes"};
@@ -115,7 +115,7 @@ static const char *set(struct options *options, const struct option *option, con
 	return NULL;
 }
 
-/* What Kubernetes says of a Service whose name begins with drainmon-: no option of anybody's. */
+/* A value that Kubernetes sets for a Service whose name begins with drainmon-, not an option. */
 static bool is_service_link(const char *value)
 {
 	struct span text = span_of(value);
@@ -185,7 +185,7 @@ static enum options_outcome read_flags(struct options *options, char **argv, boo
 	return OPTIONS_GOOD;
 }
 
-/* A hook that ended for a variable, which maybe somebody else has set, would lose everything. */
+/* A wrong variable is not fatal: a hook that fails ends the pod at once. */
 static void read_variables(struct options *options, bool *given, struct text *message)
 {
 	for (int i = 0; i < OPTIONS; i++) {
@@ -193,7 +193,7 @@ static void read_variables(struct options *options, bool *given, struct text *me
 		struct text variable = TEXT_IN(bytes);
 		name_variable(table[i].flag, &variable);
 		const char *value = given[i] ? NULL : getenv(bytes);
-		/* Empty: a manifest passes on what is not set. */
+		/* Empty: not set, as manifests pass on empty values. */
 		if (!value || !*value || is_service_link(value))
 			continue;
 		struct options before = *options;

@@ -23,12 +23,12 @@ struct options {
 };
 
 enum options_outcome {
-	OPTIONS_GOOD,     /* `message` has a line for each value that was not taken */
+	OPTIONS_GOOD,     /* `message` has a line for each value that was ignored */
 	OPTIONS_ANSWERED, /* --help or --version: `message` is the answer */
-	OPTIONS_WRONG,    /* `message` says what cannot be read */
+	OPTIONS_WRONG,    /* `message` is the error */
 };
 
-/* Flags first, then for those not given the environment, then the defaults. */
+/* Reads flags, then variables for flags that are not given, then the defaults. */
 enum options_outcome options_read(struct options *options, char **argv, struct text *message);
 
 #endif

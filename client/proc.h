@@ -7,7 +7,7 @@
 /* "/proc/17/stat"; pid 0 means this process: "/proc/self/stat". */
 void proc_path(struct text *path, pid_t pid, const char *name);
 
-/* Opens for reading, without ever waiting (a path may turn out to be a FIFO). */
+/* Opens for reading without blocking (the path may be a FIFO). */
 int proc_open(const char *path);
 
 /* The beginning of a file, as much as fits; false sets errno. */
@@ -27,7 +27,7 @@ bool proc_numbers_open(struct proc_numbers *numbers, const char *path);
 bool proc_numbers_next(struct proc_numbers *numbers, long *number);
 void proc_numbers_close(struct proc_numbers *numbers);
 
-/* A positive decimal number that fills the text, but for white space at its end; 0: it is none. */
+/* The positive decimal number in a text, with white space at its end only; 0: it is none. */
 long proc_number(struct span text);
 
 /* The number from a place in a link's target up to the bracket that closes it: "socket:[1234]" from

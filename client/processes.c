@@ -1,4 +1,4 @@
-/* nginx's processes, told by their titles. */
+/* Recognises nginx's processes by their titles. */
 #include "processes.h"
 #include "namespace.h"
 #include "proc.h"
@@ -64,7 +64,7 @@ bool process_is_named_master(pid_t pid)
 {
 	char buffer[64];
 	struct span title;
-	/* Empty: it has ended, and its parent has not noticed. */
+	/* Empty: a zombie. */
 	if (!process_title(pid, buffer, sizeof(buffer), &title) || !title.size)
 		return false;
 	struct span part = title_part(title);

@@ -11,7 +11,7 @@ enum role {
 	ROLE_MASTER,
 	ROLE_WORKER,
 	ROLE_QUITTING, /* a worker that has left the listeners and finishes its connections */
-	ROLE_HELPER,   /* the cache's manager and the like: no connection is theirs */
+	ROLE_HELPER,   /* the cache manager and others without connections */
 };
 
 /* "nginx: master process ..." -> "master process ..."; empty without a title. */
@@ -21,8 +21,8 @@ enum role title_role(struct span title);
 
 /* The first bytes of a process's command line, which nginx overwrites with a title. */
 bool process_title(pid_t pid, char *buffer, size_t size, struct span *title);
-/* Whether who is named by a pid file is an nginx, whatever its title calls it: it has none yet in
- * the beginning, and never with master_process off. */
+/* Whether the process of a pid file is nginx, with any title: nginx has none at its start, and
+ * never with master_process off. */
 bool process_is_named_master(pid_t pid);
 
 struct process {
@@ -30,7 +30,7 @@ struct process {
 	enum role role;
 	uint64_t started; /* in ticks of 10 ms */
 };
-/* What the process of that pid is now; `named`: a pid file says that it is a master. */
+/* Reads the process with that pid; `named`: a pid file names it as master. */
 void process_read(struct process *process, bool named);
 
 /* The nginx processes of this netns. */
@@ -39,14 +39,13 @@ struct processes {
 	struct process list[PROCESSES_AT_MOST];
 };
 
-/* All of them; `named`: the master that a pid file names, or 0. */
+/* Finds all; `named`: the master that a pid file names, or 0. */
 void processes_find(struct processes *processes, pid_t named);
-/* Whether a process of this netns is called nginx, whatever its title: one without a master has
- * none. */
+/* Whether a process of this netns has the name nginx, with any title. */
 bool processes_called_nginx(void);
-/* The processor time that a process has used, in ticks. */
+/* The CPU time of a process, in ticks. */
 uint64_t process_used(pid_t pid);
-/* What those that were found are now, without looking for others. */
+/* Reads the processes found before again, without looking for others. */
 void processes_again(struct processes *processes);
 unsigned processes_with(const struct processes *processes, enum role role);
 

@@ -3,8 +3,7 @@
 
 #include "row.h"
 
-/* One socket of /proc/net/tcp or tcp6 (proc_pid_net(5)).
- * False for a header, and for a row that is torn or otherwise not as the kernel writes it. */
+/* One socket of /proc/net/tcp or tcp6 (proc_pid_net(5)). False for a header and a malformed row. */
 bool procnet_row(struct span line, struct row *row);
 
 /* A counter of /proc/net/snmp, of the protocol "Tcp: ". */

@@ -1,10 +1,14 @@
 #include "progress.h"
+#include <string.h>
 
-void progress_elsewhere(struct progress *progress, uint64_t count)
+void progress_state(struct progress *progress, const char *name, uint64_t count)
 {
-	if (!count || progress->state_count == PROGRESS_STATES)
+	struct text states = TEXT_IN(progress->states);
+	states.used = strlen(progress->states);
+	if (!count)
 		return;
-	struct text name = TEXT_IN(progress->states[progress->state_count].name);
-	text_add(&name, "elsewhere");
-	progress->states[progress->state_count++].count = count;
+	text_add(&states, states.used ? ", " : "");
+	text_add(&states, name);
+	text_char(&states, ' ');
+	text_number(&states, count);
 }

@@ -3,27 +3,21 @@
 
 #include "text.h"
 
-enum { PROGRESS_STATES = 12 };
-
-/* How far a drain is, as the daemon says or as this program counts: what one line reports. */
+/* The progress of a drain, by the daemon or by this program: the contents of one line. */
 struct progress {
 	char phase[16];
 	char reason[400];
 	uint64_t in_flight;
-	uint64_t unreachable; /* beside those in flight, as are the unused */
+	uint64_t unreachable; /* not among those in flight, nor are the unused */
 	uint64_t unused;
 	uint64_t udp_workers; /* worker processes that may still serve UDP clients */
-	char roll[128];       /* how nginx was rolled: "quit", "skipped (why)"; empty: it was not */
-	struct {
-		char name[16];
-		uint64_t count;
-	} states[PROGRESS_STATES];
-	unsigned state_count;
-	char uncounted[160]; /* "unix /run/web.sock, udp 8053": what cannot be counted */
+	char roll[128];       /* the roll's outcome: "quit", "skipped (why)"; empty: none */
+	char states[240];     /* "ESTABLISHED 2, FIN_WAIT1 1": connections in flight */
+	char uncounted[160];  /* "unix /run/web.sock, udp 8053": what cannot be counted */
 };
 
-/* Adds connections that nginx holds in another netns, where their states are not known: a part of
- * those in flight. */
-void progress_elsewhere(struct progress *progress, uint64_t count);
+/* Adds connections in flight to `states`. Those that nginx holds in another netns have the state
+ * "elsewhere": theirs is not known. */
+void progress_state(struct progress *progress, const char *name, uint64_t count);
 
 #endif

@@ -1,5 +1,5 @@
-/* A hook's output appears nowhere in Kubernetes: what is said here goes to the container's own log
- * as well. Nobody may be reading either, so no write is allowed to wait. */
+/* Kubernetes does not show a hook's output, so lines also go to the container's own log. Either may
+ * have no reader, so writes never block. */
 #include "report.h"
 #include "proc.h"
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 enum { EVERY = 1000, LINE = 800 };
 
-/* musl's own goes by statx, whose answer has to be translated. */
+/* musl's fstat uses statx, and code to convert its result. */
 static bool file_of(int fd, struct stat *file)
 {
 	return syscall(SYS_fstat, fd, file) == 0;
@@ -37,8 +37,8 @@ static bool is_null(int fd)
 	return is;
 }
 
-/* The log of the container that nginx runs in; else of that whose first process is pid 1, which in
- * a shared pid namespace is the pod's pause. */
+/* The log of nginx's container, else of the container of pid 1, which in a shared pid namespace is
+ * the pod's pause. */
 static int open_pod_log(pid_t master)
 {
 	char bytes[64];
@@ -103,13 +103,12 @@ static void describe(const struct progress *progress, const char *phase, const c
 	text_add(line, ", ");
 	text_number(line, progress->in_flight);
 	text_add(line, " in flight");
-	for (unsigned i = 0; i < progress->state_count; i++) {
-		text_add(line, i ? ", " : " (");
-		text_add(line, progress->states[i].name);
-		text_char(line, ' ');
-		text_number(line, progress->states[i].count);
+	if (*progress->states) {
+		text_add(line, " (");
+		text_add(line, progress->states);
+		text_char(line, ')');
 	}
-	text_add(line, progress->state_count ? "), " : ", ");
+	text_add(line, ", ");
 	add_count(progress->unreachable, " unreachable, ", line);
 	add_count(progress->unused, " unused, ", line);
 	add_count(progress->udp_workers, " UDP workers, ", line);
@@ -139,7 +138,7 @@ static void describe_uncounted(const char *outcome, millis now, struct text *lin
 	text_add(line, " s: nothing was counted");
 }
 
-/* What makes two lines different to a reader: all but the time and a reason's countdown. */
+/* A hash of a line without the time and the reason's countdown: equal lines are shown once. */
 static uint64_t fingerprint(const struct progress *progress)
 {
 	char bytes[LINE], reason[sizeof(progress->reason)];

@@ -1,9 +1,9 @@
-/* A roll that does no harm: somebody accepts all the time, and nothing is forced.
+/* A harmless roll: at least one worker always accepts, and none is killed.
  *
- * quit: SIGQUIT to all workers but one; the master forks a new one as soon as one has ended, then
- * the last is told. Nothing is read, and no memory needed. reload: SIGHUP, for a master with one
- * worker, and when connections hold all who were told; a broken configuration makes it change
- * nothing. */
+ * quit: SIGQUIT to all workers but one; when one has ended the master forks a new one, and the last
+ * old one is signalled. No configuration is read, no memory needed. reload: SIGHUP, for a master
+ * with one worker, and when connections hold all signalled workers; with a broken configuration
+ * nginx ignores it. */
 #include "roll.h"
 #include "namespace.h"
 #include "room.h"
@@ -40,7 +40,7 @@ static unsigned untold(const struct roll *roll, const struct rolled_master *mast
 	return count;
 }
 
-/* A master that has none, as one that was told WINCH or has just started, is left alone. */
+/* A master without workers, after SIGWINCH or just after its start, is skipped. */
 static void take_master(struct roll *roll, const struct process *process, millis now)
 {
 	struct rolled_master *master = &roll->masters[roll->master_count];
@@ -63,7 +63,7 @@ static void take_master(struct roll *roll, const struct process *process, millis
 		roll->old_count = from;
 		return;
 	}
-	/* To start its first child it had to read its configuration, too. */
+	/* Before its first child started, the master had read its configuration. */
 	millis read = eldest > process->started ? (millis)(eldest - process->started) * TICK : 0;
 	master->give_up_at = now + READS_AT_LEAST + 2 * read;
 	roll->master_count++;
@@ -118,7 +118,7 @@ static bool tell_all_but(pid_t one, struct roll *roll, struct rolled_master *mas
 	return true;
 }
 
-/* Nothing of it is waited for. */
+/* Removes a master and its workers from the roll. */
 static void drop_master(struct roll *roll, unsigned index)
 {
 	pid_t pid = roll->masters[index].process.pid;
@@ -189,7 +189,7 @@ static enum roll_state read_on(struct rolled_master *master, millis now)
 	return over ? ROLL_FAILED : ROLL_RUNNING;
 }
 
-/* No new worker comes, as those told have not ended. */
+/* No new worker starts, as connections hold the signalled ones. */
 static void hurry(struct roll *roll, struct rolled_master *master, millis now)
 {
 	char bytes[128];
@@ -221,7 +221,7 @@ static enum roll_state step(struct roll *roll, struct rolled_master *master, mil
 	return now - master->told_at >= REACTS_WITHIN ? ROLL_STUCK : ROLL_RUNNING;
 }
 
-/* What has become of those that there were, and whether others have come. */
+/* Updates the state of old workers, and whether new ones have started. */
 static void look(struct roll *roll, struct rolled_master *master)
 {
 	pid_t pid = master->process.pid;

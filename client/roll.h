@@ -8,48 +8,47 @@ enum { ROLL_WORKERS = 1024, ROLL_MASTERS = 16 };
 
 /* Replacing nginx's workers: the old ones close idle connections and finish the rest. */
 struct roll {
-	bool udp;       /* nginx serves UDP: it must not be reloaded */
+	bool udp;       /* nginx serves UDP, and must not be reloaded */
 	bool reuseport; /* each worker has a TCP listener of its own: it must not quit before
 			   another has it */
 	unsigned master_count;
 	struct rolled_master {
 		struct process process;
-		bool reload;   /* by SIGHUP to it; else by SIGQUIT to its workers */
-		bool replaced; /* it has started a worker since */
-		bool hurried;  /* those told are held by connections: something was done about it */
-		bool reloaded; /* it has started more than have ended */
-		bool reacted;  /* a worker that was told to quit has begun to */
-		millis since;  /* when the first was told; 0: none was */
-		millis told_at; /* when the last was */
-		uint64_t used;  /* processor time of the master that is reloaded, and since when */
+		bool reload;    /* by SIGHUP to the master; else by SIGQUIT to its workers */
+		bool replaced;  /* the master has started a worker since */
+		bool hurried;   /* the roll was sped up, as connections hold signalled workers */
+		bool reloaded;  /* the master has started more workers than have ended */
+		bool reacted;   /* a signalled worker has begun to quit */
+		millis since;   /* when the first worker was signalled; 0: none was */
+		millis told_at; /* when the last worker was */
+		uint64_t used;  /* CPU time of a master that reloads, and when it last grew */
 		millis used_at;
 		millis give_up_at;
 	} masters[ROLL_MASTERS];
 	unsigned old_count;
 	struct rolled_worker {
 		struct process process; /* as it was then */
-		bool told;              /* one that is gone or quitting anyway, too */
+		bool told;              /* signalled, or ended or quitting anyway */
 		bool gone;
-	} old[ROLL_WORKERS]; /* all that there were, those that quit already included */
+	} old[ROLL_WORKERS]; /* all workers at the start, quitting ones included */
 };
 
 enum roll_state {
 	ROLL_SKIPPED, /* nothing was signalled */
 	ROLL_FAILED,  /* SIGHUP changed nothing */
 	ROLL_STUCK,   /* nginx's workers do not react */
-	ROLL_DONE,    /* all have been told, and begun to quit */
-	ROLL_RUNNING, /* who was told has not ended, or nginx reads its configuration */
+	ROLL_DONE,    /* all have been signalled, and begun to quit */
+	ROLL_RUNNING, /* signalled workers have not ended, or nginx reads its configuration */
 };
 
-/* Unless ROLL_RUNNING, `why` says what stands in the way. */
+/* Unless ROLL_RUNNING, `why` is the reason. */
 enum roll_state roll_begin(struct roll *roll, const char *pid_file, millis now, struct text *why);
-/* To be called while it is ROLL_RUNNING. Of several masters the best counts. */
+/* Call while ROLL_RUNNING. The best state of several masters counts. */
 enum roll_state roll_step(struct roll *roll, millis now);
 
 /* "quit" or "reload" */
 const char *roll_way(const struct roll *roll);
-/* Of the workers that there were, those that still exist; and whether all have been told, and
- * react. */
+/* The number of old workers that still exist; and whether all have been signalled, and react. */
 unsigned roll_left(struct roll *roll);
 bool roll_has_told_all(const struct roll *roll);
 

@@ -1,5 +1,5 @@
 /* A reload holds two configurations in memory at once: at the container's limit the kernel would
- * kill nginx. What cannot be read is no limit. */
+ * kill nginx. A limit that cannot be read counts as none. */
 #include "room.h"
 #include "proc.h"
 #include "procnet.h"
@@ -62,7 +62,7 @@ static uint64_t room_in(const struct version *version, struct text *folder)
 	return limit > usage ? limit - usage : 0;
 }
 
-/* A container may see its own cgroup where the path says that the outermost one is. */
+/* In a container, the path of the outermost cgroup may lead to its own. */
 static uint64_t room_below(const struct version *version, struct span path)
 {
 	char bytes[512];

@@ -3,8 +3,8 @@
 
 #include "processes.h"
 
-/* Whether a second configuration of a master and its workers has room in the memory of its cgroup
- * and of those around it, as far as these can be seen. False: `why` says how much there is. */
+/* Whether a second configuration of a master and its workers fits into the memory limits of its
+ * cgroup and the visible ones around it. False: `why` has the numbers. */
 bool room_for_reload(const struct processes *processes, pid_t master, struct text *why);
 
 /* The path of a cgroup in the text of /proc/<pid>/cgroup, by the memory controller of v1 or by v2

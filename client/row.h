@@ -19,7 +19,7 @@ enum {
 	TCP_STATES = 16,
 };
 
-/* One socket of this netns, as far as its source tells. */
+/* One socket of this netns. */
 struct row {
 	struct address local;
 	struct address remote;
@@ -27,11 +27,11 @@ struct row {
 	uint32_t unsent; /* bytes that are not yet acknowledged; a FIN counts as one */
 	uint32_t unread;
 	uint64_t inode; /* 0: no process holds it */
-	/* What the kernel has sent again in vain: */
+	/* Retransmissions in vain: */
 	unsigned retransmits; /* since the last progress */
 	unsigned probes_out;  /* to a closed window, since the last answer */
-	millis rto;           /* the present retransmission timeout */
-	/* What only sock_diag tells: */
+	millis rto;           /* the current retransmission timeout */
+	/* From sock_diag only: */
 	bool counted;
 	uint64_t bytes_received;
 	uint64_t bytes_sent;

@@ -1,4 +1,4 @@
-/* When nothing can be lost any more: decided from what is in flight and what still arrives. */
+/* Decides when nothing can be lost any more, from connections in flight and arrivals. */
 #include "settle.h"
 
 void settle_init(struct settle *settle, const struct policy *policy, millis now)
@@ -6,7 +6,7 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 	bool rolled = policy->rolls > 0;
 	*settle = (struct settle){
 		.phase = rolled && now >= policy->min_wait ? WAITING : SETTLING,
-		.last_arrival = now, /* what arrived before was not seen: quiet begins here */
+		.last_arrival = now, /* earlier arrivals are unknown: quiet begins here */
 		.arrived_since_roll = rolled,
 		.taken_over = rolled,
 		.last_roll = policy->rolled,
@@ -16,9 +16,8 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 	};
 }
 
-/* 100,000 sockets take 200 ms to read: the core is nginx's, which has its own work to finish. What
- * the network does meanwhile is charged to the reader, so that one look may seem to cost as much as
- * many: no drain is held for long by that. */
+/* 100,000 sockets take 200 ms to read, on a core that nginx needs. The kernel charges network work
+ * to the reader, so that one look may seem to cost as much as many: LONGEST bounds the pause. */
 millis settle_look_pause(int64_t used)
 {
 	enum { SHORTEST = 100, LONGEST = 2000, SHARE_OF_A_CORE = 20 };
@@ -28,14 +27,14 @@ millis settle_look_pause(int64_t used)
 	return pause < LONGEST ? pause : LONGEST;
 }
 
-/* When quiet is over. Health checks that never stop must not turn every drain into a deadline. */
+/* When quiet ends. Health checks that never stop must not turn every drain into a deadline. */
 static millis quiet_at(const struct settle *settle, const struct policy *policy)
 {
 	millis at = settle->last_arrival + policy->quiet;
 	return at < policy->timeout / 2 ? at : policy->timeout / 2;
 }
 
-/* When it has settled, if nothing arrives any more. */
+/* When the drain settles, if nothing more arrives. */
 static millis settled_at(const struct settle *settle, const struct policy *policy)
 {
 	millis at = quiet_at(settle, policy);
@@ -47,7 +46,7 @@ static millis settled_at(const struct settle *settle, const struct policy *polic
 	return at;
 }
 
-/* Each roll leaves old workers behind, so they come at longer and longer intervals. */
+/* Longer each time, as each roll leaves old workers behind. */
 static millis next_roll(const struct settle *settle, const struct policy *policy)
 {
 	millis interval = policy->quiet > 1000 ? policy->quiet : 1000;
@@ -72,7 +71,7 @@ static void note(struct settle *settle, millis now, const struct sight *sight)
 		settle->last_arrival = now;
 		settle->arrived_since_roll = true;
 	}
-	/* What has come since has come to something that listened. */
+	/* A later arrival came to an open listener. */
 	if (!sight->listens && (settle->listens || arrived))
 		settle->closed = now;
 	settle->counted = true;
@@ -86,7 +85,7 @@ static bool roll_is_due(const struct settle *settle, const struct policy *policy
 {
 	if (!policy->roll || settle->roll_failed || !settle->listens || settle->phase == ROLLING)
 		return false;
-	/* Stragglers that keep their connections open: only a newer worker's start closes those. */
+	/* Only the start of newer workers closes the idle connections of stragglers. */
 	return !settle->rolls ||
 	       (settle->arrived_since_roll && (!enough || (udp && settle->taken_over)) &&
 		now >= next_roll(settle, policy));
@@ -177,35 +176,32 @@ bool settle_newcomers(const struct settle *settle, millis now, const struct sigh
 	return true;
 }
 
-static void left_to_go(const char *what, millis left, struct text *reason)
-{
-	text_add(reason, what);
-	text_add(reason, " has ");
-	text_seconds(reason, left);
-	text_add(reason, " s to go");
-}
-
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
 		   const struct sight *sight, struct text *reason)
 {
 	millis settled = settled_at(settle, policy);
 	if (settle->phase == DRAINED) {
 		if (sight->in_flight)
-			text_add(reason, "no more than exit-at are left");
+			text_add(reason, "at most exit-at connections are in flight");
 	} else if (settle->phase == STUCK) {
 		text_add(reason, NOT_REACTING);
 	} else if (settle->phase == ROLLING) {
-		text_add(reason, "waiting for nginx to start new workers");
+		text_add(reason, "waiting for nginx to replace its workers");
+	} else if (now < settled && settled == policy->min_wait) {
+		text_add(reason, "min-wait has ");
+		text_seconds(reason, settled - now);
+		text_add(reason, " s to go");
 	} else if (now < settled) {
-		left_to_go(settled == policy->min_wait ? "min-wait" : "quiet", settled - now,
-			   reason);
+		text_add(reason, "waiting for ");
+		text_millis(reason, policy->quiet);
+		text_add(reason, " s without new connections");
 	} else if (sight->in_flight) {
-		text_add(reason, "waiting for them to end");
+		text_add(reason, "waiting for connections in flight to end");
 		if (sight->late && arrives(settle, now)) {
 			text_add(reason, "; ");
 			text_add(reason, still_sent);
 		}
 	} else if (sight->udp_workers) {
-		text_add(reason, "waiting for the workers that served UDP to end");
+		text_add(reason, "waiting for workers that may still serve UDP clients");
 	}
 }

@@ -9,7 +9,7 @@ struct policy {
 	millis quiet;
 	uint64_t exit_at;
 	bool roll;
-	/* What of it has been done, whoever did it: how often nginx was rolled, and when last. */
+	/* How often nginx was rolled in this drain, by any program, and when last. */
 	uint64_t rolls;
 	millis rolled;
 	const struct ignored *ignored;
@@ -19,8 +19,7 @@ struct policy {
 	millis unreachable_after; /* 0: never */
 };
 
-/* The drain: settling -> rolling -> waiting -> drained | deadline | stuck. Pure; time is an
- * argument. */
+/* The drain: settling -> rolling -> waiting -> drained | deadline | stuck. Pure. */
 struct settle {
 	enum { SETTLING, ROLLING, WAITING, DRAINED, DEADLINE, STUCK } phase;
 	bool counted;
@@ -29,8 +28,8 @@ struct settle {
 	bool arrived_since_roll;
 	millis last_roll;
 	uint64_t rolls;
-	bool roll_failed; /* or was skipped: there is no second try */
-	bool taken_over;  /* the last roll was somebody else's */
+	bool roll_failed; /* or was skipped: not tried again */
+	bool taken_over;  /* the last roll was another program's */
 	bool stuck;
 	bool listens, lives;
 	millis closed; /* since when nothing of nginx's listens */
@@ -41,9 +40,9 @@ struct sight {
 	uint64_t in_flight;
 	uint64_t arrivals;    /* passive opens so far */
 	uint64_t udp_workers; /* workers that may still serve UDP clients */
-	bool udp_told;        /* all of them quit already */
-	bool listens;         /* something of nginx's does */
-	bool lives;           /* one of its processes does */
+	bool udp_told;        /* all of them are quitting */
+	bool listens;         /* nginx has a listener */
+	bool lives;           /* one of nginx's processes lives */
 	uint64_t late;        /* of those in flight: opened since min_wait was over */
 	millis late_since;    /* when the oldest of these was, at the earliest */
 };
@@ -52,13 +51,13 @@ struct sight {
 
 enum settle_action {
 	SETTLE_LOOK_AGAIN,
-	SETTLE_ROLL, /* roll nginx's workers, and say how that went */
+	SETTLE_ROLL, /* roll nginx's workers, and report the outcome */
 	SETTLE_DRAINED,
 	SETTLE_DEADLINE,
 	SETTLE_STUCK, /* nginx's workers do not react: nothing will end */
 };
 
-/* What was rolled for somebody else, who began earlier, has not settled for us before min_wait. */
+/* A drain that another program has rolled already still settles for min_wait. */
 void settle_init(struct settle *settle, const struct policy *policy, millis now);
 
 enum settle_action settle_step(struct settle *settle, const struct policy *policy, millis now,
@@ -69,18 +68,18 @@ void settle_roll_skipped(struct settle *settle);
 void settle_roll_failed(struct settle *settle);
 void settle_stuck(struct settle *settle);
 
-/* Whether UDP workers are waited for that do not quit yet: only a roll makes them end. */
+/* Whether the drain waits for UDP workers that are not quitting yet: only a roll makes them end. */
 bool settle_waits_for_udp(const struct settle *settle, const struct policy *policy);
 
-/* From one look, which used so many nanoseconds of a core, to the next. */
+/* The pause after a look that used this many nanoseconds of CPU time. */
 millis settle_look_pause(int64_t used);
 
 const char *settle_phase(const struct settle *settle);
-/* Adds to the reason of a deadline that clients are still sent here; false: they are not, as far as
- * those in flight show. */
+/* Adds to a deadline's reason that clients are still being sent here; false: the connections in
+ * flight do not show that. */
 bool settle_newcomers(const struct settle *settle, millis now, const struct sight *sight,
 		      struct text *reason);
-/* Why it is not over yet. */
+/* Why the drain still waits, or how it ended. */
 void settle_reason(const struct settle *settle, const struct policy *policy, millis now,
 		   const struct sight *sight, struct text *reason);
 

@@ -1,4 +1,4 @@
-/* Counting what is in flight, row by row. Pure. */
+/* Counts connections in flight, row by row. Pure. */
 #include "snapshot.h"
 #include "procnet.h"
 #include "standing.h"
@@ -75,8 +75,8 @@ void snapshot_row(struct snapshot *snapshot, struct ports *ports, const struct r
 	if (!port_is_ignored && !ports_has(ports, row->local.port))
 		return;
 	bool ignored = port_is_ignored || ignored_peer(snapshot->ignored, &row->remote);
-	/* An address cannot tell a probe from a client that comes by way of its node: what is open
-	 * is waited for. */
+	/* A client behind its node has the address of a probe, so the drain waits for open
+	 * connections of both. */
 	if (ignored || ignored_peer(snapshot->nodes, &row->remote))
 		note_arrival(snapshot, row);
 	if (ignored)

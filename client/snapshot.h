@@ -10,19 +10,19 @@ enum { SNAPSHOT_LEFT = 20, LISTENERS_AT_MOST = 4096 };
 /* Which local ports are watched. A port stays when its listener has closed. */
 struct ports {
 	uint8_t bits[65536 / 8];
-	bool any_listener; /* whose listeners are nginx's is not known: all are taken */
+	bool any_listener; /* nginx's listeners are unknown: take all */
 	unsigned count;
 	unsigned listener_count;
 	uint64_t listeners[LISTENERS_AT_MOST]; /* socket inodes that nginx holds */
 };
 
-/* What is in flight on those ports at one moment. */
+/* The connections in flight on those ports at one moment. */
 struct snapshot {
 	const struct ignored *ignored;
-	const struct ignored *nodes; /* whose new connections are kubelet's probes */
-	const struct mptcp *mptcp;   /* NULL: the source does not tell of any */
+	const struct ignored *nodes; /* peers whose new connections are kubelet's probes */
+	const struct mptcp *mptcp;   /* NULL: unknown to the source */
 	millis unreachable_after;
-	bool listens;         /* something of nginx's does */
+	bool listens;         /* nginx has a listener */
 	struct known *known;  /* from look to look: ignored connections and those from nodes */
 	uint64_t ignored_new; /* passive opens by these that no earlier look has seen */
 	struct known *open;   /* from look to look: all others */
@@ -37,18 +37,17 @@ struct snapshot {
 	uint64_t arrivals_before; /* `arrivals` before the sockets were read */
 	uint64_t arrivals; /* passive opens of the whole netns, which only ever holds a drain longer
 			    */
-	unsigned seams;    /* how often the reading was interrupted within a file */
+	unsigned seams;    /* interruptions of the reading within a file */
 	unsigned left_count;
 	struct row left[SNAPSHOT_LEFT];
 };
 
 bool ports_has(const struct ports *ports, uint16_t port);
 
-/* Accounts for one socket. */
+/* Counts one socket. */
 void snapshot_row(struct snapshot *snapshot, struct ports *ports, const struct row *row);
 
-/* Accounts for the complete lines of /proc/net/tcp at the start of `bytes`; returns how many bytes
- * these were. */
+/* Counts the complete lines of /proc/net/tcp at the start of `bytes`; returns their length. */
 size_t snapshot_take(struct snapshot *snapshot, struct ports *ports, struct span bytes);
 
 #endif

@@ -1,4 +1,5 @@
-/* How a connection stands: the rules of drainmon/model/standing.py, which says why. Pure. */
+/* The standing of a connection, by the rules of drainmon/model/standing.py, which explains them.
+ * Pure. */
 #include "standing.h"
 
 /* Milliseconds and bytes. */
@@ -13,7 +14,7 @@ enum {
 
 const char *standing_state(unsigned state)
 {
-	/* CLOSE_WAIT is here: a client that has closed its half still receives. */
+	/* In CLOSE_WAIT a client that has closed its half still receives. */
 	static const char *const names[TCP_STATES] = {
 		[TCP_ESTABLISHED] = "ESTABLISHED", [TCP_FIN_WAIT1] = "FIN_WAIT1",
 		[TCP_FIN_WAIT2] = "FIN_WAIT2",     [TCP_CLOSE_WAIT] = "CLOSE_WAIT",
@@ -22,13 +23,13 @@ const char *standing_state(unsigned state)
 	return state < TCP_STATES ? names[state] : NULL;
 }
 
-/* nginx has answered early and reads on, so that its client can finish its upload. */
+/* nginx has answered early and keeps reading, so that its client can finish its upload. */
 static bool lingers(const struct row *row)
 {
 	return row->inode && (!row->counted || row->idle_in < LINGERING);
 }
 
-/* It has been silent for too long to have a request on its way. */
+/* The connection has been silent for too long to have a request on its way. */
 static bool is_unused(const struct row *row)
 {
 	return row->state == TCP_ESTABLISHED && row->counted && !row->bytes_received &&
@@ -41,8 +42,8 @@ static bool only_fin_is_left(const struct row *row)
 				    row->state == TCP_LAST_ACK);
 }
 
-/* Whether the kernel has sent again in vain for so long: the time since the last acknowledgement
- * alone would give up an idle peer at the first packet that is lost. */
+/* Whether the kernel has retransmitted in vain for `limit`. By the time since the last
+ * acknowledgement alone, an idle peer would be unreachable at the first lost packet. */
 static bool is_unanswered(const struct row *row, millis limit)
 {
 	enum { DOUBLED_AT_MOST = 20 };

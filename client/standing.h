@@ -6,18 +6,18 @@
 enum standing {
 	STANDING_FINISHED,
 	STANDING_UNUSED,      /* a browser's pre-connect */
-	STANDING_UNREACHABLE, /* its peer is gone */
-	STANDING_IN_FLIGHT,   /* something is lost when the pod goes now */
+	STANDING_UNREACHABLE, /* its peer does not answer */
+	STANDING_IN_FLIGHT,   /* data would be lost if the pod ended now */
 };
 
-/* How an accepted connection stands; `unreachable_after` 0: no peer is ever taken for gone. */
+/* The standing of an accepted connection; `unreachable_after` 0: never unreachable. */
 enum standing standing_of(const struct row *row, millis unreachable_after);
 
-/* Whether it looks as if nothing but a handshake (TLS, PROXY) had come and gone on it. A hint for
- * people: a short request that waits for its answer looks the same. */
+/* Whether the connection seems to have carried a handshake (TLS, PROXY) only. A hint for people: a
+ * short request that waits for its answer looks the same. */
 bool standing_unrequested(const struct row *row);
 
-/* NULL: a connection in this state can lose nothing. */
+/* The state's name; NULL: a connection in this state can lose nothing. */
 const char *standing_state(unsigned state);
 
 #endif

@@ -1,11 +1,12 @@
-/* Connections whose listener is gone, or elsewhere, and listeners whose connections have no table.
+/* Finds connections whose listener has closed or is elsewhere, and listeners that cannot be
+ * counted.
  */
 #include "survey.h"
 #include "proc.h"
 #include "procnet.h"
 #include <string.h>
 
-/* One survey: what the lines of the tables are added to. */
+/* One survey, filled from the lines of the tables. */
 struct taking {
 	struct survey *survey;
 	struct holders *holders;
@@ -14,16 +15,17 @@ struct taking {
 	struct port_range range;
 	struct text uncounted;
 	unsigned inode_word;
-	uint8_t whose;      /* connections whose ports are wanted */
-	bool outside;       /* ports of all connections are wanted, whoever holds them */
-	bool listeners;     /* only listeners are wanted */
-	unsigned listening; /* so many of those below */
+	uint8_t whose;      /* holders of connections whose ports are taken */
+	bool outside;       /* take the ports of all connections, with any holder */
+	bool listeners;     /* take listeners only */
+	unsigned listening; /* entries of `listening` below */
 };
 
-/* Where the masters listen. */
+/* The addresses of the masters' listeners. */
 static struct address listening[LISTENERS_AT_MOST];
 
-/* Where something listens that no master holds, if that can be told: a sidecar, the daemon. */
+/* Ports with a listener that no master holds, where holders are known: a sidecar's, the daemon's.
+ */
 static bool others[UINT16_MAX + 1];
 
 void survey_choose(const struct held_ports *held, struct port_range range, bool any,
@@ -41,7 +43,7 @@ void survey_choose(const struct held_ports *held, struct port_range range, bool 
 			ports_watch(ports, (uint16_t)port);
 }
 
-/* Who holds the socket, 0 for nobody; a socket of this table is here. */
+/* The holders of the socket, 0 for none; marks a socket in a table of this netns as HELD_HERE. */
 static uint8_t found_here(struct taking *taking, uint64_t inode)
 {
 	uint8_t *held = holders_of(taking->holders, inode);
@@ -65,7 +67,7 @@ static void cannot_count(struct taking *taking, struct span path)
 	text_add(&taking->uncounted, bytes);
 }
 
-/* What an nginx that has ended has left for the kernel to send. */
+/* Whether the connection is of an nginx that has ended, with bytes left for the kernel to send. */
 static bool is_tail(const struct taking *taking, const struct row *row)
 {
 	return !taking->survey->listens && !row->inode && row->unsent > 1 &&
@@ -138,7 +140,7 @@ static bool take_other(void *context, struct span line)
 	return true;
 }
 
-/* Every socket that nginx can hold, but for TCP's: where it is not found, it is elsewhere. */
+/* All tables except TCP's: a socket of nginx's that is in none is elsewhere. */
 static void take_tables(struct taking *taking, millis stop_at)
 {
 	static const struct {
@@ -164,7 +166,7 @@ static void take_tcp_tables(struct taking *taking, millis stop_at)
 	table_walk("tcp6", take_tcp, taking, stop_at);
 }
 
-/* Sockets held by these alone, found nowhere here. */
+/* The number of sockets with only these holders that are in no table of this netns. */
 static uint64_t held_elsewhere(const struct holders *holders, uint8_t by, uint8_t not_by)
 {
 	uint64_t count = 0;
@@ -194,7 +196,7 @@ static struct port_range read_range(void)
 	return table_port_range(content);
 }
 
-/* The masters' sockets, and what listens; whether they hold one of another netns. */
+/* Takes the masters' sockets and the listeners; returns whether a socket is of another netns. */
 static bool take_masters(struct taking *taking, const struct processes *processes, millis stop_at)
 {
 	memset(taking->holders, 0, sizeof(*taking->holders));
@@ -236,7 +238,7 @@ bool survey_take(struct survey *survey, const struct processes *processes, struc
 {
 	static struct holders holders;
 	static struct held_ports held;
-	/* nginx closes its listeners when it is told to quit, not its connections. */
+	/* A quitting nginx closes its listeners, not its connections. */
 	*survey = (struct survey){.inherited = survey->inherited};
 	struct taking taking = {
 		.survey = survey,
@@ -248,7 +250,7 @@ bool survey_take(struct survey *survey, const struct processes *processes, struc
 	};
 	memset(&held, 0, sizeof(held));
 	memset(others, 0, sizeof(others));
-	/* A socket that is closed amid the reading is in no table, either: not twice. */
+	/* A socket that closes during the reading is in no table, either: look twice. */
 	if (take_masters(&taking, processes, stop_at) && !survey->inherited)
 		survey->inherited = take_masters(&taking, processes, stop_at);
 	take_connections(&taking, processes, stop_at);

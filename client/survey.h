@@ -5,7 +5,7 @@
 #include "holders.h"
 #include "tables.h"
 
-/* What nginx's processes hold, beside the listeners that a look at the sockets finds. */
+/* The sockets of nginx's processes, besides the listeners that a look finds. */
 struct survey {
 	bool known;          /* ports->listeners has all that the masters hold */
 	bool listens;        /* something listens */
@@ -16,8 +16,8 @@ struct survey {
 	bool reuseport;      /* each worker has a TCP listener of its own */
 };
 
-/* Fills in the survey and the listeners of `ports`, and adds the ports of connections that nginx
- * has although it no longer listens there. False: the time to stop has come. */
+/* Fills in the survey and the listeners of `ports`, and adds ports on which nginx has connections
+ * but no listener any more. False: the time to stop has come. */
 bool survey_take(struct survey *survey, const struct processes *processes, struct ports *ports,
 		 millis stop_at);
 
@@ -26,8 +26,8 @@ struct held_ports {
 	uint8_t counts[65536];
 };
 
-/* Adds the ports that nginx must have listened on: those that outgoing connections are not given,
- * those that several connections share; and with `any`, when these are none, all. Pure. */
+/* Adds the ports on which nginx must have listened: those that are not ephemeral, and those of
+ * several connections; with `any` all, when there are none of these. Pure. */
 void survey_choose(const struct held_ports *held, struct port_range range, bool any,
 		   struct ports *ports);
 

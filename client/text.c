@@ -46,7 +46,7 @@ void text_millis(struct text *text, millis time)
 		text_number(text, whole / 100);
 }
 
-/* Those that can be met here: strerror's table would be a twentieth of the program. */
+/* The errors that occur here: strerror's table would be a twentieth of the program. */
 void text_error(struct text *text, int error)
 {
 	static const struct {

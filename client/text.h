@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that belong to somebody else; no terminating zero. */
+/* Bytes owned by another object, without a terminating zero. */
 struct span {
 	const char *at;
 	size_t size;
@@ -28,9 +28,9 @@ void text_number(struct text *text, uint64_t number);
 void text_seconds(struct text *text, millis time);
 /* 8000 -> "8", 1500 -> "1.5", 1234 -> "1.234" */
 void text_millis(struct text *text, millis time);
-/* What an errno means, as strerror(3) says; of rarer ones the number. */
+/* The text of an errno, as by strerror(3); of rare ones the number. */
 void text_error(struct text *text, int error);
-/* One byte of somebody else's; what could steer a terminal or split a line becomes '?'. */
+/* Adds an untrusted byte; one that could control a terminal or end a line becomes '?'. */
 void text_foreign_char(struct text *text, unsigned char c);
 void text_foreign(struct text *text, struct span bytes);
 

@@ -1,4 +1,4 @@
-/* A QUIC client has no socket: one that has vanished holds its worker for the idle timeout. Pure.
+/* A QUIC client has no socket: a vanished client holds its worker for the idle timeout. Pure.
  */
 #include "vanished.h"
 

@@ -4,17 +4,17 @@
 #include "clock.h"
 #include <stdbool.h>
 
-/* Whether UDP clients have vanished, by the datagrams of the netns from look to look. Zeroed =
- * nothing was seen. */
+/* Whether UDP clients have vanished, by the datagrams of the netns from look to look. Zeroed = no
+ * look yet. */
 struct vanished {
 	bool seen;
 	uint64_t in, out;
-	millis since;      /* the last one came in */
-	millis unanswered; /* what was sent later; 0: nothing was */
+	millis since;      /* when the last datagram arrived */
+	millis unanswered; /* when the next one was sent after that; 0: none was */
 };
 
-/* One look. A QUIC client acknowledges what it is sent (`answers`): with nothing sent either, or
- * just now, it only waits. `limit` 0: never. */
+/* Adds a look. A QUIC client acknowledges datagrams (`answers`): while nothing is sent, or just
+ * was, it only waits. `limit` 0: never. */
 bool vanished_look(struct vanished *vanished, millis now, uint64_t in, uint64_t out, bool answers,
 		   millis limit);
 

@@ -12,24 +12,24 @@
 
 enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_USAGE = 2, EXIT_CANNOT_COUNT = 3, RUNNING = -1 };
 
-/* How much later than the timeout a write or a file of /proc that hangs may make the exit. */
+/* Milliseconds after the timeout at which the program exits, even if a write or /proc hangs. */
 enum { OVERTIME = 50 };
 
-/* Of connections that will be others in a moment so many are named. */
+/* Remaining connections that are named when other ones will replace them in a moment. */
 enum { A_FEW = 3 };
 
 struct wait {
 	struct options options;
 	struct policy policy;
 	struct carried carried;
-	bool nginx_seen; /* when this program began */
+	bool nginx_seen; /* when this program started */
 	struct report report;
 	struct daemon daemon;
-	const char *way; /* in, that the daemon answers at; NULL: none */
+	const char *way; /* the way in at which the daemon answers; NULL: none */
 	struct fallback fallback;
 };
 
-/* A descriptor opened in the place of a closed stdout would receive our lines. */
+/* A descriptor opened in place of a closed stdout would receive progress lines. */
 static void fill_standard_descriptors(void)
 {
 	int fd;
@@ -46,7 +46,7 @@ static void overtime(int signal)
 	_exit(EXIT_LOST);
 }
 
-/* A hook inherits what its runtime ignores or blocks. */
+/* A hook inherits ignored and blocked signals from its runtime. */
 static void set_signals(void)
 {
 	sigset_t none;
@@ -129,7 +129,7 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 	return EXIT_LOST;
 }
 
-/* Names no more than `most` of those that are left. */
+/* Names at most `most` of the remaining connections. */
 static int finish_in_vain(struct wait *wait, const char *outcome, const char *why, unsigned most,
 			  millis now)
 {
@@ -179,7 +179,7 @@ static int finish_without_nginx(struct wait *wait, millis now)
 static int daemon_answered(struct wait *wait, const struct answer *answer, millis now)
 {
 	if (wait->fallback.active)
-		report_note(&wait->report, "the daemon is back, it counts again", "", "");
+		report_note(&wait->report, "the daemon is back and counts again", "", "");
 	wait->fallback.active = false;
 	if (!wait->way)
 		report_detail(&wait->report, "the daemon answers at ", daemon_way(&wait->daemon));
@@ -188,7 +188,7 @@ static int daemon_answered(struct wait *wait, const struct answer *answer, milli
 		return finish_by_answer(wait, answer, now);
 	for (unsigned i = 0; i < answer->ports.count; i++)
 		carried_add(&wait->carried, answer->ports.ports[i]);
-	/* One that could not be, or changed nothing, is not tried again. */
+	/* A roll that was skipped or failed is not tried again. */
 	struct span roll = span_of(answer->progress.roll);
 	if (span_starts(roll, "skipped") || span_starts(roll, "failed"))
 		wait->policy.roll = false;
@@ -210,7 +210,7 @@ static int daemon_lost(struct wait *wait, millis now)
 		return RUNNING; /* there is another way in */
 	switch (wait->options.on_missing) {
 	case MISSING_PASS:
-		report_note(report, cannot, why, "; not waiting, as --on-missing=pass wants");
+		report_note(report, cannot, why, "; not waiting (--on-missing=pass)");
 		return EXIT_DRAINED;
 	case MISSING_FAIL:
 		report_note(report, cannot, why, "");

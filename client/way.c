@@ -27,7 +27,7 @@ int way_connect(const char *way)
 	socklen_t used = sizeof(address);
 	memcpy(address.sun_path, way, size);
 	if (is_abstract(way)) {
-		/* Zeros behind it would be part of the name (unix(7)). */
+		/* Zeros after the name would be part of it (unix(7)). */
 		address.sun_path[0] = '\0';
 		used = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
 	}

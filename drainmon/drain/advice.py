@@ -1,10 +1,10 @@
-"""What a node's drains say about the options that its hooks should have.
+"""Options for the hooks, computed from a node's drains.
 
-- min-wait covers the last arrival: from the drain's start to the last new connection the news of
-  the pod's end has spread. Drains in which connections arrived to the very end tell nothing: who
-  came has never heard of it (probes, scrapes).
-- timeout covers min-wait, quiet, and what it takes from then on until nothing is in flight; twice
-  min-wait and quiet at the least, as quiet is asked for until half of it only.
+- min-wait covers the last arrival: from the drain's start to the last new connection, clients learn
+  of the pod's end. Drains with arrivals to the very end are left out: probes and scrapes never
+  learn of it.
+- timeout covers min-wait, the quiet period, and the time until nothing is in flight. It is at least
+  twice min-wait and quiet, as a drain waits for quiet during the first half of its timeout only.
 - the grace period covers the timeout, the hook's start and nginx's end.
 """
 
@@ -17,44 +17,43 @@ from drainmon.drain.policy import Policy
 from drainmon.drain.statistics import RESULTS, WHOLE
 
 ENOUGH = 20
-"""Drains below which nothing can be told."""
+"""Drains below which there is no advice."""
 
 SHARE = 0.99
-"""The part of the drains for which the advice would have been enough."""
+"""The share of drains for which the advice would have been enough."""
 
 BUSY = 10
-"""Arrivals in a drain from which on its last one says when the news had spread: with a few, the
-last one is early by chance."""
+"""Arrivals in a drain that make its last one significant: of a few, the last is early by chance."""
 
 SURE = 300
-"""Busy drains from which on less than the defaults is advised. With a chance of 95 % the slowest
-hundredth is among so many (1 - SHARE ** SURE)."""
+"""Busy drains required for advice below the defaults: the slowest hundredth is among them with a
+probability of 95 % (1 - SHARE ** SURE)."""
 
 MARGIN = 1.2
-"""What is advised is so many times what was seen: another week may bring something later."""
+"""Factor between what was seen and what is advised: another week may bring later arrivals."""
 
 SHORTEST = 1.0
-"""Seconds of min-wait at the least."""
+"""Least min-wait, in seconds."""
 
 GRACE = 5
 """Seconds of the grace period for the hook's start, and for nginx's end after it."""
 
 TO_THE_END = 1.0
-"""Seconds before a drain's end from which on an arrival is one of many that will not stop."""
+"""Seconds before a drain's end in which an arrival shows that arrivals do not stop."""
 
 
 class Distribution(Protocol):
-    """Some seconds, each of one drain."""
+    """A distribution of seconds, one value per drain."""
 
     @property
     def count(self) -> int: ...
 
     def percentile(self, share: float) -> float:
-        """The least number of seconds that is enough for this share (0 to 1) of the drains."""
+        """The seconds that are enough for this share (0 to 1) of the drains."""
 
 
 class Values:
-    """As they are."""
+    """A distribution of known values."""
 
     def __init__(self, values: Iterable[float]) -> None:
         self._values = sorted(values)
@@ -68,7 +67,7 @@ class Values:
 
 
 class Buckets:
-    """By how many are not above each bound, the last one infinity, and their sum."""
+    """A distribution known by its cumulative buckets, the last bound infinity, and its sum."""
 
     def __init__(self, cumulative: Sequence[tuple[float, float]], total: float = 0.0) -> None:
         self._cumulative = sorted(cumulative)
@@ -83,16 +82,15 @@ class Buckets:
         return self._total / self.count if self.count else 0.0
 
     def percentile(self, share: float) -> float:
-        wanted = ceil(share * self.count)
-        return next((bound for bound, count in self._cumulative if count >= wanted), 0.0)
+        rank = ceil(share * self.count)
+        return next((bound for bound, count in self._cumulative if count >= rank), 0.0)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a node's drains: how many ended how, and three distributions. `to_the_end`
-    are those in which connections arrived until it was over; `last_arrival` is of the others.
-    `after_settling` is None where it was not counted apart, `busy` (those of
-    `last_arrival` with BUSY arrivals) where nobody counted."""
+    """What is known of a node's drains: their results, and three distributions. `to_the_end` counts
+    drains with arrivals to the end; `last_arrival` is of the others, of which `busy` had at least
+    BUSY arrivals. `after_settling` and `busy` are None where unknown."""
 
     results: Mapping[str, int]
     last_arrival: Distribution
@@ -103,7 +101,7 @@ class Evidence:
 
     @property
     def confidence(self) -> float:
-        """The chance that the slowest hundredth of all drains is among these."""
+        """The probability that the slowest hundredth of all drains is among these."""
         return 1 - SHARE ** (self.busy or 0)
 
     @property
@@ -113,8 +111,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Advice:
-    """Options in seconds, None where there are too few drains to tell; none is below the default
-    without evidence that is sure. `notes` are for people."""
+    """Options in seconds, None where there are too few drains. Without sure evidence no option is
+    below its default. `notes` are for people."""
 
     min_wait: float | None
     timeout: int | None
@@ -123,7 +121,7 @@ class Advice:
 
 
 def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
-    """Evidence in records as /v1/drains has them. Raises ValueError for what is no record."""
+    """Evidence in records of /v1/drains. Raises ValueError for what is not a record."""
     results = dict.fromkeys(RESULTS, 0)
     seconds, arrivals, after, endless, busy = [], [], [], 0, 0
     for record in records:
@@ -157,7 +155,7 @@ def _is_busy(arrivals: Any, min_wait: float) -> bool:
 
 
 def _settled(phases: Any) -> float:
-    """When a drain had settled."""
+    """The time at which a drain had settled."""
     match phases:
         case [["settling", _], [str(), at], *_]:
             return _seconds(at)
@@ -175,8 +173,8 @@ def _seconds(value: Any) -> float:
 def from_histograms(
     results: Mapping[str, int], last_arrival: Buckets, seconds: Buckets
 ) -> Evidence:
-    """Evidence in what Prometheus has: whether connections arrived to the end is known of all
-    drains together only."""
+    """Evidence in Prometheus's histograms, which show arrivals to the end for all drains together
+    only."""
     endless = last_arrival.count and seconds.mean - last_arrival.mean < TO_THE_END
     if endless:
         return Evidence(results, Buckets([]), seconds, None, last_arrival.count)
@@ -194,13 +192,13 @@ def advise(evidence: Evidence) -> Advice:
     timeout = None
     if evidence.seconds.count < ENOUGH:
         notes.append(
-            f"too few drains to tell: {evidence.seconds.count} have ended, {ENOUGH} are needed;"
+            f"too few drains: {evidence.seconds.count} have ended, {ENOUGH} are needed;"
             f" keep {default.timeout:g} s"
         )
     else:
         timeout = _timeout(evidence, default.min_wait if min_wait is None else min_wait, quiet)
         if timeout is None:
-            notes.append("drains take longer than the last bucket reaches: use the records")
+            notes.append("drains take longer than the last bucket's bound: use the records")
         elif not evidence.is_sure:
             timeout = max(timeout, ceil(default.timeout))
     if not evidence.is_sure:
@@ -208,13 +206,13 @@ def advise(evidence: Evidence) -> Advice:
     if deadlines := evidence.results.get("deadline", 0):
         share = deadlines / max(1, evidence.seconds.count)
         notes.append(
-            f"{deadlines} of {evidence.seconds.count} drains met their deadline"
-            + (": what they needed is not known, --timeout is the least" if share > 0.01 else "")
+            f"{deadlines} of {evidence.seconds.count} drains ended at their deadline"
+            + (": they may need more than this --timeout" if share > 0.01 else "")
         )
     if cut := evidence.results.get("cut", 0):
         notes.append(
-            f"{cut} drains were cut: nginx was stopped before they had ended, as when"
-            " terminationGracePeriodSeconds is shorter than --timeout"
+            f"{cut} drains were cut: nginx was stopped before they ended; is"
+            " terminationGracePeriodSeconds shorter than --timeout?"
         )
     grace = None if timeout is None else timeout + GRACE
     return Advice(min_wait, timeout, grace, notes)
@@ -223,26 +221,26 @@ def advise(evidence: Evidence) -> Advice:
 def _why_not_sure(evidence: Evidence, default: Policy) -> str:
     kept = f"nothing below the defaults is advised ({default.min_wait:g} s, {default.timeout:g} s)"
     if evidence.busy is None:
-        return f"Prometheus's text does not say how many connections came: {kept}"
-    return f"only {evidence.busy} drains had {BUSY} arrivals, {SURE} make sure: {kept}"
+        return f"Prometheus's text has no number of arrivals per drain: {kept}"
+    return f"only {evidence.busy} drains had {BUSY} arrivals, {SURE} are needed: {kept}"
 
 
 def _min_wait(evidence: Evidence, notes: list[str]) -> float | None:
     arrivals = evidence.last_arrival
     if evidence.to_the_end:
         notes.append(
-            f"in {evidence.to_the_end} drains connections arrived to the end: probes or scrapes"
-            " that should be ignored, or clients that never hear of a pod's end"
+            f"in {evidence.to_the_end} drains connections arrived to the end: ignore probes and"
+            " scrapes; other clients never learn of a pod's end"
         )
     if arrivals.count < ENOUGH:
         notes.append(
-            f"too few drains to tell --min-wait: in {arrivals.count} connections arrived and then"
+            f"too few drains for --min-wait: in {arrivals.count} connections arrived and then"
             f" stopped, {ENOUGH} are needed; keep {Policy().min_wait:g} s"
         )
         return None
     latest = arrivals.percentile(SHARE)
     if latest == inf:
-        notes.append("connections arrive later than the last bucket reaches: use the records")
+        notes.append("connections arrive later than the last bucket's bound: use the records")
         return None
     return max(SHORTEST, ceil(2 * MARGIN * latest) / 2)
 

@@ -1,4 +1,4 @@
-"""What one caller wants of a drain, judged by its own options."""
+"""One client's part in a drain, judged by its own options."""
 
 from enum import StrEnum
 
@@ -20,13 +20,13 @@ ENDED = frozenset({Phase.DRAINED, Phase.DEADLINE, Phase.GONE, Phase.CUT, Phase.S
 
 
 class Demand:
-    """One caller's options; its time counts from `started` (monotonic seconds). `told` is how the
-    drain has ended for it, None while it waits."""
+    """One client's options; its time counts from `started` (monotonic seconds). `result` is how the
+    drain ended for this client, None while the client waits."""
 
     def __init__(self, policy: Policy, started: float) -> None:
         self.policy = policy
         self.started = started
-        self.told: Phase | None = None
+        self.result: Phase | None = None
 
     @property
     def deadline(self) -> float:
@@ -37,18 +37,18 @@ class Demand:
         return self.started + self.policy.min_wait
 
     def accepts(self, in_flight: float) -> bool:
-        """Whether so many connections in flight are few enough."""
+        """Whether this client is drained with so many connections in flight."""
         return in_flight <= self.policy.exit_at
 
     def quiet_at(self, last_arrival: float | None) -> float:
-        """When the quiet period is over, or no longer asked for."""
+        """When the quiet period ends, or is no longer required."""
         if last_arrival is None:
             return self.started
         give_up = self.started + self.policy.given_timeout / 2
         return min(last_arrival + self.policy.quiet, give_up)
 
     def settled_at(self, last_arrival: float | None, closed: float | None) -> float:
-        """When it has settled, if nothing arrives any more. `closed`: since when nothing listens
-        and no nginx lives, None while there is something to serve."""
+        """When the drain settles, if nothing more arrives. `closed`: since when nothing listens and
+        nginx has ended, None while there is something to serve."""
         settled = max(self.min_wait_until, self.quiet_at(last_arrival))
         return settled if closed is None else min(settled, closed + self.policy.quiet)

@@ -7,7 +7,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds. Raises ValueError for anything else than a duration."""
+    """The seconds in a duration. Raises ValueError for any other text."""
     match = _FORM.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a duration (try 25s, 500ms, 2m)")

@@ -1,4 +1,4 @@
-"""Whether clients are still sent to a pod long after they should have heard of its end."""
+"""Whether clients are still being sent to a pod long after its end should have been known."""
 
 from itertools import islice
 from math import ceil
@@ -8,11 +8,11 @@ from drainmon.drain.demand import Demand
 from drainmon.drain.machine import Drain
 
 ARRIVES = 3.0
-"""Seconds since the last arrival up to which connections still arrive; a source that counts by
-looking may notice one 2 s late."""
+"""Seconds after the last arrival in which connections count as still arriving; a source that counts
+by looking may notice an arrival 2 s late."""
 
 SAMPLE = 1000
-"""Connections in flight that are judged at the most: there may be 100,000."""
+"""Connections in flight that are judged at most: there may be 100,000."""
 
 STILL_SENT = "clients are still being sent here"
 
@@ -20,8 +20,8 @@ WHY = "they use the pod's IP directly, or the load balancer has not noticed yet"
 
 
 class Newcomers(NamedTuple):
-    """Most of those in flight have opened since min-wait was over: whether all have, and the
-    greatest of their ages in seconds."""
+    """Most connections in flight have opened since min-wait ended: whether all have, and the age of
+    the oldest in seconds."""
 
     all: bool
     oldest: float
@@ -33,14 +33,13 @@ class Newcomers(NamedTuple):
 
 
 def are_sent(drain: Drain, demand: Demand, now: float) -> bool:
-    """Whether connections still arrive, and one that is in flight has opened since min-wait was
-    over."""
+    """Whether connections still arrive, and one in flight has opened since min-wait ended."""
     youngest = drain.tally.last_opened_in_flight
     return _arrive(drain, now) and youngest is not None and youngest > demand.min_wait_until
 
 
 def newcomers(drain: Drain, demand: Demand, now: float) -> Newcomers | None:
-    """None: most of those in flight are older, or nothing arrives any more."""
+    """The newcomers; None when most connections in flight are older, or no more arrive."""
     if not are_sent(drain, demand, now):
         return None
     sample = list(islice(drain.in_flight, SAMPLE))

@@ -1,4 +1,4 @@
-"""What a drain was asked for."""
+"""The options of a drain."""
 
 from dataclasses import dataclass, fields, replace
 from math import inf
@@ -15,19 +15,18 @@ LONGEST = 1e6
 class Policy:
     """The options of one drain; times in seconds.
 
-    timeout: when to give up, counted from the drain's start. margin: how much longer the caller
-    itself waits, so that it gets the answer: the timeout that its user gave is the sum. min_wait:
-    how long to go on serving in any case, for the news of the pod's end to reach its last client.
-    quiet: how long no new connection may have arrived. exit_at: how many connections in flight are
-    few enough. roll: whether nginx's workers are replaced so that idle connections close. ignored:
-    connections that neither are in flight nor disturb the quiet. unreachable_after: for how long
-    the kernel must have sent again in vain until a peer is taken for gone, and its connection is no
-    longer waited for; 0: never.
+    timeout: when to give up, counted from the drain's start. margin: how much longer the client
+    itself waits, so that it gets the answer: its user's timeout is the sum. min_wait: how long to
+    keep serving in any case, until the last of the pod's clients has learned of its end. quiet: how
+    long no new connection may have arrived. exit_at: drained with at most this many connections in
+    flight. roll: whether nginx's workers are replaced so that idle connections close. ignored:
+    connections that are neither in flight nor arrivals. unreachable_after: how long the kernel must
+    have retransmitted in vain until a peer counts as gone, and the drain no longer waits for it;
+    0: never.
 
-    The others are for a caller who begins again, before another daemon. elapsed: how much of the
-    timeout is spent already. rolls: how often nginx's workers were replaced in that time, and
-    rolled: when the last time was, counted from the drain's start. ports: those of nginx that the
-    caller knows of.
+    The others are for a client that begins again with another daemon. elapsed: how much of the
+    timeout has passed. rolls: how often nginx's workers were replaced in that time. rolled: when
+    they last were, counted from the drain's start. ports: nginx's ports that the client knows.
 
     Raises ValueError "cannot drain: why" for values out of range.
     """
@@ -47,7 +46,7 @@ class Policy:
 
     @property
     def given_timeout(self) -> float:
-        """The timeout as the caller's user gave it: the one to show."""
+        """The timeout that the client's user gave: the one to show."""
         return round(self.timeout + self.margin, 3)
 
     @property

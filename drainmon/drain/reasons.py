@@ -1,4 +1,4 @@
-"""Why a drain still waits, or how it ended, for people."""
+"""Why a drain still waits, or how it ended, for people. The client has the same words."""
 
 from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.machine import Drain
@@ -6,13 +6,17 @@ from drainmon.drain.newcomers import STILL_SENT, are_sent, newcomers
 from drainmon.drain.roll import STUCK, Outcome
 
 CUT = "nginx was stopped while connections were in flight"
-
+ENDED = "nginx has ended"
+FEW = "at most exit-at connections are in flight"
 NOT_SEEN = "no nginx seen here: every listening port was counted"
+ROLLING = "waiting for nginx to replace its workers"
+UDP = "waiting for workers that may still serve UDP clients"
+WAITING = "waiting for connections in flight to end"
 
 
 def reason(drain: Drain, demand: Demand, now: float) -> str:
-    """The reason for one of the callers, at the monotonic time `now`."""
-    match demand.told or drain.phase:
+    """The reason for one of the clients, at the monotonic time `now`."""
+    match demand.result or drain.phase:
         case Phase.DEADLINE:
             said = _how_it_failed(drain, demand, now)
         case (Phase.DRAINED | Phase.GONE | Phase.CUT) as end:
@@ -24,13 +28,13 @@ def reason(drain: Drain, demand: Demand, now: float) -> str:
         case Phase.WAITING if drain.udp_workers or not demand.accepts(len(drain.in_flight)):
             said = _how_it_waits(drain, demand, now)
         case _:
-            said = _why_settling(drain, now) if drain.demands else "nobody waits any more"
+            said = _why_settling(drain, now) if drain.demands else "no client waits any more"
     return said
 
 
 def uncounted(drain: Drain) -> list[str]:
-    """What nginx serves on that cannot be counted. UDP can, by workers, where these are told to
-    quit."""
+    """The sockets that nginx serves on and that cannot be counted. UDP is counted by workers, where
+    these have been signalled to quit."""
     names = drain.nginx.uncounted
     if drain.udp_workers or drain.nginx.udp_known:
         return [name for name in names if not name.startswith("udp ")]
@@ -46,7 +50,7 @@ def _how_it_failed(drain: Drain, demand: Demand, now: float) -> str:
 
 def _how_it_rolls(drain: Drain, demand: Demand, now: float) -> str:
     if drain.rolls.latest is None or drain.rolls.latest.outcome is not Outcome.QUIT:
-        return "nginx replaces its workers"
+        return ROLLING
     last = "" if drain.udp_workers else "; the last worker accepts until another has exited"
     return _how_it_waits(drain, demand, now) + last
 
@@ -57,22 +61,18 @@ def _how_it_waits(drain: Drain, demand: Demand, now: float) -> str:
 
 def _what_it_waits_for(drain: Drain) -> str:
     if drain.rolls.barred:
-        return f"connections are in flight, roll {drain.rolls.latest}"
-    if drain.udp_workers:
-        return f"{drain.udp_workers} of nginx's old workers may still serve over UDP"
-    if drain.rolls.latest is None:
-        return "connections are in flight"
-    return "nginx's old workers finish what they have"
+        return f"{WAITING}; roll {drain.rolls.latest}"
+    return UDP if drain.udp_workers else WAITING
 
 
 def _how_it_ended(drain: Drain, end: Phase) -> str:
     if end is Phase.CUT:
         return CUT
-    return "nginx has ended" if end is Phase.GONE else _drained(drain)
+    return ENDED if end is Phase.GONE else _drained(drain)
 
 
 def _drained(drain: Drain) -> str:
-    said = "few enough in flight" if drain.in_flight else "nothing in flight"
+    said = FEW if drain.in_flight else "nothing in flight"
     left = uncounted(drain)
     if left:
         return f"{said} over TCP; cannot count {', '.join(left)}"
@@ -84,7 +84,7 @@ def _not_seen(drain: Drain) -> str:
 
 
 def _hint(drain: Drain) -> str:
-    """What people should know of connections that nothing but a timeout of nginx's ends."""
+    """A hint at connections that only a timeout of nginx's ends."""
     match drain.tally.unrequested:
         case 0:
             return ""
@@ -92,14 +92,12 @@ def _hint(drain: Drain) -> str:
             said = "1 connection seems to have sent no request since it opened"
         case number:
             said = f"{number} connections seem to have sent no request since they opened"
-    return f"; {said} (client_header_timeout closes such)"
+    return f"; {said} (see client_header_timeout)"
 
 
 def _why_settling(drain: Drain, now: float) -> str:
     left = max(demand.min_wait_until for demand in drain.demands) - now
-    quiet = f"quiet for {drain.quiet():g} s is asked for"
+    quiet = f"waiting for {drain.quiet():g} s without new connections"
     if drain.closed is not None and not drain.nginx.alive:
-        return f"nothing listens any more, {quiet}"
-    if left > 0:
-        return f"min-wait has {left:.1f} s to go"
-    return f"connections still arrive, {quiet}" if drain.phase is Phase.SETTLING else quiet
+        return f"nothing listens any more; {quiet}"
+    return f"min-wait has {left:.1f} s to go" if left > 0 else quiet

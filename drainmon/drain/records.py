@@ -1,4 +1,4 @@
-"""The latest drains: those that run as they are, those that have ended packed."""
+"""The records of the latest drains: running ones as they are, ended ones packed."""
 
 import json
 import zlib
@@ -23,7 +23,7 @@ class Records:
         self._records: OrderedDict[int, DrainRecord | bytes] = OrderedDict()
 
     def begin(self, record: DrainRecord) -> int:
-        """Add the record of a drain that runs; the number is for `end`."""
+        """Add the record of a running drain, and return its number for `end`."""
         self._begun += 1
         self._records[self._begun] = record
         if len(self._records) > self._kept:
@@ -31,14 +31,14 @@ class Records:
         return self._begun
 
     def end(self, number: int) -> None:
-        """Its drain has ended: the record will not change any more."""
+        """Pack a record, which does not change any more."""
         record = self._records.get(number)
         if isinstance(record, DrainRecord):
             text = json.dumps(asdict(record), separators=(",", ":"))
             self._records[number] = zlib.compress(text.encode(), PACKED_FAST)
 
     def latest(self) -> Iterator[DrainRecord]:
-        """The latest first, each unpacked when it is asked for: all at once would take 11 MB."""
+        """The records, latest first, each unpacked on demand: all at once would take 11 MB."""
         for record in reversed(list(self._records.values())):
             yield record if isinstance(record, DrainRecord) else _unpack(record)
 

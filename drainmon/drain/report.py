@@ -1,4 +1,4 @@
-"""What a drain tells: a line of progress, who is left, and the record of how it went."""
+"""Reports of a drain: progress lines, remaining connections, and the drain record."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from drainmon.model.standing import UNREACHABLE_AFTER, Socket, Standing
 REMAINING_SHOWN = 20
 
 NEWCOMERS_SHOWN = 3
-"""Of connections that will be others in a moment."""
+"""Fewer, when clients are still being sent: other connections replace these in a moment."""
 
-PORTS_TOLD = 64
-"""At the most, for a caller to tell the next daemon."""
+PORTS_REPORTED = 64
+"""Ports in a progress line at most; a client passes them to the next daemon."""
 
 
 def describe_socket(
@@ -41,35 +41,35 @@ def describe_socket(
 
 
 def progress(drain: Drain, demand: Demand, now: float) -> dict[str, Any]:
-    """The line that a waiting caller gets: phase, what is in flight, and why it waits. With
-    `result` in the last one, and for a deadline who is left. `rolls` and `rolled` are for the
-    caller to tell the next daemon."""
+    """A progress line for a client: phase, what is in flight, and why the drain waits. The last
+    line has `result`, at a deadline also `remaining`. A client passes `rolls`, `rolled` and `ports`
+    to the next daemon."""
     line: dict[str, Any] = {
-        "phase": (demand.told or drain.phase).value,
+        "phase": (demand.result or drain.phase).value,
         "in_flight": len(drain.in_flight),
         "by_state": format_states(drain.tally.flying),
         "elapsed": round(now - demand.started, 3),
         "reason": reason(drain, demand, now),
     }
-    line |= {name: figure for name, figure in apart(drain).items() if figure}
+    line |= {name: value for name, value in apart(drain).items() if value}
     if drain.ports:
-        line["ports"] = sorted(drain.ports)[:PORTS_TOLD]
+        line["ports"] = sorted(drain.ports)[:PORTS_REPORTED]
     if drain.rolls.done:
         line["rolls"] = drain.rolls.done
         line["rolled"] = max(0.0, round(drain.rolls.began[-1] - demand.started, 3))
     if drain.rolls.latest:
         line["roll"] = str(drain.rolls.latest)
-    if demand.told:
-        line["result"] = demand.told.value
-    if demand.told is Phase.DEADLINE:
+    if demand.result:
+        line["result"] = demand.result.value
+    if demand.result is Phase.DEADLINE:
         line["remaining"] = remaining(drain, demand, now)
     return line
 
 
 def apart(drain: Drain) -> dict[str, Any]:
-    """What is no connection in flight of a listed state: those that are not waited for, by why,
-    those in another network namespace, nginx's workers that may still serve over UDP, and what
-    cannot be counted."""
+    """What the states do not list: connections that the drain does not wait for, by reason, those
+    in another network namespace, workers that may still serve UDP clients, and what cannot be
+    counted."""
     return {
         "unused": drain.tally.unused,
         "unreachable": drain.tally.unreachable,
@@ -80,7 +80,7 @@ def apart(drain: Drain) -> dict[str, Any]:
 
 
 def remaining(drain: Drain, demand: Demand, now: float) -> list[dict[str, Any]]:
-    """The first connections that are still in flight."""
+    """The first connections that are in flight."""
     shown = NEWCOMERS_SHOWN if newcomers(drain, demand, now) else REMAINING_SHOWN
     return [
         describe_socket(socket, now, drain.rules.unreachable_after)
@@ -90,19 +90,18 @@ def remaining(drain: Drain, demand: Demand, now: float) -> list[dict[str, Any]]:
 
 @dataclass
 class DrainRecord:
-    """How one drain went. `started` is wall-clock time (Unix seconds); all others are seconds
-    since then. `min_wait`, `quiet` and `timeout` are the longest that was asked for, the timeout as
-    its user gave it.
-    `peak_by_state` is of the moment with the most connections in flight, `by_state` of the end.
-    `unused`, `unreachable`, `elsewhere`, `udp_workers` and `uncounted` are those of `apart`, `cut`
-    the connections in use that ended with a process of nginx's.
-    `rolls` are when nginx's workers were replaced, `roll` says how the last time went: quit,
-    reload, skipped (why) or failed (why).
-    `result` is None while it runs, else what the last caller was told, or abandoned (nobody waits
-    any more), gone or cut (nginx has ended, and nobody waits), failed (the daemon could not go on);
-    `reason` says what it waits for, or how it ended. `remaining` are, at a deadline, the first of
-    those in flight: fewer where clients are still being sent to the pod. What is not known of
-    Kubernetes' namespace, name and pod UID is empty."""
+    """The record of one drain. `started` is wall-clock time (Unix seconds); all other times are
+    seconds since then. `min_wait`, `quiet` and `timeout` are the longest of all clients, the
+    timeout as its user gave it. `peak_by_state` is of the moment with the most connections in
+    flight, `by_state` of the end. `unused`, `unreachable`, `elsewhere`, `udp_workers` and
+    `uncounted` are those of `apart`, `cut` counts connections in use that ended with a process of
+    nginx's. `rolls` are the times at which nginx's workers were replaced, `roll` is the outcome of
+    the last roll: quit, reload, skipped (why) or failed (why). `result` is None while the drain
+    runs, else the last client's result, or abandoned (no client waits), gone or cut (nginx has
+    ended, and no client waits), failed (an error of the daemon's). `reason` says what the drain
+    waits for, or how it ended. `remaining` are, at a deadline, the first connections in flight:
+    fewer where clients are still being sent to the pod. Kubernetes' namespace, name and pod UID are
+    empty where unknown."""
 
     pod: str
     netns: int
@@ -134,7 +133,7 @@ class DrainRecord:
     cut: int = 0
 
     def update(self, drain: Drain, now: float) -> None:
-        """Take over where the drain is now."""
+        """Bring the record up to date."""
         if not self.phases or self.phases[-1][0] != drain.phase:
             self.phases.append((drain.phase.value, round(now - drain.started, 3)))
         for demand in drain.demands:
@@ -147,16 +146,16 @@ class DrainRecord:
             self.by_state = format_states(drain.snapshot.by_state())
             if self.in_flight > self.peak_in_flight or not self.peak_by_state:
                 self.peak_in_flight, self.peak_by_state = self.in_flight, self.by_state
-            for name, figure in apart(drain).items():
-                setattr(self, name, figure)
+            for name, value in apart(drain).items():
+                setattr(self, name, value)
             self.cut = drain.nginx.cut
-        # Where nothing was counted, it may be when the source began to look.
+        # Without arrivals, `last_arrival` may be when the source began to look.
         last = drain.last_arrival or drain.started
         if self.arrivals and last > drain.started:
             self.last_arrival = round(last - drain.started, 3)
         self.rolls = [round(began - drain.started, 3) for began in drain.rolls.began]
         self.roll = str(drain.rolls.latest or "")
-        caller = drain.last_caller
-        self.reason = reason(drain, caller, now)
+        client = drain.last_client
+        self.reason = reason(drain, client, now)
         self.seconds = round(now - drain.started, 3)
-        self.remaining = remaining(drain, caller, now) if drain.phase is Phase.DEADLINE else []
+        self.remaining = remaining(drain, client, now) if drain.phase is Phase.DEADLINE else []

@@ -1,4 +1,4 @@
-"""Replacing nginx's workers: in which way, whom to tell next, and how it went."""
+"""Replacing nginx's workers: the way, which worker to signal next, and the outcome."""
 
 from collections.abc import Iterable, Set
 from enum import StrEnum
@@ -9,15 +9,15 @@ from drainmon.pods.pod import NginxProcess
 
 class Outcome(StrEnum):
     QUIT = "quit"
-    """The workers were told to quit; the master starts one for each that has."""
+    """SIGQUIT to the workers; the master starts a new one for each that exits."""
     RELOAD = "reload"
-    """The master was told to read its configuration again, which starts new workers."""
+    """SIGHUP to the master, which reads its configuration again and starts new workers."""
     SKIPPED = "skipped"
     FAILED = "failed"
 
 
 class Roll(NamedTuple):
-    """How a roll went, or goes. `stuck`: the workers do not react."""
+    """The outcome of a roll, also while it runs. `stuck`: the workers do not react."""
 
     outcome: Outcome
     why: str = ""
@@ -28,7 +28,7 @@ class Roll(NamedTuple):
 
     @property
     def helps(self) -> bool:
-        """Whether workers have been, or are being replaced."""
+        """Whether workers have been or are being replaced."""
         return self.outcome in (Outcome.QUIT, Outcome.RELOAD)
 
 
@@ -38,13 +38,13 @@ NO_WORKERS = Roll(Outcome.SKIPPED, "no nginx master has workers that accept")
 
 
 def no_memory(used: int, room: int) -> Roll:
-    """A second configuration would not fit; both in bytes."""
+    """The roll that is skipped as a second configuration would not fit; both in bytes."""
     said = f"nginx has {used >> 20} MiB, {max(0, room) >> 20} MiB are left"
     return Roll(Outcome.SKIPPED, f"no memory for a second configuration: {said}")
 
 
 def best(rolls: Iterable[Roll]) -> Roll:
-    """The roll to report of several masters'; NO_WORKERS where there is none."""
+    """The roll to report, of those of several masters; NO_WORKERS for none."""
     order = [Outcome.RELOAD, Outcome.QUIT, Outcome.FAILED, Outcome.SKIPPED]
     return min(
         rolls, key=lambda roll: (order.index(roll.outcome), not roll.stuck), default=NO_WORKERS
@@ -52,22 +52,22 @@ def best(rolls: Iterable[Roll]) -> Roll:
 
 
 def way(workers: int, udp: bool, reuseport: bool) -> Outcome:
-    """How a master with so many accepting workers is rolled. Quitting costs nothing and cannot
+    """The way to roll a master with this many accepting workers. Quitting costs nothing and cannot
     fail, but the last worker that accepts on a listener must not quit: with `reuseport` that is
     every worker. Where nginx serves UDP, workers quit all the same: a reload would break QUIC, and
-    nothing else shows whether QUIC connections have ended."""
+    only the exit of workers shows that QUIC connections have ended."""
     return Outcome.QUIT if udp or (workers > 1 and not reuseport) else Outcome.RELOAD
 
 
-def to_tell(
+def to_signal(
     accepting: Set[NginxProcess],
     old: Set[NginxProcess],
-    told: Set[NginxProcess],
+    signalled: Set[NginxProcess],
     all_now: bool = False,
 ) -> Set[NginxProcess]:
-    """Who of the `old` workers is told to quit now. All but one, and that one when a new worker
-    accepts, or when all are to be told `all_now`."""
-    left = (old & accepting) - told
+    """The `old` workers to signal now: all but one, and that one when a new worker accepts, or with
+    `all_now`."""
+    left = (old & accepting) - signalled
     if not left or accepting - old or all_now:
         return left
     return left - {max(left, key=lambda worker: worker.pid)}

@@ -1,59 +1,59 @@
-"""When nginx's workers are replaced, and when again."""
+"""When nginx's workers are replaced, and when they are replaced again."""
 
 from drainmon.drain.policy import Policy
 from drainmon.drain.roll import Outcome, Roll
 
 PAUSE = 1.0
-"""Seconds between the first roll and a second one at the least."""
+"""Least seconds between the first roll and the second."""
 
 DOUBLINGS = 20
-"""How often the pause between two rolls doubles at the most: by then it is days."""
+"""How often the pause between two rolls doubles at most: by then it is days."""
 
 FORGOTTEN_AFTER = 600.0
 """Seconds without a roll after which the pauses of a pod begin anew."""
 
 
 def _pause(rolls: int, quiet: float) -> float:
-    """Each roll leaves old workers behind, so they come at longer and longer intervals."""
+    """Seconds to the next roll, longer each time: each roll leaves old workers behind."""
     return max(quiet, PAUSE) * 2.0 ** min(rolls - 1, DOUBLINGS)
 
 
 class Pace:
-    """A pod's rolls in all of its drains: who may ask for drains may ask in a loop."""
+    """The pace of a pod's rolls in all of its drains: a client may ask for drains in a loop."""
 
     def __init__(self) -> None:
         self._last = 0.0
         self._rolls = 0
 
     def began(self, now: float) -> None:
-        """A roll begins."""
+        """Record a roll that begins."""
         if now - self._last > FORGOTTEN_AFTER:
             self._rolls = 0
         self._last = now
         self._rolls += 1
 
     def next_at(self, quiet: float) -> float:
-        """When the next one may begin."""
+        """When the next roll may begin."""
         if not self._rolls:
             return 0.0
         return self._last + min(_pause(self._rolls, quiet), FORGOTTEN_AFTER)
 
 
 class Rolls:
-    """Those of one drain. `began` has when each began, those before a daemon's restart left out but
-    for the last; `done` is how many."""
+    """The rolls of one drain. `began` has their start times, of those of an earlier daemon only the
+    last; `done` counts all."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self.taken_over = False
-        """Whether the last one was an earlier daemon's."""
+        """Whether the last roll was an earlier daemon's."""
         self.began: list[float] = []
         self.done = 0
         self.latest: Roll | None = None
-        """How the last roll went, or is going; None until that is known."""
+        """The outcome of the last roll, also while it runs; None until that is known."""
 
     def take_over(self, policy: Policy, started: float) -> None:
-        """A caller who has waited since before the daemon began may know of rolls."""
+        """Add the rolls of an earlier daemon that a client reports."""
         if policy.rolls > self.done:
             self.done = policy.rolls
             self.taken_over = not self.began
@@ -76,16 +76,16 @@ class Rolls:
         self._pace.began(now)
 
     def goes(self, roll: Roll) -> None:
-        """Note how the roll that has begun is going, or how it ended."""
+        """Record the progress or the end of the roll that has begun."""
         self.latest = roll
         if roll.outcome is Outcome.SKIPPED:
             self.began.pop()
             self.done -= 1
 
     def next_at(self, settled: float, quiet: float, youngest: float | None) -> float | None:
-        """When the next one is due, not before the drain has `settled`; None: not by what is known.
-        `quiet` is the longest period asked for; `youngest` is when the last of those in flight was
-        opened."""
+        """When the next roll is due, not before the drain has `settled`; None when none is due so
+        far. `quiet` is the longest quiet period; `youngest` is when the youngest connection in
+        flight was opened."""
         if self.barred:
             return None
         if not self.began:
@@ -96,8 +96,8 @@ class Rolls:
         return max(own, settled, self._pace.next_at(quiet))
 
     def _may_have_stragglers(self, youngest: float | None) -> bool:
-        """Whether one of those in flight may have been opened since the last roll. Of a roll before
-        the drain was taken over nobody knows who has come since."""
+        """Whether a connection in flight may have been opened since the last roll. After a roll of
+        an earlier daemon, that is not known."""
         if self.taken_over:
             return True
         return youngest is not None and youngest > self.began[-1]

@@ -1,14 +1,14 @@
-"""Whether UDP clients have vanished. There is no socket for each of them, and who vanishes amid a
-download holds nginx's worker for as long as keepalive_timeout; but then its namespace's counters
-show that nginx sends, and nobody answers."""
+"""Whether UDP clients have vanished. They have no socket each, and a client that vanishes during a
+download holds nginx's worker for keepalive_timeout; but then its namespace's counters show that
+nginx sends, and no client answers."""
 
 ANSWER = 2.0
-"""Seconds in which nginx acknowledges what came last, or a client what it was sent."""
+"""Seconds in which nginx or a client acknowledges the last datagram."""
 
 
 class Silence:
-    """Since when no datagram has come; times are monotonic seconds, counters those of the kernel
-    for the whole namespace."""
+    """How long no datagram has arrived. Times are monotonic seconds, counters the kernel's for the
+    whole namespace."""
 
     def __init__(self) -> None:
         self._received: int | None = None
@@ -17,7 +17,7 @@ class Silence:
         self._unanswered: float | None = None
 
     def saw(self, now: float, received: int, sent: int) -> None:
-        """The counters, now."""
+        """Record the counters at `now`."""
         self._now = now
         if received != self._received:
             self._received, self._since, self._unanswered = received, now, None
@@ -27,8 +27,8 @@ class Silence:
             self._unanswered = now
 
     def proves_gone(self, after: float, quic: bool) -> bool:
-        """Whether it has lasted for so many seconds. Clients of QUIC are silent, too, while they
-        wait for an answer that takes its time: only one that does not answer is gone."""
+        """Whether silence has lasted for `after` seconds. A QUIC client is also silent while it
+        waits for a slow response: it is gone only when it does not acknowledge."""
         if self._now - self._since < after:
             return False
         return not quic or (self._unanswered is not None and self._now - self._unanswered >= ANSWER)

@@ -1,5 +1,4 @@
-"""What a node's drains add up to since the daemon began: how they ended, how long they took, and
-how late connections still arrived."""
+"""Statistics of a node's drains since the daemon started: results, durations, last arrivals."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -9,10 +8,10 @@ from drainmon.drain.report import DrainRecord
 from drainmon.drain.roll import Outcome, Roll
 
 RESULTS = ("drained", "deadline", "cut", "gone", "stuck", "abandoned", "failed")
-"""How a drain can end."""
+"""All results of drains."""
 
 WHOLE = frozenset({"drained", "deadline"})
-"""Ends of drains that took their time; the others were cut short."""
+"""Results of drains that took their full time; the others were cut short."""
 
 SECONDS_BOUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12.5, 15, 20, 25, 30, 45, 60, 90, 120, 300, 600)
 
@@ -20,7 +19,7 @@ LAST_ARRIVAL_BOUNDS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12.5, 15, 2
 
 
 class Histogram:
-    """Values counted by bucket; `bounds` are the buckets' upper ends, each included, rising."""
+    """Values counted by bucket; `bounds` are the buckets' inclusive upper ends, ascending."""
 
     def __init__(self, bounds: Sequence[float], values: Iterable[float] = ()) -> None:
         self.bounds = tuple(bounds)
@@ -38,17 +37,16 @@ class Histogram:
         return sum(self._counts)
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """How many values are not above each bound; the last bound is infinity."""
+        """Each bound with the number of values up to it; the last bound is infinity."""
         return list(zip((*self.bounds, float("inf")), accumulate(self._counts), strict=True))
 
 
 class DrainStatistics:
-    """`results` counts drains by how they ended, `seconds` how long those took whose end was told
-    to a caller, `last_arrival` how many seconds after the drain's start its last connection came,
-    for those in which one came. `late` counts those in which it came after min_wait, `unsettled`
-    those that ended before a quiet period was over: what came next was refused. `rolls` counts how
-    the replacing of nginx's workers went, `refused_callers` counts calls of the port in a pod that
-    did not come from its node."""
+    """`results` counts drains by result; `seconds` are the durations of drains whose client got a
+    result; `last_arrival` are the seconds from a drain's start to its last arrival, for drains with
+    arrivals. `late` counts drains with an arrival after min_wait, `unsettled` drains that ended
+    before a quiet period was over: the next connection was refused. `rolls` counts rolls by
+    outcome, `refused_callers` connections to the port in a pod that did not come from its node."""
 
     def __init__(self) -> None:
         self.results = dict.fromkeys(RESULTS, 0)
@@ -60,17 +58,17 @@ class DrainStatistics:
         self.refused_callers = 0
 
     def refused_caller(self) -> None:
-        """A caller that is not the node has called the port in a pod."""
+        """Count a connection to the port in a pod that did not come from its node."""
         self.refused_callers += 1
 
     def rolled(self, roll: Roll) -> None:
-        """Workers were replaced, or were not."""
+        """Count a roll by its outcome."""
         self.rolls[roll.outcome] += 1
 
     def add(self, record: DrainRecord) -> None:
-        """A drain has ended."""
+        """Count an ended drain."""
         if record.result is None:
-            raise ValueError("cannot add up a drain that runs")
+            raise ValueError("cannot count a drain that runs")
         self.results[record.result] += 1
         if record.result not in WHOLE:
             return
