@@ -1,3 +1,3 @@
-"""drainmon: drains nginx pods with nothing lost."""
+"""drainmon: drains nginx pods without losing a request."""
 
 __version__ = "0.1.0"

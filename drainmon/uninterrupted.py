@@ -1,4 +1,4 @@
-"""Work that goes on in a thread when whoever waits for it is cancelled."""
+"""Work that continues in its thread when the task that waits for it is cancelled."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,8 +8,8 @@ T = TypeVar("T")
 
 
 async def uninterrupted(work: Awaitable[T]) -> T:
-    """The result of `work`, which is not cancelled with the caller: the caller is, when it has
-    ended. What the caller holds, a lock, a place to rest, so holds until then."""
+    """The result of `work`. A cancelled caller is cancelled only when the work has ended, so that
+    it keeps its lock until then."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

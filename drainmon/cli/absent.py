@@ -1,4 +1,4 @@
-"""Why the daemon shows no pods, as far as this process can see."""
+"""Why the daemon shows no pods, judged by the processes of this host."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ TITLE = "nginx: master process"
 
 
 def why_no_pods(root: Path = process.PROC) -> str:
-    """In a sentence or two. Names and titles of processes may be read by everybody."""
+    """The reason, in one or two sentences. Every user may read names and titles of processes."""
     named, titled = 0, Counter[str]()
     for pid in (int(entry.name) for entry in os.scandir(root) if entry.name.isdigit()):
         with contextlib.suppress(OSError):  # it has ended
@@ -23,8 +23,8 @@ def why_no_pods(root: Path = process.PROC) -> str:
                 titled[name] += 1
     if named:
         return (
-            f"no pods: {named} processes are called {NAME}, and the daemon shows none. It may not"
-            " look into them (`drainmon check`), or its --process names others."
+            f"no pods: {named} processes are called {NAME}, but the daemon shows none. Either it"
+            " may not read them (see `drainmon check`), or its --process has other names."
         )
     if titled:
         others = ", ".join(sorted(titled))

@@ -1,4 +1,4 @@
-"""`drainmon advise`: what the hooks' options should be, by the drains that there were."""
+"""`drainmon advise`: options for the hooks, computed from recorded drains."""
 
 import argparse
 import sys
@@ -12,26 +12,26 @@ TOO_FEW = 3
 def add_parser(commands: Any) -> None:
     parser: flags.Command = commands.add_parser(
         "advise",
-        help="say what the hooks' options should be",
-        description="Says what --min-wait, --timeout and terminationGracePeriodSeconds should be,"
-        " by the drains that the node's daemon remembers. Exit codes: 0 all is told, 1 nothing"
-        " could be read, 3 too few drains to tell.",
+        help="recommend options for the hooks",
+        description="Recommends --min-wait, --timeout and terminationGracePeriodSeconds from the"
+        " drains that the node's daemon has recorded. Exit codes: 0 complete advice, 1 nothing"
+        " could be read, 3 too few drains.",
     )
     flags.add_socket(parser)
     parser.add_flag(
         "--file",
         metavar="PATH",
-        help="read these drains, - for standard input: records of GET /v1/drains, the daemon's log"
-        " of --log-format json, or Prometheus's text, of however many nodes",
+        help="read drains from a file, - for standard input: records of GET /v1/drains, the"
+        " daemon's log of --log-format json, or Prometheus's text, from any number of nodes",
     )
     flags.add_json(parser, "one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the advice. Exit codes: 0 all is told, 3 too few drains to tell all. Raises OSError
-    when the daemon does not answer, or the file cannot be read."""
-    # They know how to read much that the other commands do not.
+    """Print the advice. Exit codes: 0 complete, 3 too few drains. Raises OSError when the daemon
+    does not answer, or the file cannot be read."""
+    # The other commands start faster without these modules.
     from drainmon.cli import advise_view, client, evidence  # noqa: PLC0415
     from drainmon.drain.advice import advise, from_records  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What `drainmon advise` shows: percentiles, the hooks' options, and why these. Pure."""
+"""The output of `drainmon advise`: percentiles, recommended options, and why. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ def _distributions(known: Evidence) -> dict[str, Distribution]:
 
 
 def as_document(known: Evidence, advice: Advice) -> str:
-    """One JSON object; times in seconds, null where there is nothing to tell."""
+    """One JSON object; times in seconds, null where unknown."""
     percentiles: dict[str, Any] = {
         name: {"drains": one.count}
         | {f"p{share * 100:g}": _finite(one.percentile(share)) for share in PERCENTILES}

@@ -1,4 +1,4 @@
-"""`drainmon check`: what this host has of what each source needs, and which source that makes."""
+"""`drainmon check`: what each source needs, what this host has, and which source would be used."""
 
 import argparse
 import logging
@@ -12,16 +12,16 @@ from drainmon.cli import flags
 from drainmon.cli.colour import wants_colour
 
 TIMEOUT = 1.0
-"""Seconds that a daemon gets to answer."""
+"""Seconds to wait for a daemon's answer."""
 
 
 def add_parser(commands: Any) -> None:
     parser: flags.Command = commands.add_parser(
         "check",
-        help="show what this host has of what drainmon needs",
-        description="Shows, for each source, what it needs, what this host has of it, and what to"
-        " do about what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (something"
-        " above is missing or degraded, and drainmon works all the same), 2 unusable.",
+        help="check whether this host meets drainmon's requirements",
+        description="Shows what each source requires, whether this host has it, and how to fix"
+        " what is missing. Changes nothing. Exit codes: 0 usable, 1 degraded (something is missing"
+        " or degraded, but drainmon works), 2 unusable.",
     )
     flags.add_socket(parser)
     flags.add_pod_logs(parser)
@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fact. Exit codes: 0 usable, 1 degraded, 2 unusable."""
-    # They know libbpf, which the other commands do without.
+    # These modules load libbpf, which the other commands do without.
     from drainmon.cli import check_view, client  # noqa: PLC0415
     from drainmon.facts.fact import judge  # noqa: PLC0415
     from drainmon.facts.survey import survey  # noqa: PLC0415
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     # libbpf explains each failure; here the facts do.
     logging.getLogger("drainmon").addHandler(logging.NullHandler())
 
-    socket = Path(os.path.realpath(arguments.socket))  # its file system is that behind a link
+    socket = Path(os.path.realpath(arguments.socket))  # a link may lead to another file system
 
     def ask(resource: str) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = client.get(socket, resource, timeout=TIMEOUT)

@@ -1,4 +1,4 @@
-"""What `drainmon check` shows: each fact, and what they say together. Pure."""
+"""The output of `drainmon check`: each fact, and the verdict. Pure."""
 
 import json
 from dataclasses import asdict
@@ -34,8 +34,8 @@ def as_document(verdict: Verdict) -> str:
 
 
 def as_lines(verdict: Verdict, colour: bool) -> str:
-    """One line a fact, below the title of its group; last, what `--source auto` would choose, and
-    what speaks against this host."""
+    """One line per fact, below the title of its group. The last line has the source that
+    `--source auto` would choose, and this host's shortcomings."""
     width = max(len(fact.name) for fact in verdict.facts)
     lines = []
     for group, members in groupby(verdict.facts, key=lambda fact: fact.group):

@@ -1,4 +1,4 @@
-"""GET on the daemon's unix socket."""
+"""GET requests on the daemon's unix socket."""
 
 import http.client
 import json
@@ -10,7 +10,7 @@ TIMEOUT = 10.0
 
 
 class NoDaemonError(ConnectionError):
-    """Nobody listens at the socket."""
+    """No daemon listens at the socket."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -25,8 +25,8 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
-    """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why",
-    NoDaemonError where nobody listens."""
+    """The JSON answer to GET `resource`. Raises OSError "cannot ask the daemon at PATH: why", and
+    NoDaemonError where no daemon listens."""
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("GET", resource)
@@ -34,8 +34,8 @@ def get(path: Path, resource: str, timeout: float = TIMEOUT) -> Any:
         answer = json.load(response)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        nobody = isinstance(error, FileNotFoundError | NotADirectoryError | ConnectionRefusedError)
-        kind = NoDaemonError if nobody else OSError
+        absent = isinstance(error, FileNotFoundError | NotADirectoryError | ConnectionRefusedError)
+        kind = NoDaemonError if absent else OSError
         raise kind(f"cannot ask the daemon at {path}: {why}") from error
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""`drainmon completion`: the script by which a shell completes commands, flags and pods."""
+"""`drainmon completion`: a shell's script to complete commands, flags and pods."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from drainmon.cli import flags
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 PODS = "pods"
 TIMEOUT = 1.0
-"""Seconds that a daemon gets: somebody waits for the shell."""
+"""Seconds to wait for a daemon's answer: a user waits for the shell."""
 
 _ASK = f"drainmon completion {PODS} 2>/dev/null"
 POD_NAMES = {
@@ -24,7 +24,7 @@ POD_NAMES = {
         "zsh": f'_drainmon_pods() {{ compadd -- ${{(f)"$({_ASK})"}} }}',
     },
 }
-"""How each shell gets the names of pods, as shtab has it."""
+"""How each shell gets the names of pods, in the form that shtab requires."""
 
 
 def add_parser(commands: Any, whole: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def add_parser(commands: Any, whole: argparse.ArgumentParser) -> None:
     parser: flags.Command = commands.add_parser(
         "completion",
         help="print a shell's completion script",
-        description="Prints a script that completes drainmon's commands, flags and pods, for"
-        " example: drainmon completion bash >/etc/bash_completion.d/drainmon. The scripts get the"
-        f" names of pods by `drainmon completion {PODS}`.",
+        description="Prints a script that completes drainmon's commands, flags and pods. Example:"
+        " drainmon completion bash >/etc/bash_completion.d/drainmon. The script calls"
+        f" `drainmon completion {PODS}` for the names of pods.",
     )
     flags.add_socket(parser)
     parser.add_argument("shell", choices=(*SHELLS, PODS))
@@ -45,7 +45,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.shell == PODS:
         sys.stdout.writelines(f"{name}\n" for name in _pod_names(arguments))
         return 0
-    # A library that the other commands do without.
+    # The other commands do without this library.
     import shtab  # noqa: PLC0415
 
     sys.stdout.write(shtab.complete(parser, arguments.shell))
@@ -53,7 +53,7 @@ def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 
 def _pod_names(arguments: argparse.Namespace) -> list[str]:
-    """None where there is no daemon, or one that does not say: a shell cannot show why."""
+    """The names of pods; empty without a daemon's answer: a shell cannot show an error."""
     from drainmon.cli import client  # noqa: PLC0415
 
     try:

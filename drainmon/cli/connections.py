@@ -1,4 +1,4 @@
-"""`drainmon connections`: who is connected to a pod, or to each of them."""
+"""`drainmon connections`: the connections of one pod or of all pods."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 
 from drainmon.cli import client, terminal
 from drainmon.cli.absent import why_no_pods
-from drainmon.cli.tables import connections_table, name_of, names_of, plain
+from drainmon.cli.tables import connections_table, name_of, plain
 
 
 def connections(socket: Path, wanted: str | None, as_json: bool) -> int:
-    """Show them. Raises OSError when there is no pod of that name."""
+    """Show the connections. Raises OSError when no pod has that name."""
     answers = {}
     pods = chosen(client.get(socket, "/v1/pods")["pods"], wanted)
     for pod in pods:
@@ -22,15 +22,15 @@ def connections(socket: Path, wanted: str | None, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(answers) + "\n")
     elif answers:
-        terminal.show(render(answers, names_of(pods)))
+        terminal.show(render(answers, {pod["pod"]: name_of(pod) for pod in pods}))
     else:
         terminal.show(plain(why_no_pods()))
     return 0
 
 
 def chosen(pods: list[dict[str, Any]], wanted: str | None) -> list[dict[str, Any]]:
-    """The pod that is wanted, by its label, by what `status` calls it, or by a part that no other
-    has; all for None."""
+    """The pod with this label, with this name in `status`, or with a unique part of either; all
+    pods for None."""
     if wanted is None:
         return pods
     same = [pod for pod in pods if wanted in (pod["pod"], name_of(pod))]
@@ -43,7 +43,7 @@ def chosen(pods: list[dict[str, Any]], wanted: str | None) -> list[dict[str, Any
 
 
 def render(answers: dict[str, dict[str, Any]], names: Mapping[str, str]) -> RenderableType:
-    """A table for each pod, with what waits in its accept queues."""
+    """A table for each pod, with the length of its accept queues."""
     parts: list[RenderableType] = []
     for label, answer in answers.items():
         listed, total = answer["connections"], answer["total"]

@@ -1,4 +1,4 @@
-"""`drainmon daemon`: its flags, and what they tell the daemon."""
+"""`drainmon daemon`: its flags, and the daemon's options made from them."""
 
 import argparse
 import os
@@ -35,28 +35,29 @@ def add_parser(commands: Any) -> None:
         listen.parse,
         DEFAULT_LISTEN,
         metavar="HOST:PORT",
-        help="where the web page and the metrics are served, to whoever reaches it; off: nowhere"
-        f" (default {DEFAULT_LISTEN})",
+        help="serve the web page and metrics at this address, without authentication; off: do not"
+        f" serve them (default {DEFAULT_LISTEN})",
     )
     parser.add_flag(
         "--in-pod-socket",
         _read_name,
         DEFAULT_NAME,
         metavar="NAME",
-        help="abstract unix socket in the network namespace of each pod with nginx; off: none"
-        f" (default {DEFAULT_NAME})",
+        help="listen on this abstract unix socket in the network namespace of each pod with nginx;"
+        f" off: do not listen there (default {DEFAULT_NAME})",
     )
     parser.add_flag(
         "--in-pod-port",
         _read_port,
         metavar="PORT",
-        help="TCP port there for preStop.httpGet, which the node alone may call (default off)",
+        help="listen on this TCP port in the network namespace of each pod with nginx, for"
+        " preStop.httpGet; only the node may connect (default off)",
     )
     parser.add_flag(
         "--source",
         default=AUTO,
         choices=SOURCES,
-        help="where counts come from (default auto: the best that this host can run)",
+        help="how connections are counted (default auto: the best source that works on this host)",
     )
     flags.add_process(parser)
     parser.add_list(
@@ -64,42 +65,41 @@ def add_parser(commands: Any) -> None:
         _read_process_name,
         default=None,
         metavar="NAME",
-        help="name of a process of the host whose connections are probes and hold no drain,"
-        " repeatable (default kubelet, and what it is called in k3s, k0s, MicroK8s)",
+        help="name of a host process whose connections are probes, which no drain waits for;"
+        " repeatable (default kubelet, and its names in k3s, k0s and MicroK8s)",
     )
     parser.add_list(
         "--ignore-peer",
         parse_peer,
         metavar="CIDR",
-        help="address or network whose connections hold no drain, repeatable",
+        help="address or network whose connections no drain waits for; repeatable",
     )
     parser.add_list(
         "--ignore-port",
         parse_port,
         metavar="PORT",
-        help="port of nginx whose connections do not count, repeatable",
+        help="port of nginx whose connections are not counted; repeatable",
     )
     parser.add_flag(
         "--reconcile-interval",
         _read_interval,
         1.0,
         metavar="TIME",
-        help="time between two pods' turns to have their counters compared with a snapshot"
-        " (default 1s)",
+        help="compare the counters of one pod with a snapshot this often (default 1s)",
     )
     parser.add_switch(
         "--take-over",
-        help="take the socket's place from a daemon that listens there, once this one serves"
-        " (default: leave it in peace and end)",
+        help="replace a running daemon's socket as soon as this daemon serves (default: fail when"
+        " another daemon listens there)",
     )
     parser.add_flag(
-        "--log-level", default="info", choices=LEVELS, help="log from this level on (default info)"
+        "--log-level", default="info", choices=LEVELS, help="lowest level to log (default info)"
     )
     parser.add_flag(
         "--log-format",
         default=logs.default_format(sys.stderr),
         choices=logs.FORMATS,
-        help="one JSON object a line, or text (default: text on a terminal, else json)",
+        help="one JSON object per line, or text (default: text on a terminal, else json)",
     )
     parser.set_defaults(run=run)
 
@@ -143,8 +143,8 @@ def _read_process_name(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Until it is told to stop. Raises OSError when it cannot start."""
-    # The daemon's libraries are imported for the daemon alone.
+    """Run the daemon until a signal stops it. Raises OSError when it cannot start."""
+    # The other commands do without the daemon's libraries.
     import asyncio  # noqa: PLC0415
 
     from drainmon.daemon.main import Options, serve  # noqa: PLC0415

@@ -1,5 +1,4 @@
-"""Drains as tables: those that run, with their phase; those that have ended, with their result.
-Pure."""
+"""Drains as tables: running ones with their phase, ended ones with their result. Pure."""
 
 import time
 from collections.abc import Iterable
@@ -8,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from drainmon.cli.fitted import Fitted, cut, table
-from drainmon.cli.sentences import who_was_left
+from drainmon.cli.sentences import describe_remaining
 from drainmon.cli.tables import ARRIVALS, Answer, name_of, plain
 
 _RESULT_STYLES = {
@@ -20,8 +19,7 @@ _RESULT_STYLES = {
 
 
 def drains_tables(drains: Iterable[Answer], now: float | None = None) -> RenderableType:
-    """Those that run, with their phase, above those that have ended, with their result; `now` in
-    Unix seconds."""
+    """A table of running drains above one of ended drains; `now` in Unix seconds."""
     drains = list(drains)
     now = time.time() if now is None else now
     running = [drain for drain in drains if not drain.get("result")]
@@ -35,8 +33,8 @@ def drains_tables(drains: Iterable[Answer], now: float | None = None) -> Rendera
 
 
 def _drains_table(drains: list[Answer], now: float, has_ended: bool) -> Fitted:
-    """One row a drain. A narrow terminal has times without dates, then no peak."""
-    called = [name_of(drain) for drain in drains]
+    """One row per drain. A narrow terminal shows times without dates, then no peak."""
+    names = [name_of(drain) for drain in drains]
 
     def make(longest: int, short: bool, with_peak: bool) -> Table:
         columns = ["ENDED DRAIN" if has_ended else "RUNNING DRAIN", "BEGAN", "SECONDS"]
@@ -45,7 +43,7 @@ def _drains_table(drains: list[Answer], now: float, has_ended: bool) -> Fitted:
         columns += ["LEFT" if has_ended else "IN FLIGHT", ARRIVALS]
         columns += ["LAST" if short else "LAST ARRIVAL"]
         made = table(*columns, right=[c for c in columns[2:] if c not in {"RESULT", "PHASE"}])
-        for drain, name in zip(drains, called, strict=True):
+        for drain, name in zip(drains, names, strict=True):
             result = drain.get("result")
             last = drain.get("last_arrival")
             cells = [
@@ -67,12 +65,12 @@ def _drains_table(drains: list[Answer], now: float, has_ended: bool) -> Fitted:
             lambda longest: make(longest, True, True),
             lambda longest: make(longest, True, False),
         ],
-        max(map(len, called), default=0),
+        max(map(len, names), default=0),
     )
 
 
 def _when(started: float, now: float, short: bool) -> str:
-    """Local time; short: the date alone when that is not today's."""
+    """Local time; short: the time of today, the date of another day."""
     then, today = time.localtime(started), time.localtime(now)
     if not short:
         return time.strftime("%Y-%m-%d %H:%M:%S", then)
@@ -80,17 +78,17 @@ def _when(started: float, now: float, short: bool) -> str:
 
 
 def current_phase(drain: Answer) -> str:
-    """Where a drain is that has not ended."""
+    """The phase of a running drain."""
     phases = drain.get("phases") or [("settling", 0.0)]
     return str(phases[-1][0])
 
 
-def left_lines(drains: Iterable[Answer], named: int) -> RenderableType:
-    """Who was left, for each drain that says so; `named` connections of each."""
+def remaining_lines(drains: Iterable[Answer], named: int) -> RenderableType:
+    """The connections that remained at the end of each drain; at most `named` of each."""
     parts: list[RenderableType] = []
     for drain in drains:
         if drain.get("remaining"):
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(drain["started"]))
             parts += ["", plain(f"left of {name_of(drain)}, {when}:", "bold")]
-            parts += [plain(f"  {one}") for one in who_was_left(drain, named).split("; ")]
+            parts += [plain(f"  {one}") for one in describe_remaining(drain, named).split("; ")]
     return Group(*parts)

@@ -1,4 +1,4 @@
-"""Reading what is known of drains: records as JSON or log lines, or Prometheus's text."""
+"""Reads evidence about drains: records as JSON or log lines, or Prometheus's text."""
 
 import json
 import re
@@ -15,10 +15,10 @@ SECONDS = "drainmon_drain_seconds"
 DRAINS = "drainmon_drains"
 
 ALLOWED = (
-    "it must be records of GET /v1/drains (drainmon drains --json), the daemon's log of"
+    "the input must be records of GET /v1/drains (drainmon drains --json), the daemon's log of"
     f" --log-format json, or Prometheus's text with {LAST_ARRIVAL} and {SECONDS}"
 )
-"""What a file may be."""
+"""The formats that are read."""
 
 _TEXT_LOG = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ")
 """How a line of --log-format text begins."""
@@ -36,7 +36,7 @@ def read(path: str) -> Evidence:
 
 
 def parse(text: str) -> Evidence:
-    """The evidence in a text: JSON when it begins like it. Raises ValueError."""
+    """The evidence in a text, which is JSON when it begins with a bracket. Raises ValueError."""
     if text.lstrip()[:1] in {"{", "["}:
         return from_records(parse_records(text))
     if _TEXT_LOG.match(text):
@@ -49,8 +49,8 @@ def parse(text: str) -> Evidence:
 
 
 def parse_records(text: str) -> list[Mapping[str, Any]]:
-    """The records in an answer of /v1/drains, in a list of them, or in the daemon's log, of which
-    other lines are passed over. Raises ValueError for what is no JSON."""
+    """The records in an answer of /v1/drains, in a list of records, or in the daemon's log, whose
+    other lines are skipped. Raises ValueError for what is not JSON."""
     try:
         try:
             documents = [json.loads(text)]
@@ -70,7 +70,7 @@ def _records_in(document: Any) -> Iterator[Mapping[str, Any]]:
             yield from _records_in(records)
         case {"drain": dict(record)}:
             yield record
-        case {"event": _}:  # of the daemon's log, about something else
+        case {"event": _}:  # another line of the daemon's log
             return
         case dict():
             yield document
@@ -79,15 +79,15 @@ def _records_in(document: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def parse_metrics(text: str) -> Evidence:
-    """The evidence in Prometheus's text, of however many nodes. Raises ValueError when it is none,
-    or has nothing of drains."""
-    # A library that the other commands do without.
+    """The evidence in Prometheus's text, of any number of nodes. Raises ValueError for another
+    format, or a text without metrics of drains."""
+    # The other commands do without this library.
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
 
     buckets: dict[str, dict[float, float]] = {LAST_ARRIVAL: {}, SECONDS: {}}
     sums: dict[str, float] = defaultdict(float)
     results: dict[str, int] = defaultdict(int)
-    # By the samples' names: where nodes follow one another, they stand behind the wrong types.
+    # By the samples' names: in concatenated texts samples follow the TYPE of another family.
     samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
     for sample in samples:
         name, _, part = sample.name.rpartition("_")
@@ -100,6 +100,6 @@ def parse_metrics(text: str) -> Evidence:
             sums[name] += sample.value
     for name in (LAST_ARRIVAL, SECONDS):
         if not buckets[name]:
-            raise ValueError(f"it has no buckets of {name}")
+            raise ValueError(f"no buckets of {name}")
     last, seconds = (Buckets(list(buckets[n].items()), sums[n]) for n in (LAST_ARRIVAL, SECONDS))
     return from_histograms(results, last, seconds)

@@ -7,17 +7,17 @@ from rich.measure import Measurement
 from rich.table import Table
 
 ENDLESS = 10_000
-"""Columns of a pipe: nothing is wrapped or cut in it."""
+"""Columns of a pipe, in which nothing is wrapped or cut."""
 
 NAME_KEPT = 20
-"""Characters of a name that are worth more than another column."""
+"""Characters of a name that are shown before another column is."""
 
 SHORTEST_NAME = 12
 _TAIL = 5
-"""Characters of a name's end that are kept: those of pods differ there."""
+"""Characters kept of a name's end, where the names of pods differ."""
 
 MakeTable = Callable[[int], Table]
-"""A table whose first column has names of at most so many characters."""
+"""Makes a table whose first column has names of at most this many characters."""
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:
@@ -28,15 +28,15 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 
 def cut(name: str, most: int) -> str:
-    """The name without its middle, if it is longer."""
+    """The name, without its middle if it has more than `most` characters."""
     if len(name) <= most:
         return name
     return f"{name[: most - _TAIL - 1]}\N{HORIZONTAL ELLIPSIS}{name[-_TAIL:]}"
 
 
 class Fitted:
-    """The first of several tables that is not wider than the terminal; but for the first, with the
-    middle of long names cut."""
+    """The first of several tables that fits the terminal. All but the first may cut the middle of
+    long names."""
 
     def __init__(self, tables: Sequence[MakeTable], longest: int) -> None:
         """`longest` is the length of the longest name."""

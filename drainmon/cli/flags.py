@@ -9,18 +9,18 @@ DEFAULT_SOCKET = Path("/run/drainmon/drainmon.sock")
 DEFAULT_POD_LOGS = Path("/var/log/pods")
 
 SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
-"""How Kubernetes tells of a Service: one named drainmon-ignore is DRAINMON_IGNORE_PORT."""
+"""Values that Kubernetes sets for a Service: one named drainmon-ignore is DRAINMON_IGNORE_PORT."""
 
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 Read = Callable[[str], Any]
-"""The value that a text stands for. Raises ValueError with what is allowed."""
+"""Converts a text to a value. Raises ValueError with what is allowed."""
 
 
 class Command(argparse.ArgumentParser):
-    """The parser of a command. What a flag does not say is read from its variable, by the same
-    rules; what cannot be read is a usage error of this command that names the flag or the variable.
-    An empty variable is one that is not set, as manifests pass on what they are not given."""
+    """The parser of a command. A flag that is not given is read from its variable, by the same
+    rules; a wrong value is a usage error that names the flag or the variable. An empty variable
+    counts as not set, since manifests pass on empty values."""
 
     def __init__(self, *, environment: Mapping[str, str], **settings: Any) -> None:
         super().__init__(**settings)
@@ -28,13 +28,13 @@ class Command(argparse.ArgumentParser):
         self._flags: dict[str, _Flag] = {}
 
     def add_flag(self, name: str, read: Read = str, default: Any = None, **settings: Any) -> None:
-        """Add a flag with a value; `default` is what stands in the namespace without one."""
+        """Add a flag with a value; `default` is the value when the flag is not given."""
         action = self._add(name, type=_explained(read), **settings)
         self._flags[_variable(name)] = _Flag(action, read, default, default)
 
     def add_list(self, name: str, read: Read = str, default: Any = (), **settings: Any) -> None:
-        """Add a repeatable flag, whose values can also be separated by commas. A variable that is
-        empty is an empty list."""
+        """Add a repeatable flag, whose values may also be separated by commas. An empty variable
+        is an empty list."""
 
         def read_all(text: str) -> list[Any]:
             return [read(part) for part in map(str.strip, text.split(",")) if part]
@@ -51,8 +51,8 @@ class Command(argparse.ArgumentParser):
         return self.add_argument(name, default=argparse.SUPPRESS, **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's, which would report a command's unknown flags with the usage of `drainmon`.
-        A flag that is given hides its variable."""
+        """Parse flags, then variables of flags that are not given. Reports unknown flags here:
+        argparse would do so with the usage of `drainmon`."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -62,7 +62,7 @@ class Command(argparse.ArgumentParser):
         return parsed, unknown
 
     def _read(self, variable: str, flag: "_Flag") -> Any:
-        """What the variable says; where it cannot be read, end as for a wrong flag."""
+        """The value of the variable; ends as for a wrong flag when it cannot be read."""
         text = self._environment.get(variable)
         if text is None or text.startswith(SERVICE_LINKS):
             return flag.default
@@ -78,7 +78,7 @@ class Command(argparse.ArgumentParser):
 
 
 class _Flag(NamedTuple):
-    """What stands for the flag when its variable is not set, and when it is empty."""
+    """A flag: `default` is its value when its variable is not set, `empty` when it is empty."""
 
     action: argparse.Action
     read: Read
@@ -91,7 +91,7 @@ def _variable(name: str) -> str:
 
 
 def _explained(read: Read) -> Read:
-    """Errors with their own words: of a ValueError argparse shows none."""
+    """`read` with errors that argparse shows: it hides the text of a ValueError."""
 
     def read_or_explain(text: str) -> Any:
         try:
@@ -124,13 +124,13 @@ def add_pod_logs(parser: Command) -> None:
         Path,
         DEFAULT_POD_LOGS,
         metavar="PATH",
-        help=f"the folder that names the node's pods (default {DEFAULT_POD_LOGS})",
+        help=f"folder of the kubelet's pod logs, which names the pods (default {DEFAULT_POD_LOGS})",
     )
 
 
 def add_process(parser: Command) -> None:
     parser.add_list(
-        "--process", metavar="NAME", help="process name of nginx, repeatable (default nginx)"
+        "--process", metavar="NAME", help="process name of nginx; repeatable (default nginx)"
     )
 
 
@@ -139,5 +139,5 @@ def process_names(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 
 def add_json(parser: Command, what: str) -> None:
-    """`what` is printed then."""
+    """`what` is the form of the output."""
     parser.add_switch("--json", help=f"print {what}")

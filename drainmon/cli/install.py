@@ -1,4 +1,4 @@
-"""`drainmon install-client`: drainmon-wait into the folder that the pods' hooks see."""
+"""`drainmon install-client`: copies drainmon-wait to the folder that pods mount."""
 
 import argparse
 import contextlib
@@ -17,42 +17,43 @@ NAME = "drainmon-wait"
 MODE = 0o755
 TRIAL_SECONDS = 5.0
 BUILT = Path(__file__).parents[2] / "build" / NAME
-"""Where `make build` leaves the client in a checkout."""
+"""The client in a checkout after `make build`."""
 
 
 def add_parser(commands: Any) -> None:
     parser: flags.Command = commands.add_parser(
         "install-client",
-        help="put drainmon-wait beside the socket, for the pods' hooks",
-        description="Copies drainmon-wait into the socket's folder, in one step: hooks that run"
-        " meanwhile have the old one or the new one.",
+        help="copy drainmon-wait to the socket's folder, for the pods' hooks",
+        description="Copies drainmon-wait to the socket's folder. The replacement is atomic: a hook"
+        " runs either the old version or the new one.",
     )
     flags.add_socket(parser)
     parser.add_flag(
         "--client",
         Path,
         metavar="PATH",
-        help="the drainmon-wait to copy (default: the one beside this command, else that of the"
-        " checkout that this command is run from)",
+        help="the drainmon-wait to copy (default: the one beside this command, else the one built"
+        " in this checkout)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Also when it cannot be run from there: a pod's mount of the folder may let it."""
+    """Install the client. One that cannot run from the folder is a warning only: a pod's own mount
+    of the folder may allow it."""
     target = install(arguments.client or default_client(), arguments.socket.parent)
     sys.stdout.write(f"installed {target}\n")
     if why := why_not_runnable(target):
         sys.stderr.write(
-            f"drainmon: cannot run {target}: {why}; pods with hostUsers: false cannot, either:"
-            " use the client's image there, or another folder\n"
+            f"drainmon: cannot run {target}: {why}; nor can pods with hostUsers: false: use the"
+            " client's image there, or another folder\n"
         )
     return 0
 
 
 def default_client(built: Path = BUILT) -> Path:
-    """The client beside this command, as in the image; where there is none, the checkout's.
-    Raises OSError when there is neither."""
+    """The client beside this command, as in the image, else the checkout's. Raises OSError without
+    either."""
     beside_this_command = Path(sysconfig.get_path("scripts")) / NAME
     for client in (beside_this_command, built):
         if client.exists():
@@ -64,10 +65,10 @@ def default_client(built: Path = BUILT) -> Path:
 
 
 def install(client: Path, folder: Path) -> Path:
-    """Copy `client` to `folder`, made if need be, in one step: whoever runs the client sees the old
-    one or the new one, also while the old one runs. Gives its place.
+    """Copy `client` to `folder`, which is made if needed, and return its path. The replacement is
+    atomic, also while the old client runs.
 
-    Raises OSError "cannot install PATH: why", also when others could put something else there.
+    Raises OSError "cannot install PATH: why", also when other users could replace the client.
     """
     target = folder / NAME
     try:
@@ -81,7 +82,7 @@ def install(client: Path, folder: Path) -> Path:
 
 
 def why_not_runnable(target: Path) -> str | None:
-    """Why the client cannot be run from where it is, None when it can."""
+    """Why the client cannot run from its folder, None when it can."""
     try:
         subprocess.run(
             [target, "--version"], check=True, capture_output=True, timeout=TRIAL_SECONDS
@@ -96,7 +97,7 @@ def why_not_runnable(target: Path) -> str | None:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    # A file that runs cannot be written to (ETXTBSY), a name can always be given to another file.
+    # A running file cannot be written to (ETXTBSY), but its name can be given to another file.
     fd, new = tempfile.mkstemp(prefix=f".{NAME}.", dir=target.parent)
     try:
         with os.fdopen(fd, "wb") as file:

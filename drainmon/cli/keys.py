@@ -1,4 +1,4 @@
-"""Keys as they are pressed, from a terminal."""
+"""Reads keys from a terminal as they are pressed."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ SEQUENCES = {
     "\x1b[5~": PAGE_UP, "\x1b[6~": PAGE_DOWN,
     "\x1b[H": HOME, "\x1b[F": END, "\x1bOH": HOME, "\x1bOF": END, "\x1b[1~": HOME, "\x1b[4~": END,
 }  # fmt: skip
-"""What terminals send for keys without a character (xterm's ctlseqs)."""
+"""Sequences that terminals send for keys without a character (xterm's ctlseqs)."""
 
 _KEY = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1bO.|.", re.DOTALL)
 
 
 @contextlib.contextmanager
 def unbuffered() -> Iterator[None]:
-    """Keys come one by one and are not shown; as before afterwards, whatever happens."""
+    """Read keys one by one, without echo, until the block ends."""
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     try:
@@ -34,8 +34,8 @@ def unbuffered() -> Iterator[None]:
 
 
 def pressed(timeout: float) -> list[str]:
-    """The keys pressed within so many seconds; returns at the first. A key that sends a sequence is
-    one of `SEQUENCES`, or left out."""
+    """The keys pressed within `timeout` seconds; returns at the first. Unknown sequences are
+    skipped."""
     fd = sys.stdin.fileno()
     if not select.select([fd], [], [], timeout)[0]:
         return []
@@ -46,6 +46,6 @@ def pressed(timeout: float) -> list[str]:
 
 
 def parse(sent: str) -> list[str]:
-    """The keys in what a terminal has sent."""
+    """The keys in a terminal's input."""
     keys = (SEQUENCES.get(key, key) for key in _KEY.findall(sent))
     return [key for key in keys if not key.startswith(ESCAPE) or key == ESCAPE]

@@ -1,4 +1,4 @@
-"""The daemon's log: one event a line, with fields; JSON for machines, text for a terminal."""
+"""The daemon's log: one event per line, with fields; JSON for machines, text for a terminal."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 _OWN = __package__.partition(".")[0]
 
 LIBRARY = "library message"
-"""The event under which other people's sentences are logged."""
+"""The event under which messages of libraries are logged."""
 
 _COLOURS = {"debug": DIM, "warning": YELLOW, "error": RED, "critical": RED}
 
@@ -29,13 +29,12 @@ def set_up(level: str, style: str, stream: TextIO, environment: Mapping[str, str
 
 
 def default_format(stream: TextIO) -> str:
-    """Text for people at a terminal, JSON for whatever else collects the lines."""
+    """Text on a terminal, else JSON."""
     return "text" if stream.isatty() else "json"
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The event's name under `event`, then whatever `extra` brought, an exception's traceback
-    last."""
+    """The event's name under `event`, then the fields of `extra`, an exception's traceback last."""
     if record.name.partition(".")[0] == _OWN:
         fields: dict[str, Any] = {"event": record.getMessage()}
     else:
@@ -47,7 +46,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object: time (UTC), level, event, from (the module), and the event's fields."""
+    """Formats one JSON object: time (UTC), level, event, from (the module), the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = fields_of(record)
@@ -62,8 +61,8 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Local date and time, level, event, field=value; the end of a drain in words; a traceback on
-    lines of its own."""
+    """Formats local date and time, level, event, field=value; the end of a drain in words; a
+    traceback on lines of its own."""
 
     def __init__(self, colour: bool = False) -> None:
         super().__init__()
@@ -85,12 +84,14 @@ class TextFormatter(logging.Formatter):
 
 
 def _one_line(text: str) -> str:
-    """What a pod may name must neither end the line nor reach the terminal as a command."""
+    """The text without control characters: a pod's names must neither end the line nor control the
+    terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _shown(value: Any) -> str:
-    """Plain where that is unmistakable, else JSON: what a pod may name must not end the line."""
+    """The value as plain text where that is unambiguous, else as JSON: a pod's names must not end
+    the line."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     if not isinstance(value, str) or (text.isascii() and text.isprintable() and " " not in text):
         return text

@@ -1,4 +1,4 @@
-"""The command `drainmon`: its commands, and what becomes of their errors."""
+"""The command `drainmon`: its subcommands, and how their errors are reported."""
 
 import os
 import sys
@@ -12,18 +12,19 @@ from drainmon.cli.client import NoDaemonError
 
 INTERRUPTED = 130
 HINT = (
-    "Is the daemon running? --socket says where; as root, `drainmon daemon` starts it and"
-    " `drainmon check` says what it needs."
+    "Is the daemon running, and is --socket right? As root, `drainmon daemon` starts the daemon,"
+    " and `drainmon check` shows its requirements."
 )
 
 
 def make_parser(environment: Mapping[str, str]) -> flags.Command:
-    """What it parses has the command's `run`, to be called with it, for an exit code."""
+    """The parser. The namespace that it returns has the subcommand's `run`, which takes the
+    namespace and returns an exit code."""
     parser = flags.Command(
         environment=environment,
         prog="drainmon",
-        description="Drains nginx pods with nothing lost: counts their connections in the kernel"
-        " and holds the preStop hook until none is left.",
+        description="Drains nginx pods without losing a request: counts their connections in the"
+        " kernel and holds the preStop hook until none is in flight.",
         epilog="Every flag is also an environment variable: --socket is DRAINMON_SOCKET.",
     )
     parser.add_argument("--version", action="version", version=f"drainmon {__version__}")
@@ -43,8 +44,8 @@ def make_parser(environment: Mapping[str, str]) -> flags.Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 "cannot X: why" on standard error, 2 usage; `check`, `status` and
-    `advise` have more."""
+    """Run the command line and return its exit code: 0 done, 1 "cannot X: why" on standard error,
+    2 usage; `check`, `status` and `advise` have more."""
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = make_parser(os.environ)
     if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever reads has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except NoDaemonError as error:

@@ -1,4 +1,4 @@
-"""Which nginx a drain was of, where a network namespace is all that its record has."""
+"""The nginx master of a drain whose record only names a network namespace."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ Drain = dict[str, Any]
 
 
 def started(pid: int) -> float:
-    """When a process of this host was started (Unix seconds); now when it is gone."""
+    """When a process of this host started (Unix seconds); now when it has ended."""
     now = time.time()
     with contextlib.suppress(OSError):
         age = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -26,8 +26,8 @@ def with_masters(
     pods: Iterable[Mapping[str, Any]],
     since: Callable[[int], float] = started,
 ) -> list[Drain]:
-    """The drains, with the `masters` of those pods that ran when they began: the inode of a
-    namespace is soon another pod's."""
+    """The drains, with the `masters` of pods that already ran when the drain began: a namespace's
+    inode is soon reused for another pod."""
     masters = {pod["pod"]: pod["masters"] for pod in pods if pod.get("masters")}
     ages = {label: since(pids[0]) for label, pids in masters.items()}
     return [

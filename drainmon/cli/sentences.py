@@ -1,14 +1,14 @@
-"""Drains in words: who was left, and how one ended in a line. Pure."""
+"""Drains in words: how a drain ended, and which connections remained. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
-LEFT_NAMED = 3
-"""So many of those who were left are named in the line about a drain."""
+REMAINING_NAMED = 3
+"""Connections that remained and are named in the line about a drain."""
 
 
 def ended(drain: Mapping[str, Any]) -> str:
-    """One line on a drain that has ended: pod, result, seconds, arrivals, who was left."""
+    """One line on an ended drain: pod, result, seconds, arrivals, remaining connections."""
     said = f"{drain['pod']}: {drain['result']} after {drain['seconds']:.1f} s"
     if drain.get("reason"):
         said += f" ({drain['reason']})"
@@ -19,20 +19,20 @@ def ended(drain: Mapping[str, Any]) -> str:
         said += f", roll {drain['roll']}"
     if drain.get("uncounted"):
         said += f", not counted: {', '.join(drain['uncounted'])}"
-    left = who_was_left(drain, LEFT_NAMED)
+    left = describe_remaining(drain, REMAINING_NAMED)
     return f"{said}, left: {left}" if left else said
 
 
-def who_was_left(drain: Mapping[str, Any], named: int) -> str:
+def describe_remaining(drain: Mapping[str, Any], named: int) -> str:
     """The first connections that were in flight at the end, and how many more; empty for none."""
     remaining = drain.get("remaining") or []
-    parts = [left(one) for one in remaining[:named]]
+    parts = [describe_connection(one) for one in remaining[:named]]
     if more := drain.get("in_flight", 0) - len(parts):
         parts.append(f"and {more} more" if parts else f"{more} in flight")
     return "; ".join(parts)
 
 
-def left(connection: Mapping[str, Any]) -> str:
+def describe_connection(connection: Mapping[str, Any]) -> str:
     """One connection, as drainmon-wait names it."""
     said = f"{connection['remote']} {connection['state']}"
     for time, label in (("age", "open"), ("idle", "idle")):

@@ -1,4 +1,4 @@
-"""`drainmon status`: the node's pods and the latest drains; `drainmon drains`: all of those."""
+"""`drainmon status`: the node's pods and latest drains; `drainmon drains`: all recorded drains."""
 
 import json
 import sys
@@ -12,22 +12,22 @@ from rich.text import Text
 
 from drainmon.cli import client, terminal
 from drainmon.cli.absent import why_no_pods
-from drainmon.cli.drain_tables import drains_tables, left_lines
+from drainmon.cli.drain_tables import drains_tables, remaining_lines
 from drainmon.cli.masters import with_masters
 from drainmon.cli.tables import plain, pods_table
 
 LATEST = 10
-LEFT_NAMED = 20
+REMAINING_NAMED = 20
 EVERY = 1.0
-"""Seconds between two readings."""
+"""Seconds between two requests."""
 
 DEGRADED = 3
-"""The exit code when the daemon works, but not with the best source."""
+"""The exit code when the daemon uses a worse source than the best."""
 
 
 def read(socket: Path) -> dict[str, Any]:
-    """`health`, `pods` and `drains`; `empty` says why there are no pods. Raises OSError when the
-    daemon does not answer."""
+    """The answers `health`, `pods` and `drains`; without pods `empty` says why. Raises OSError when
+    the daemon does not answer."""
     node = {
         "health": client.get(socket, "/healthz"),
         "pods": client.get(socket, "/v1/pods")["pods"],
@@ -37,13 +37,13 @@ def read(socket: Path) -> dict[str, Any]:
 
 
 def read_named(socket: Path) -> dict[str, Any]:
-    """The same, for people: with nginx's masters of drains where that is what a pod is called."""
+    """The same, with nginx's masters in drains whose pod is called by them."""
     node = read(socket)
     return node | {"drains": with_masters(node["drains"], node["pods"])}
 
 
 def headline(health: dict[str, Any]) -> Text:
-    """Source, version, and what is wrong."""
+    """Source, version, and why better sources are not in use."""
     line = plain(f"source {health['source']}, drainmon {health['version']}")
     for source, why in health.get("refused", {}).items():
         line.append("\n").append(plain(f"not {source}: {why}", "yellow"))
@@ -51,7 +51,7 @@ def headline(health: dict[str, Any]) -> Text:
 
 
 def render(node: dict[str, Any]) -> RenderableType:
-    """The tables."""
+    """The screen of `drainmon status`."""
     parts: list[RenderableType] = [headline(node["health"]), "", pods(node)]
     if node["drains"]:
         parts += ["", drains_tables(node["drains"][:LATEST])]
@@ -97,13 +97,13 @@ def _put(node: dict[str, Any], as_json: bool) -> None:
 
 
 def drains(socket: Path, as_json: bool) -> int:
-    """Show the records of all drains that the daemon keeps, and who was left."""
+    """Show all records that the daemon keeps, and the connections that remained."""
     records = client.get(socket, "/v1/drains")["drains"]
     if as_json:
         sys.stdout.write(json.dumps(records) + "\n")
     elif records:
         named = with_masters(records, client.get(socket, "/v1/pods")["pods"])
-        terminal.show(Group(drains_tables(named), left_lines(named, LEFT_NAMED)))
+        terminal.show(Group(drains_tables(named), remaining_lines(named, REMAINING_NAMED)))
     else:
-        terminal.show(plain("no drains: no hook has asked for one since the daemon started"))
+        terminal.show(plain("no drains: no client has asked for one since the daemon started"))
     return 0

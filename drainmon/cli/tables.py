@@ -1,7 +1,7 @@
-"""The daemon's answers as tables: pods, connections. Pure.
+"""Tables of pods and connections. Pure.
 
-What comes from a pod goes into cells as plain text: a name is never markup, and no control
-character reaches the terminal.
+Text from a pod goes into cells as plain text: a name is never markup, and no control character
+reaches the terminal.
 """
 
 import re
@@ -14,16 +14,16 @@ from rich.text import Text
 from drainmon.cli.fitted import Fitted, cut, table
 
 Answer = Mapping[str, Any]
-"""A JSON object of the daemon's."""
+"""A JSON object in an answer of the daemon."""
 
 ARRIVALS, ARRIVALS_PER_SECOND = "ARRIVALS", "ARRIVALS/S"
 
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 PORTS_SHORT = 3
-"""More ports than these are not all shown on a narrow terminal."""
+"""A narrow terminal does not show more ports than this."""
 
 _STAGES = {"SYN_RECV": "opening", "ESTABLISHED": "open"}
-"""States in a word; the others are closing."""
+"""States in one word; all others are closing."""
 
 
 def plain(value: object, style: str = "") -> Text:
@@ -33,17 +33,12 @@ def plain(value: object, style: str = "") -> Text:
 
 
 def name_of(pod: Answer) -> str:
-    """What a pod is called on a screen: 12 digits of a container ID, as docker and podman show it;
-    where nothing but a namespace is known, nginx's master."""
+    """A pod's name on a screen: 12 digits of a container ID, as docker and podman show it; nginx's
+    master where only the namespace is known."""
     label, masters = str(pod["pod"]), pod.get("masters") or ()
     if _CONTAINER_ID.fullmatch(label):
         return label[:12]
     return f"nginx {masters[0]}" if masters and label == f"netns-{pod.get('netns')}" else label
-
-
-def names_of(pods: Iterable[Answer]) -> dict[str, str]:
-    """What the pods are called, by their labels."""
-    return {str(pod["pod"]): name_of(pod) for pod in pods}
 
 
 def states(by_state: Mapping[str, int]) -> str:
@@ -61,7 +56,7 @@ def stages(by_state: Mapping[str, int]) -> str:
 
 
 def ways(pod: Answer, short: bool = False) -> str:
-    """How its hooks reach the daemon: `folder, @drainmon, port 9936`; short `folder @ :9936`."""
+    """The pod's ways in: `folder, @drainmon, port 9936`; short `folder @ :9936`."""
     known = pod.get("ways_in", ())
     if not short:
         return ", ".join(known) or "-"
@@ -71,15 +66,13 @@ def ways(pod: Answer, short: bool = False) -> str:
 
 
 def arrivals(pod: Answer) -> int:
-    """Connections that the pod has accepted, those of probes apart; older daemons do not tell them
-    apart."""
+    """Connections that the pod has accepted, without those of probes; daemons of 0.1 count both."""
     return int(pod["accepted"]) - int(pod.get("probes_accepted", 0))
 
 
 def pods_table(pods: Iterable[Answer], rates: Mapping[str, float] | None = None) -> Fitted:
-    """One row a pod; with `rates`, arrivals per second by pod, a column of them, else how its hooks
-    reach the daemon, as far as daemons say so. A narrow terminal has words for states, then no
-    states, then no ways."""
+    """One row per pod, with a column for `rates` (arrivals per second by pod), else for ways in. A
+    narrow terminal shows words for states, then no states, then no ways in."""
     pods = list(pods)
     names = [name_of(pod) for pod in pods]
     has_ways = rates is None and any(pod.get("ways_in") for pod in pods)
@@ -125,7 +118,7 @@ def _ports(ports: list[int], short: bool) -> str:
 
 
 def connections_table(connections: Iterable[Answer]) -> Fitted:
-    """One row a connection; times in seconds, a dash for what nobody knows. A narrow terminal has
+    """One row per connection; times in seconds, a dash for unknown values. A narrow terminal shows
     no local address, then no bytes received."""
     connections = list(connections)
 

@@ -1,4 +1,4 @@
-"""Where text goes: a terminal, with its width and colours, or a pipe, with neither."""
+"""Output to a terminal, with its width and colours, or to a pipe."""
 
 import sys
 from typing import TextIO
@@ -9,13 +9,13 @@ from drainmon.cli.fitted import ENDLESS
 
 
 def console(out: TextIO | None = None) -> Console:
-    """Colours and width are a terminal's own; NO_COLOR is honoured (no-color.org)."""
+    """A console with the terminal's width and colours; honours NO_COLOR (no-color.org)."""
     out = out or sys.stdout
     return Console(file=out, width=None if out.isatty() else ENDLESS, highlight=False)
 
 
 def show(rendered: RenderableType, out: TextIO | None = None) -> None:
-    """Print a table or text, without the blanks that tables end their lines with."""
+    """Print a table or text; into a pipe without trailing blanks."""
     on = console(out)
     with on.capture() as captured:
         on.print(rendered)

@@ -11,14 +11,14 @@ from drainmon.cli.status import EVERY, read_named
 from drainmon.cli.top_view import View, arrivals_per_second, render, room
 
 GLANCE = 0.1
-"""Seconds between two looks at the terminal's size."""
+"""Seconds between two checks of the terminal's size."""
 
 
 def top(socket: Path) -> int:
-    """Show the node until the user has had enough, over restarts of the daemon. Raises OSError when
-    there is none to begin with."""
+    """Show the node until the user quits, across restarts of the daemon. Raises OSError when no
+    daemon answers at the start."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise OSError("cannot show top: this is no terminal (see `drainmon status --watch`)")
+        raise OSError("cannot show top: not a terminal (try `drainmon status --watch`)")
     console = terminal.console()
     view, rates, trouble = View(), dict[str, float](), ""
     node, when = read_named(socket), time.monotonic()

@@ -1,4 +1,4 @@
-"""What `drainmon top` shows: which pods in which order, by the keys that were pressed. Pure."""
+"""The screen of `drainmon top`, and how keys change it. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ ENTER, BACKSPACE = "\r", "\x7f"
 HELP = "s sort  r reverse  / filter  j k scroll  q quit"
 DRAINS_SHOWN = 5
 CHROME = 6
-"""Lines that are no pod's: the source, keys, the table's head, which pods are shown, blank ones."""
+"""Lines without a pod: the source, keys, the table's head, which pods are shown, blank lines."""
 
 Row = Mapping[str, Any]
 
@@ -30,8 +30,8 @@ SORTS: dict[str, Callable[[Row, float], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """How the list is shown. `first`: so many pods are above the screen. `typing`: keys go into the
-    filter. `done`: the user has had enough."""
+    """How the list is shown. `first`: index of the first pod on the screen. `typing`: keys go into
+    the filter. `done`: the user has quit."""
 
     sort: str = "in flight"
     reverse: bool = False
@@ -41,7 +41,7 @@ class View:
     done: bool = False
 
     def press(self, key: str, room: int = 1, pods: int = 0) -> "View":
-        """The view after a key, with room for so many of the pods."""
+        """The view after a key; `room` of the `pods` fit on the screen."""
         if self.typing:
             return self._type(key)
         names, last = list(SORTS), max(0, pods - room)
@@ -83,7 +83,7 @@ class View:
         )
 
     def footer(self) -> Text:
-        """What the keys do, or what is being typed."""
+        """Help on the keys, or the filter while the user types it."""
         if self.typing:
             return plain(f"filter: {self.filter}_", "bold")
         only = f"only {self.filter!r}, " if self.filter else ""
@@ -94,7 +94,7 @@ class View:
 def arrivals_per_second(
     before: list[dict[str, Any]], now: list[dict[str, Any]], seconds: float
 ) -> dict[str, float]:
-    """Arrivals per second between two readings, by pod; none for a pod that is new."""
+    """Arrivals per second between two answers, by pod; none for a new pod."""
     then = {pod["number"]: arrivals(pod) for pod in before}
     return {
         pod["pod"]: max(0, arrivals(pod) - then[pod["number"]]) / seconds
@@ -109,7 +109,7 @@ def _drains_shown(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def room(node: dict[str, Any], height: int) -> int:
-    """How many pods a screen of `height` lines shows."""
+    """The number of pods that a screen of `height` lines shows."""
     drains, refused = len(_drains_shown(node)), len(node["health"].get("refused", {}))
     return max(1, height - CHROME - refused - (drains + 2 if drains else 0))
 
@@ -117,7 +117,7 @@ def room(node: dict[str, Any], height: int) -> int:
 def render(
     node: dict[str, Any], rates: Mapping[str, float], view: View, height: int, trouble: str = ""
 ) -> RenderableType:
-    """The screen of `height` lines; `trouble`: why what it shows is old."""
+    """The screen of `height` lines; `trouble` is why its values are old."""
     pods, lines = view.choose(node["pods"], rates), room(node, height)
     head = plain(trouble, "bold red") if trouble else headline(node["health"])
     parts: list[RenderableType] = [head, view.footer(), ""]

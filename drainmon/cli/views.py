@@ -1,5 +1,5 @@
-"""The commands that show what a running daemon knows: their flags, and who runs them. What
-they show it with is imported for the one that is run: nothing else needs it."""
+"""The commands that query a running daemon, and their flags. Each imports its modules when it runs:
+the other commands start faster without them."""
 
 import argparse
 from typing import Any
@@ -8,18 +8,19 @@ from drainmon.cli import completion, flags
 
 
 def add_parsers(commands: Any) -> None:
-    """Add them to `commands` (what `add_subparsers` gave)."""
+    """Add the commands to `commands`, the result of `add_subparsers`."""
     status: flags.Command = commands.add_parser(
         "status",
         help="show the node's pods and latest drains",
         description="Shows the pods of this node with their connections, and the latest drains."
-        " Exit codes: 0 all is well, 1 the daemon does not answer, 3 it has a lesser source.",
+        " Exit codes: 0 ok, 1 the daemon does not answer, 3 the daemon uses a worse source than the"
+        " best.",
     )
     status.set_defaults(run=_status)
     connections: flags.Command = commands.add_parser(
         "connections",
-        help="show who is connected to a pod",
-        description="Shows the connections of a pod's nginx, those in flight first.",
+        help="show a pod's connections",
+        description="Shows the connections of a pod's nginx, the ones in flight first.",
     )
     connections.set_defaults(run=_connections)
     drains: flags.Command = commands.add_parser(
@@ -31,17 +32,17 @@ def add_parsers(commands: Any) -> None:
     top: flags.Command = commands.add_parser(
         "top",
         help="show the node live",
-        description="Shows pods and drains live. Keys: s next sort order, r reverse it, / filter by"
+        description="Shows pods and drains live. Keys: s next sort order, r reverse, / filter by"
         " name (Esc: no filter), arrows, j, k, Page Up, Page Down, g, G scroll, q quit.",
     )
     top.set_defaults(run=_top)
     for parser in (status, connections, drains, top):
         flags.add_socket(parser)
     for parser in (status, connections, drains):
-        flags.add_json(parser, "JSON, one value a line")
-    status.add_switch("--watch", help="go on, every second")
+        flags.add_json(parser, "one JSON value per line")
+    status.add_switch("--watch", help="repeat every second")
     pod: Any = connections.add_argument(
-        "pod", nargs="?", metavar="POD", help="its name or a part of it (default: every pod)"
+        "pod", nargs="?", metavar="POD", help="a pod's name or part of it (default: every pod)"
     )
     pod.complete = completion.POD_NAMES
 

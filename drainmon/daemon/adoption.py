@@ -1,4 +1,4 @@
-"""The pod that a caller wants drained, found with all ports that may be nginx's."""
+"""Finds the pod of a client, with all ports that may be nginx's."""
 
 import asyncio
 import errno
@@ -15,16 +15,15 @@ from drainmon.pods.registry import Registry
 async def pod_with_ports(
     registry: Registry, netns: int, owner: Owner, pid: int, ports: frozenset[int]
 ) -> Pod | None:
-    """The pod of the process `pid` as the last scan found it, with the `ports` that its caller
-    knows of where it has a namespace of its own.
+    """The pod of the process `pid` as the last scan found it; in a namespace of its own, with the
+    `ports` that its client knows.
 
-    Where no port of nginx is known, with those of whatever else serves in it, and of its nginx that
-    has ended: there may be bytes left to send, and nginx may have a name that we were not told, or
-    keep us from seeing its files. Raises ValueError where the pod cannot be told (`Registry.find`).
-    """
+    Where no port of nginx is known, with the ports of all other servers in it, and of its nginx
+    that has ended: bytes may be left to send, nginx may have a name that is not in --process, or
+    its files may be unreadable. Raises ValueError where the pod is ambiguous (`Registry.find`)."""
     pod = registry.find(netns, owner)
     if ports and not registry.shared(netns):
-        # What is seen alone: in a sandbox it is the caller who sees.
+        # Only ports that are visible: in a sandbox only the client sees them.
         ports &= await asyncio.to_thread(ports_in_use, pid)
         if pod is None and ports:
             return registry.adopt(netns, owner, ports)
@@ -37,15 +36,15 @@ async def pod_with_ports(
     if registry.shared(netns):
         found = ended | await asyncio.to_thread(ports_of_owner, netns, owner)
     else:
-        # The inode may be another namespace's by now: what is not used there says nothing.
+        # The inode may be another namespace's by now: unused ports prove nothing.
         found = ended & await asyncio.to_thread(ports_in_use, pid)
         found |= await asyncio.to_thread(server_ports, pid)
     return registry.adopt(netns, owner, found) if found else pod
 
 
 async def pod_in(registry: Registry, netns: int) -> tuple[Pod, int]:
-    """The pod in a network namespace of its own, with its ports as `pod_with_ports` finds them, and
-    the pid of one of its processes. Raises ProcessLookupError when no nginx runs there any more."""
+    """The pod in a network namespace of its own, with its ports (`pod_with_ports`), and the pid of
+    one of its processes. Raises ProcessLookupError when no nginx runs there any more."""
     pod = registry.get(PodKey(netns))
     nginx = next(filter(is_running, pod.processes if pod else ()), None)
     if pod is None or nginx is None:

@@ -1,4 +1,4 @@
-"""One network namespace with nginx, and the daemon's sockets that listen in it."""
+"""A network namespace with nginx, and the daemon's listen sockets in it."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from drainmon.procfs import process
 from drainmon.server.in_pod_sockets import Place, listen
 
 SOONEST, LATEST = 1.0, 60.0
-"""Seconds until a socket that could not be opened is tried again, twice as many each time."""
+"""Seconds until a failed socket is tried again: the first time, and, doubled each time, at most."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way in: where a socket listens, and who takes its connections, each with the namespace
-    that it listens in. `in_host`: also where the host's own nginx is, and pods in its network."""
+    """A way in: the address of a listen socket, and the function that takes its connections with
+    their namespace. `in_host`: also in the host's network namespace."""
 
     place: Place
     take: Callable[[int, socket.socket, float], None]
@@ -28,25 +28,25 @@ class Way:
 
 
 Attempt = tuple[dict[Way, socket.socket], dict[Way, OSError]]
-"""What could be opened, and why the rest could not."""
+"""The sockets that could be opened, and the errors of the others."""
 
 
 @dataclass(eq=False)
 class Door:
-    """`processes` are nginx's. `keeper` is a pidfd of one of them, by which its end is seen. `left`
-    are the ways whose place is the pod's own."""
+    """`processes` are nginx's; `keeper` is a pidfd of one of them, readable when that process ends.
+    `left` are the ways whose address the pod itself uses. `logged` are the errors logged so far."""
 
     netns: int
     processes: tuple[NginxProcess, ...] = ()
     open: dict[Way, socket.socket] = field(default_factory=dict)
     left: set[Way] = field(default_factory=set)
     keeper: int | None = None
-    said: set[str] = field(default_factory=set)
+    logged: set[str] = field(default_factory=set)
     retry_at: float = 0.0
     _pause: float = SOONEST / 2
 
     def try_to_listen(self, ways: Iterable[Way], predecessor: int | None) -> Attempt:
-        """Open `ways`. Blocks for a millisecond."""
+        """Open sockets for `ways`. Blocks for a millisecond."""
         opened: dict[Way, socket.socket] = {}
         failed: dict[Way, OSError] = {}
         for way in ways:
@@ -63,7 +63,7 @@ class Door:
         return opened, failed
 
     def _open_netns(self) -> int:
-        """Raises OSError when none of the processes is there any more."""
+        """A descriptor of the namespace. Raises OSError when all processes have ended."""
         for nginx in self.processes:
             try:
                 fd = process.open_netns(nginx.pid)
@@ -75,17 +75,17 @@ class Door:
         raise ProcessLookupError("the pod has ended")
 
     def put_off(self, latest: float = LATEST) -> None:
-        """What cannot be opened now is tried again later, after `latest` seconds at the most."""
+        """Schedule the next attempt, in `latest` seconds at most."""
         self._pause = min(2 * self._pause, latest)
         self.retry_at = time.monotonic() + self._pause
 
     def next_keeper(self) -> NginxProcess | None:
-        """A process that runs."""
+        """A running process of nginx."""
         return next((n for n in self.processes if process.lives(n.pid, n.started)), None)
 
 
 def folder_of(pod: Pod, folder: Path) -> tuple[str, ...]:
-    """The way in by the folder of the socket on disk, if nginx's container has mounted it."""
+    """The way in by the folder of the socket file, if nginx's container has mounted it."""
     for nginx in pod.processes:
         with contextlib.suppress(OSError):  # it has ended, or may not be looked at
             mount = folder_mount(nginx.pid, folder)

@@ -1,5 +1,5 @@
-"""The daemon's sockets in the network namespaces of all pods with nginx: opened when nginx listens,
-closed when its last process ends, since a socket keeps its namespace alive."""
+"""The daemon's listen sockets in the network namespaces of pods: opened when nginx listens, closed
+when its last process ends, since a socket keeps its namespace alive."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 
 NAMESPACES = 64
-"""Network namespaces of one pod that have the sockets, each at the price of a few descriptors."""
+"""Network namespaces of one pod that get the sockets; each costs a few descriptors."""
 
 
 class Doors:
-    """Made inside a running event loop. `folder` is that of the socket on disk. What the process
-    `predecessor` listens with is taken over. Once `is_current` says no, this daemon has been
-    replaced, and new pods are the next one's."""
+    """Made inside a running event loop. `folder` is that of the socket file. The sockets of the
+    process `predecessor` are taken over. Once `is_current` returns False, this daemon has been
+    replaced and leaves new pods to its successor."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Doors:
         self._loop = asyncio.get_running_loop()
         self._doors: dict[int, Door] = {}
         self._folders: dict[int, tuple[str, ...]] = {}
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._changed = asyncio.Event()
         self._predecessor: int | None = None
         self._its_end: int | None = None
@@ -55,15 +55,15 @@ class Doors:
 
     @property
     def places(self) -> list[str]:
-        """Where it listens in each, in words."""
+        """The addresses of the sockets in each namespace, in words."""
         return [str(way.place) for way in self._ways]
 
     def scanned(self) -> None:
-        """The node's pods may be others."""
+        """Reconcile soon: a scan has ended."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Reconcile after scans, until cancelled."""
         while True:
             self._changed.clear()
             await self.reconcile()
@@ -79,10 +79,10 @@ class Doors:
         self._forget_predecessor()
 
     async def reconcile(self) -> None:
-        """A door for every network namespace that has nginx, and for no other."""
+        """Open a door in each network namespace with nginx, and close all others."""
         try:
             await self._reconcile()
-        except Exception:  # what is wrong in one pod must not close all others
+        except Exception:  # an error in one pod must not close the doors of others
             log.exception("ways in cannot be brought up to date")
 
     async def _reconcile(self) -> None:
@@ -103,7 +103,7 @@ class Doors:
                 self._node.registry.reached_by(pod.key, ways_in)
 
     async def _open(self) -> None:
-        """What is not open yet, all in one thread."""
+        """Open all missing sockets in one thread."""
         now = time.monotonic()
         missing = {
             door: wanted
@@ -111,7 +111,7 @@ class Doors:
             if now >= door.retry_at and (wanted := self._missing(door))
         }
         for door in missing:
-            # What cannot be taken from the daemon before is free when that listens no more.
+            # A socket that cannot be taken from the predecessor is free once it is closed.
             door.put_off(SOONEST if self._predecessor else LATEST)
         if missing:
             for door, (opened, failed) in (await asyncio.to_thread(self._listen, missing)).items():
@@ -139,18 +139,18 @@ class Doors:
             self._serve(door, way, listener)
         for way, error in failed.items():
             if isinstance(error, Taken) and isinstance(way.place, Port) and not self._predecessor:
-                # Whoever has the port must find it again after a restart.
+                # The process that has the port must get it again after a restart.
                 door.left.add(way)
             why = error.strerror or str(error)
             if self._is_news(door, error, why):
                 log.warning("way in missing", extra={"netns": door.netns, "error": why})
 
     def _is_news(self, door: Door, error: OSError, why: str) -> bool:
-        """What a pod has taken itself is logged once for each pod, anything else once in all."""
-        said = door.said if isinstance(error, Taken) else self._said
-        if why in said:
+        """Whether to log an error: once for each pod that uses the address, else once in all."""
+        logged = door.logged if isinstance(error, Taken) else self._logged
+        if why in logged:
             return False
-        said.add(why)
+        logged.add(why)
         return True
 
     def _serve(self, door: Door, way: Way, listener: socket.socket) -> None:
@@ -160,13 +160,13 @@ class Doors:
             self._node.registry.set_own_port(door.netns, way.place.number)
 
     def _keep(self, door: Door) -> None:
-        """Hear of the end of one of nginx's processes; of none when all have ended."""
+        """Watch a process of nginx until it ends; close the door when all have ended."""
         while nginx := door.next_keeper():
             try:
                 door.keeper = os.pidfd_open(nginx.pid)
             except ProcessLookupError:
                 continue
-            except OSError:  # no descriptors are left, or the kernel has no pidfds: scans will tell
+            except OSError:  # no descriptors, or no pidfds in this kernel: scans find the end
                 return
             self._loop.add_reader(door.keeper, self._keeper_ended, door)
             return
@@ -200,7 +200,7 @@ class Doors:
         return tuple(str(way.place) for way in self._ways if door and way in door.open)
 
     async def _look_at_folders(self, pods: list[Pod]) -> None:
-        """Once for each pod, all in one thread."""
+        """Find the folders of new pods, all in one thread."""
         new = [pod for pod in pods if pod.number not in self._folders]
         found = await asyncio.to_thread(self._folders_of, new) if new else {}
         known = self._folders | found
@@ -210,12 +210,12 @@ class Doors:
         return {pod.number: folder_of(pod, self._folder) for pod in pods}
 
     def _due(self) -> float | None:
-        """When what could not be opened is tried again, in the event loop's time."""
+        """When failed sockets are tried again, in the event loop's time."""
         late = [door.retry_at for door in self._doors.values() if self._missing(door)]
         return min(late) - time.monotonic() + self._loop.time() if late else None
 
     def _follow(self, predecessor: int) -> None:
-        """What cannot be taken from it is free when it ends."""
+        """Watch the predecessor: sockets that cannot be taken over are free when it ends."""
         self._predecessor = predecessor
         with contextlib.suppress(OSError):
             self._its_end = os.pidfd_open(predecessor)
@@ -235,7 +235,7 @@ class Doors:
 
 
 def shares_of(pods: list[Pod]) -> list[Pod]:
-    """Those in the namespaces that were found first, of each pod no more than its share."""
+    """The pods whose namespaces get sockets: at most NAMESPACES of one pod, found first."""
     shares: dict[str, set[int]] = {}
     for pod in sorted(pods, key=lambda pod: pod.number):
         share = shares.setdefault(pod.label, set())

@@ -1,4 +1,4 @@
-"""One running drain: the state machine's wishes, carried out on a real pod."""
+"""One running drain: carries out the state machine's actions on a real pod."""
 
 import asyncio
 import contextlib
@@ -21,26 +21,25 @@ from drainmon.drain.roll import Outcome, Roll
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING
 from drainmon.model.snapshot import Snapshot
-from drainmon.pods.held import count_abroad
+from drainmon.pods.held import count_elsewhere
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Place
 
 log = logging.getLogger(__name__)
 
 LAST_LOOK = 0.5
-"""Seconds for a look at what is left when the last caller has gone with nginx."""
+"""Seconds for a last snapshot when the last client has ended together with nginx."""
 
 UDP_LOOK = 0.1
-"""Seconds between looks at workers that may still serve over UDP."""
+"""Seconds between looks at workers that may still serve UDP clients."""
 
 Verify = Callable[[], None]
-"""Raises PermissionError when a caller is not who asked any more."""
+"""Raises PermissionError when the client's process is no longer the one that asked."""
 
 
 class DrainRun:
-    """Drains one pod; any number of callers may follow it. Owns `place`, through which the pod's
-    sockets stay in reach when its processes have ended. `on_end` is called once,
-    `on_roll` whenever nginx's workers were replaced, or were not."""
+    """Drains one pod, for any number of clients. Owns `place`, which keeps the pod's sockets
+    reachable after its processes have ended. `on_end` is called once, `on_roll` after each roll."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class DrainRun:
         self._rolling: asyncio.Task[None] | None = None
         self._accepted: tuple[frozenset[int], int] | None = None
         self.number = 0
-        """That of its record."""
+        """The number of its record."""
         self.drain = drain
         self.followers: list[Verify] = []
         self.record = DrainRecord(
@@ -81,30 +80,30 @@ class DrainRun:
         return self.record.result is not None
 
     async def changed(self, within: float) -> None:
-        """Return when the drain has moved on, or after `within` seconds."""
+        """Return after the drain's next step, or after `within` seconds."""
         changed = self._changed
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await changed.wait()
 
     def progress(self, demand: Demand) -> dict[str, Any]:
-        """The line for one of the callers."""
+        """The progress line for one of the clients."""
         return progress(self.drain, demand, time.monotonic())
 
     def begin(self, spawn: Spawn) -> None:
-        """Start draining. However that ends, also before it has begun, everything is let go."""
+        """Start draining. All resources are released at the end, also of a drain that never ran."""
         self._node.registry.hold(self._pod.key)
         self._task = spawn(self._run())
         self._task.add_done_callback(lambda _: self._end())
 
     def join(self, policy: Policy, started: float) -> Demand:
-        """One more caller."""
+        """Add a client."""
         demand = self.drain.join(policy, started)
         self._awake.set()
         return demand
 
     def abandon(self) -> None:
-        """Stop draining if it has not ended: the last caller has left."""
+        """Stop draining: the last client has left."""
         if self._task:
             self._task.cancel()
 
@@ -116,7 +115,7 @@ class DrainRun:
                 await self._act()
                 self._publish()
         except asyncio.CancelledError:
-            # Who kills the pod kills its hook, too: what was lost shows now.
+            # A pod that is killed takes its hook along: a last look shows what was lost.
             if self._nginx.has_lost(self._pod):
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(LAST_LOOK):
@@ -147,7 +146,7 @@ class DrainRun:
         self._on_end(self)
 
     def _how_it_was_left(self) -> str:
-        """The result where nobody waits any more."""
+        """The result when no client waits any more."""
         if not self._nginx.has_lost(self._pod):
             return "abandoned"
         return "cut" if self.drain.nginx.cut or self.drain.in_flight else "gone"
@@ -155,7 +154,7 @@ class DrainRun:
     async def _act(self) -> None:
         self._node.set_pace(self.drain)
         if self.drain.udp_workers and self.drain.phase is not Phase.SETTLING:
-            # Their ends wake nobody.
+            # The exit of a worker is no event.
             self.drain.look_interval = min(self.drain.look_interval, UDP_LOOK)
         step = self.drain.step(time.monotonic())
         match step.action:
@@ -171,7 +170,7 @@ class DrainRun:
     async def _look(self) -> None:
         snapshot, counts = await self._take()
         if self._pod.processes and self._nginx.has_lost(self._pod):
-            await self._rescan()  # others may have taken over
+            await self._rescan()  # another nginx may have taken over
         self._saw(snapshot, counts)
 
     async def _take(self) -> tuple[Snapshot, Counts]:
@@ -182,8 +181,8 @@ class DrainRun:
         self._awake.clear()
         self._node.watch(self._pod, self._wake)
         snapshot = await self._node.snapshot(self._pod, self._place)
-        if self._nginx.held.abroad:
-            elsewhere = await asyncio.to_thread(count_abroad, self._pod)
+        if self._nginx.held.listens_elsewhere:
+            elsewhere = await asyncio.to_thread(count_elsewhere, self._pod)
             snapshot = replace(snapshot, elsewhere=elsewhere)
         patience = self.drain.rules.unreachable_after
         await asyncio.to_thread(
@@ -199,7 +198,7 @@ class DrainRun:
 
     async def _count_arrivals(self) -> Counts:
         counts = await self._node.counts(self._pod)
-        # Other ports have other counts; another source's begin anew.
+        # Counts of other ports, or of another source, are not comparable.
         if self._accepted and self._accepted[0] == self._pod.ports:
             self.record.arrivals += max(0, counts.arrivals - self._accepted[1])
         self._accepted = self._pod.ports, counts.arrivals
@@ -221,11 +220,11 @@ class DrainRun:
         self._awake.set()
 
     def _verify(self) -> None:
-        """Raise PermissionError unless one of those who follow is still who asked."""
+        """Raise PermissionError unless one of the clients is still the process that asked."""
         for verify in self.followers:
             with contextlib.suppress(PermissionError):
                 return verify()
-        raise PermissionError("cannot tell who calls: nobody follows this drain any more")
+        raise PermissionError("cannot identify the caller: no client follows this drain any more")
 
     async def _rescan(self) -> None:
         await self._node.scan()
@@ -236,14 +235,14 @@ class DrainRun:
         """The pod as it is now, without the ports that the drain ignores."""
         before, pod = self._pod, self._node.registry.get(self._pod.key) or self._pod
         self._pod = replace(pod, ports=pod.ports - self.drain.rules.ignored.ports)
-        if before.number != self._pod.number:  # it was forgotten before it was held
+        if before.number != self._pod.number:  # the registry forgot the pod before `hold`
             with contextlib.suppress(OSError):  # a source that does not work any more
                 self._node.ignore(before, NOTHING)
                 self._node.unwatch(before)
 
     def _wake(self) -> None:
         self._woken = True
-        # While settling only time and the last arrival count: no use in waking up.
+        # While settling, only time and the last arrival matter.
         if self.drain.phase is not Phase.SETTLING:
             self._awake.set()
 
@@ -253,7 +252,7 @@ class DrainRun:
                 await self._awake.wait()
         self._awake.clear()
         if self.drain.look_is_due(time.monotonic()):
-            return  # which counts, too
+            return  # the snapshot reads the counters, too
         counts = await self._count_arrivals()
         if self._woken:
             self._woken = False

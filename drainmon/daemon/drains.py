@@ -1,4 +1,4 @@
-"""The node's drains: at most one a pod, followed by any number of callers."""
+"""The node's drains: at most one per pod, for any number of clients."""
 
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -19,18 +19,18 @@ from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.pod import Pod, PodKey
 
 HEARTBEAT = 1.0
-"""Seconds after which a caller gets a line although nothing has changed."""
+"""Seconds after which a client gets a line although nothing has changed."""
 
 LINE_PAUSE = 0.2
-"""Seconds between two lines to a caller at the least, unless the phase has changed."""
+"""Least seconds between two lines to a client, unless the phase has changed."""
 
 DEADLINE_GRACE = 0.03
-"""Seconds that a drain gets to say itself that its time is over, before its caller is told."""
+"""Seconds that a drain gets to end at its deadline by itself, before it is ended for the client."""
 
 
 class Drains:
-    """Begins drains, lets callers follow them, ends those that nobody follows. What `ignored` says
-    is ignored by them all. `statistics` counts those that have ended."""
+    """Begins drains, lets clients follow them, and ends drains without a client. All of them ignore
+    `ignored`. `statistics` counts ended drains."""
 
     def __init__(self, node: Node, spawn: Spawn, ignored: Ignored = NOTHING) -> None:
         self._node = node
@@ -43,20 +43,20 @@ class Drains:
 
     @property
     def running(self) -> int:
-        """How many drains are in progress."""
+        """The number of running drains."""
         return sum(not run.ended for run in self._runs.values())
 
     def records(self) -> Iterator[DrainRecord]:
-        """Drains that run or have ended, the latest first."""
+        """The records of running and ended drains, latest first."""
         return self._records.latest()
 
     async def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Verify
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Drain a pod, reached through the namespace of one of its processes. A drain that runs
-        is joined. `verify` raises PermissionError when the caller is not who asked any more;
-        nothing is signalled without one who is. Yields lines of progress, the last one with
-        `result`; none has it when the drain failed. Raises OSError when the process is gone.
+        """Drain a pod, reached through the namespace of its process `pid`, or join its running
+        drain. `verify` raises PermissionError when the client's process is no longer the one that
+        asked; without a verified client nothing is signalled. Yields progress lines, the last one
+        with `result`, unless the drain failed. Raises OSError when the process has ended.
         """
         own = Ignored(ports=self._node.registry.own_ports(pod.netns))
         policy = replace(policy, ignored=policy.ignored | self._ignored | own)
@@ -102,7 +102,7 @@ async def _follow(run: DrainRun, demand: Demand) -> AsyncGenerator[dict[str, Any
     earliest = 0.0
     latest = time.monotonic() + HEARTBEAT
     give_up = demand.deadline + DEADLINE_GRACE
-    while not (demand.told or run.ended):
+    while not (demand.result or run.ended):
         now = time.monotonic()
         if now >= give_up:
             run.drain.expire(demand)
@@ -112,5 +112,5 @@ async def _follow(run: DrainRun, demand: Demand) -> AsyncGenerator[dict[str, Any
             yield run.progress(demand)
         else:
             await run.changed(max(min(latest, give_up) - now, DEADLINE_GRACE))
-    if demand.told:
+    if demand.result:
         yield run.progress(demand)

@@ -1,4 +1,4 @@
-"""The daemon: everything put together under one task group."""
+"""The daemon: all its parts, under one task group."""
 
 import asyncio
 import contextlib
@@ -35,12 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What the daemon is told: the path of its socket, the folder that names the node's pods,
-    nginx's process names, how many seconds pass between two pods' turns to be compared with a
-    snapshot, which source to use, where the web page and the metrics are served, if anywhere,
-    whether the socket's place is taken from a daemon that listens there, whose connections of the
-    host are probes, which connections every drain ignores, and where it listens in the network
-    namespace of each pod with nginx, if anywhere."""
+    """The daemon's options, as in docs/options.md; `reconcile_interval` in seconds."""
 
     socket: Path
     pod_logs: Path
@@ -56,8 +51,9 @@ class Options:
 
 
 async def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT, and then until the last drain has ended whose caller would not
-    ask another daemon, or a second signal. Raises OSError when the daemon cannot start."""
+    """Run until SIGTERM or SIGINT, and then until the last drain by the port in pods has ended, as
+    its client would not ask the next daemon, or until a second signal. Raises OSError when the
+    daemon cannot start."""
     privileges.require_sight(options.processes)
     stop, at_once = _signals()
     files = _raise_file_limit()
@@ -96,9 +92,9 @@ async def serve(options: Options) -> None:
                     tasks.spawn(doors.run())
                     if web_listener and options.listen:
                         await enter(web_application(served, web_listener, options.listen.host))
-                    gc.freeze()  # what is there now stays: no need to look at it again and again
+                    gc.freeze()  # present objects stay: the collector need not visit them again
                     unix_socket.publish(listener, options.socket)
-                    # The place is free for the next daemon while we clean up.
+                    # The path is free for the next daemon during clean-up.
                     applications.callback(name.close)
                     log.info(
                         "serving",
@@ -127,7 +123,7 @@ async def _start(node: Node) -> None:
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """An event for the first signal to stop, and one for the second."""
+    """Events for the first stop signal and for the second."""
     first, second = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -139,7 +135,7 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
 
 
 class _Tasks:
-    """The daemon's tasks. One that fails is logged; it takes nobody else along."""
+    """The daemon's tasks. A task that fails is logged and does not end the others."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
@@ -165,7 +161,7 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
 
 
 def _raise_file_limit() -> int:
-    """As many open files as the kernel allows us: how many that is."""
+    """Raise the limit of open files to what the kernel allows, and return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most

@@ -1,4 +1,4 @@
-"""What becomes of a drained pod's nginx: whether it lives, and whether somebody else stopped it
+"""Watches the nginx of a pod that drains: whether it lives, and whether somebody else stopped it
 while connections were in flight."""
 
 from drainmon.daemon.udp_watch import UdpWatch
@@ -11,11 +11,11 @@ from drainmon.pods.pod import Pod
 
 
 class NginxWatch:
-    """Looked at with each snapshot of the pod.
+    """Updated with each snapshot of the pod.
 
-    Where the source counts the connections that end with their process, these were cut. Where it
-    does not, all that were in flight when nginx last served were, if it has ended since without
-    ever having been seen to quit: then it was killed, or told to end at once.
+    Cut connections are those that the source has counted as ending with their process. Without such
+    a counter, they are all that were in flight when nginx last served, if nginx has ended since and
+    was never seen to quit: then it was killed or stopped at once.
     """
 
     def __init__(self, pod: Pod) -> None:
@@ -27,17 +27,17 @@ class NginxWatch:
         self.udp = UdpWatch()
 
     def has_lost(self, pod: Pod) -> bool:
-        """Whether there was an nginx, and none of its masters runs any more."""
+        """Whether the pod had an nginx, and none of its masters runs any more."""
         return self._had_nginx and not any(map(is_running, pod.masters))
 
     def now(self, pod: Pod, counts: Counts, tally: Tally) -> Nginx:
-        """How nginx is; `tally` is of a snapshot of a moment ago, `counts` were read after it."""
+        """nginx's state; `tally` is that of a snapshot just taken, `counts` were read after it."""
         lost = self.has_lost(pod)
         if counts.cut is None:
             self._follow(pod, tally.in_flight)
         else:
             self._follow(pod, tally.elsewhere)  # whose ends no counter of the pod's sees
-            # Other ports have other counts; another source's begin anew.
+            # Counts of other ports, or of another source, are not comparable.
             if self._counted and self._counted[0] == pod.ports:
                 self._cut += max(0, counts.cut - self._counted[1])
             self._counted = pod.ports, counts.cut
@@ -46,9 +46,9 @@ class NginxWatch:
             lost=lost,
             cut=self._cut + self._vanished,
             uncounted=self.held.uncounted,
-            abroad=self.held.abroad,
+            listens_elsewhere=self.held.listens_elsewhere,
             udp_workers=self.udp.workers,
-            udp_told=self.udp.told,
+            udp_quitting=self.udp.all_quit,
             udp_known=self.udp.is_known,
             seen=self._had_nginx or bool(pod.processes),
         )

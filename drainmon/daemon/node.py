@@ -1,4 +1,4 @@
-"""The node: its pods and their counts, from the source through the ledger."""
+"""The node: its pods, and their counts from the source through the ledger."""
 
 import asyncio
 import contextlib
@@ -26,14 +26,14 @@ from drainmon.sources.switching import SwitchingSource
 log = logging.getLogger(__name__)
 
 LOOK_TWICE = 0.02
-"""Seconds until counters that seem wrong are compared again."""
+"""Seconds until suspect counters are compared again."""
 
 QUIET_TRIES = 4
-"""Further looks at a pod whose connections changed during the first."""
+"""Further snapshots of a pod whose connections changed during the first."""
 
 
 class Node:
-    """What the daemon knows of the node. Made inside a running event loop."""
+    """The daemon's state of the node. Made inside a running event loop."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Node:
         self.drift = 0
         self._generation = 0
         self._compared = asyncio.Event()
-        """Each pod has been compared once since the last new ones were found."""
+        """Set when each pod has been compared once since the last new ones were found."""
         self._compared.set()
         self.after_scan: Callable[[], None] = lambda: None
         self._known: set[Key] = set()
-        """The pods and ports of which the counters have been compared once, or are about to be."""
+        """The pods and ports whose counters have been compared once, or are about to be."""
 
     @property
     def source_name(self) -> str:
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def process_names(self) -> tuple[str, ...]:
-        """The names of the processes that count as nginx, in order."""
+        """The process names of nginx, sorted."""
         return self.registry.names
 
     @property
@@ -79,27 +79,27 @@ class Node:
         return not self._source.announces
 
     def set_pace(self, drain: Drain) -> None:
-        """How often the source in use wants a drained pod looked at."""
+        """Set how often the source in use looks at a draining pod."""
         drain.look_interval = self._source.look_interval
         drain.longest_pause = self._source.longest_pause
 
     async def start(self) -> None:
-        """Find the pods and the connections that exist already."""
+        """Start the source, and find existing pods and connections."""
         await self._source.start()
         await self.scan()
         await self._compared.wait()
 
     def close(self) -> None:
-        """Let go of the kernel."""
+        """Release the kernel's resources."""
         self._source.close()
 
     async def scan(self) -> None:
-        """Look for nginx on the whole node, beginning now or later."""
+        """Look for nginx on the whole node, in a scan that begins now or later."""
         await self._scans.scan()
 
     async def _scanned(self, gone: list[Pod]) -> None:
         for pod in gone:
-            self._departures.note(pod, await self._last_counts(pod), time.monotonic())
+            self._departures.record(pod, await self._last_counts(pod), time.monotonic())
         self._follow()
         self._ledger.keep_only({pod.counted_by for pod in self.pods()})
         self.after_scan()
@@ -130,8 +130,8 @@ class Node:
         return self._ledger.knows(pod.counted_by)
 
     async def _last_counts(self, pod: Pod) -> Counts:
-        """The last that was counted of a pod that is gone. The source may know of connections that
-        came after it was last asked, unless another pod has the namespace's inode by now."""
+        """The last counts of a departed pod. The source may have newer ones, unless another pod has
+        the namespace's inode by now."""
         last = self._ledger.counts(pod.counted_by)
         if self.registry.get(pod.key) is None:
             with contextlib.suppress(OSError):
@@ -139,12 +139,12 @@ class Node:
         return last
 
     async def find_new_pods(self) -> None:
-        """Scan where the source does not announce listeners, as often as it may cost."""
+        """Scan where the source does not announce listeners, within its share of CPU time."""
         if not self._source.announces:
             await self._scans.scan_now_and_then()
 
     async def retry_sources(self) -> None:
-        """Come back to a better source when it works again, until cancelled."""
+        """Return to a better source when it works again, until cancelled."""
         await self._source.retry()
 
     async def drop_dead_pods(self) -> None:
@@ -153,15 +153,15 @@ class Node:
             await self.scan()
 
     def missed(self) -> dict[str, int]:
-        """How often the source missed something, by place."""
+        """Events and entries that the source missed, by place."""
         return self._source.missed()
 
     def listening(self) -> None:
-        """From the source: somebody with nginx's name began to listen."""
+        """Called by the source: a process with nginx's name began to listen."""
         self._scans.plan()
 
     def changed(self, pod: int) -> None:
-        """From the source: something changed on a watched port of the pod with this number."""
+        """Called by the source: a watched port of the pod with this number changed."""
         if callback := self._on_change.get(pod):
             callback()
 
@@ -170,35 +170,36 @@ class Node:
         return self.registry.pods()
 
     async def pod_of(self, netns: int, owner: Owner) -> Pod | None:
-        """The pod of a process, looked for again when it is not known. Raises ValueError where it
-        cannot be told (`Registry.find`)."""
+        """The pod of a process, after a scan if it is not known. Raises ValueError where it is
+        ambiguous (`Registry.find`)."""
         if self.registry.find(netns, owner) is None:
             await self.scan()
         return self.registry.find(netns, owner)
 
     def pod_without_nginx(self, netns: int, owner: Owner) -> Pod:
-        """What to call the pod of a process when it has no nginx."""
+        """A pod without nginx for a process, to show its name."""
         return self.registry.without_nginx(netns, owner)
 
     async def pod_to_drain(
         self, netns: int, owner: Owner, pid: int, ports: frozenset[int] = frozenset()
     ) -> Pod | None:
-        """The pod of the process `pid` as it is now, with the ports that its caller knows of: an
-        earlier daemon may have seen them listen. In the host's namespace they may be another's."""
+        """The present pod of the process `pid`, with the ports that its client knows: an earlier
+        daemon may have seen their listeners. In the host's namespace they are left out."""
         await self.scan()
         pod = await pod_with_ports(self.registry, netns, owner, pid, ports)
         self._follow()
         return pod
 
     async def pod_in(self, netns: int) -> tuple[Pod, int]:
-        """That of `adoption`, as it is now."""
+        """`adoption.pod_in`, after a scan."""
         await self.scan()
         found = await pod_in(self.registry, netns)
         self._follow()
         return found
 
     async def look_at_held(self, pod: Pod) -> Held:
-        """What the pod's nginx holds besides its listeners; its ports are the pod's from now on."""
+        """What the pod's nginx holds besides its listeners. The ports found are added to the pod's
+        ports."""
         held = await asyncio.to_thread(look_at, pod)
         if held.ports - pod.ports:
             self.registry.learn(pod.key, held.ports)
@@ -206,13 +207,13 @@ class Node:
         return held
 
     async def counts(self, pod: Pod) -> Counts:
-        """What the counters say of a pod, corrected."""
+        """The corrected counters of a pod."""
         self._begin_anew_with_another_source()
         self._ledger.update(pod.counted_by, await self._source.counters(pod))
         return self._ledger.counts(pod.counted_by)
 
     def _begin_anew_with_another_source(self) -> None:
-        """Its counters are others."""
+        """Forget corrections after a change of source, whose counters start at zero."""
         if self._generation != self._source.generation:
             self._generation = self._source.generation
             self._ledger.keep_only(set())
@@ -220,7 +221,7 @@ class Node:
             self._follow()
 
     async def all_counts(self) -> list[tuple[Pod, Counts]]:
-        """Every pod with its counts, which are as old as reading them for all may cost."""
+        """Every pod with its counts, read again within the share of CPU time for that."""
         return await self._polls.latest()
 
     async def _count_all(self) -> list[tuple[Pod, Counts]]:
@@ -235,12 +236,12 @@ class Node:
         return found
 
     def departed(self) -> list[tuple[Pod, Counts]]:
-        """The pods that have gone in the last minutes, with the last that was counted of each."""
+        """The pods that ended in the last minutes, each with its last counts."""
         return self._departures.recent(time.monotonic())
 
     def open(self, pod: Pod, pid: int) -> Place:
         """The pod's namespace, held open through one of its processes. Raises FileNotFoundError or
-        ProcessLookupError when the process is gone, or another one has its pid."""
+        ProcessLookupError when the process has ended, or another one has its pid."""
         place = self._source.open(pid)
         if place.netns != pod.netns:
             place.close()
@@ -248,7 +249,7 @@ class Node:
         return place
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
-        """The pod's sockets; corrects the ledger."""
+        """A snapshot of the pod, by which the ledger is corrected."""
         snapshot = await self._source.snapshot(pod, place)
         if snapshot.around:
             before, after = snapshot.around
@@ -273,8 +274,8 @@ class Node:
             place.close()
 
     async def compare(self, pod: Pod) -> Snapshot | None:
-        """A snapshot for the ledger's sake, and another one if it shows an error; None when the
-        pod's processes are gone meanwhile."""
+        """A snapshot to correct the ledger, and a second one if it shows an error; None when the
+        pod's processes have ended."""
         for nginx in pod.processes:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 snapshot = await self.snapshot_through(pod, nginx.pid)
@@ -285,15 +286,15 @@ class Node:
         return None
 
     def watch(self, pod: Pod, callback: Callable[[], None]) -> None:
-        """Call back once at the pod's next change; again after each call."""
+        """Call `callback` once at the pod's next change; call `watch` again after that."""
         self._on_change[pod.number] = callback
         self._source.watch(pod)
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
-        """From now on these connections are no arrivals, all others are."""
+        """Stop counting these connections of the pod as arrivals, and count all others."""
         self._source.ignore(pod, ignored)
 
     def unwatch(self, pod: Pod) -> None:
-        """No more call-backs."""
+        """Stop the callbacks for the pod."""
         self._on_change.pop(pod.number, None)
         self._source.unwatch(pod)

@@ -1,4 +1,4 @@
-"""The counts of all pods, read again only as often as that may cost."""
+"""The counts of all pods, read within a share of CPU time."""
 
 import asyncio
 import time
@@ -8,8 +8,8 @@ from drainmon.model.counts import Counts
 from drainmon.pods.pod import Pod
 
 POLL_SHARE = 20
-"""The counts of all pods are read again no sooner than this many times what the last time took:
-however often somebody asks, and whatever the source, that takes 5 % of a core at the most."""
+"""Least time between two readings, in multiples of what the last one took: 5 % of a core at most,
+however often a client asks, and whatever the source."""
 
 Found = list[tuple[Pod, Counts]]
 
@@ -24,7 +24,7 @@ class Polls:
         self._found: Found = []
 
     async def latest(self) -> Found:
-        """Callers that come at once share an answer."""
+        """The latest counts; concurrent callers share them."""
         async with self._counting:
             began = time.monotonic()
             if began >= self._next:

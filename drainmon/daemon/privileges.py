@@ -1,4 +1,4 @@
-"""What the daemon may not do, said when it starts."""
+"""Checks the daemon's privileges when it starts."""
 
 import logging
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ ROOT = Path("/")
 
 
 def missing() -> str:
-    """The names of the needed capabilities that this process does not have; empty for none."""
+    """The names of needed capabilities that this process lacks; empty for none."""
     return capabilities.named(capabilities.missing(capabilities.effective(ROOT)))
 
 
 def require_sight(names: Iterable[str]) -> None:
-    """Log what keeps nginx out of sight. Raise PermissionError where none could be watched, as
-    `drainmon check` finds it: without SYS_PTRACE only the daemon's own user's can be, and one of
-    those has to run already."""
+    """Log what hides nginx. Raise PermissionError where no nginx can be watched (the fact
+    "processes" of `drainmon check`): without SYS_PTRACE only an nginx of the daemon's own user can
+    be, and one has to run already."""
     seen = host.processes(ROOT, capabilities.effective(ROOT), frozenset(names))
     if seen.status is Status.MISSING:
         raise PermissionError(f"cannot watch nginx: {seen.found}; {seen.advice}")

@@ -1,29 +1,29 @@
-"""Replacing nginx's workers by having the master read its configuration again (SIGHUP): the new
-ones accept before the old ones quit. nginx ignores it when the configuration is broken."""
+"""Replacing nginx's workers by SIGHUP: the master reads its configuration again, and new workers
+accept before the old ones quit. nginx ignores SIGHUP when the configuration is broken."""
 
 import asyncio
 import signal
 import time
 
-from drainmon.daemon.quitting import LOOK_SOON, REACT_WITHIN, Tell
+from drainmon.daemon.quitting import LOOK_SOON, REACT_WITHIN, Send
 from drainmon.drain.roll import IGNORED, STUCK, Outcome, Roll
 from drainmon.pods.nginx import seconds_to_start, workers
 from drainmon.pods.pod import NginxProcess
 from drainmon.procfs import process
 
 IDLE = 3.0
-"""Seconds without work of the master's after which it is not reading its configuration."""
+"""Seconds without CPU time after which the master is not reading its configuration."""
 
 AT_LEAST, STARTS = 30.0, 2
-"""Reading it may take so many seconds, and so many times what the start took."""
+"""Most time to read the configuration: these seconds, and a multiple of what the start took."""
 
 
-async def replace(master: NginxProcess, old: frozenset[NginxProcess], tell: Tell) -> Roll:
-    """Returns when one of the `old` workers has left its listeners. When nginx starts no new ones
-    the old ones go on as before. Raises OSError."""
+async def replace(master: NginxProcess, old: frozenset[NginxProcess], send: Send) -> Roll:
+    """Replace the `old` workers. Returns when one of them has closed its listeners, or when nginx
+    starts no new ones. Raises OSError."""
     limit = AT_LEAST + STARTS * seconds_to_start(master)
     used = process.cpu_time(master.pid)
-    tell(master, signal.SIGHUP)
+    send(master, signal.SIGHUP)
     began = worked = time.monotonic()
     replaced: float | None = None
     while True:

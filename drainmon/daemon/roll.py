@@ -1,4 +1,4 @@
-"""Having nginx replace its workers, and making sure that it did."""
+"""Has nginx replace its workers, and verifies that it did."""
 
 import asyncio
 import logging
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 async def replace_workers(
     pod: Pod, held: Held, verify: Callable[[], None], goes: Callable[[Roll], None]
 ) -> Roll:
-    """Replace the workers of every nginx master of the pod that has workers which accept: during a
-    binary upgrade there are two masters, and an old one without workers would start them again.
+    """Replace the workers of every master of the pod that has accepting workers. During a binary
+    upgrade there are two masters, and an old one without workers would start them again.
 
     `held` is what nginx listens on. `verify` is called before each signal, and raises
-    PermissionError when the signal must not be sent. `goes` is called as soon as the roll's way is
+    PermissionError when the signal must not be sent. `goes` is called as soon as the way to roll is
     known; the roll may end much later.
     """
     udp = bool(held.udp)
 
-    def tell(process: NginxProcess, number: signal.Signals) -> None:
+    def signal_verified(process: NginxProcess, number: signal.Signals) -> None:
         verify()
         send(process, number, pod)
 
@@ -37,12 +37,12 @@ async def replace_workers(
             if way(len(old), udp, held.reuseport) is Outcome.QUIT:
                 goes(Roll(Outcome.QUIT))
                 return await quitting.replace(
-                    master, old, tell, udp, lambda: _lacks_memory(master, old)
+                    master, old, signal_verified, udp, lambda: _lacks_memory(master, old)
                 )
             if lacking := await _lacks_memory(master, old):
                 return lacking
             goes(Roll(Outcome.RELOAD))
-            return await reloading.replace(master, old, tell)
+            return await reloading.replace(master, old, signal_verified)
         except (FileNotFoundError, ProcessLookupError):
             return Roll(Outcome.FAILED, "nginx has ended")
         except OSError as error:
@@ -58,7 +58,7 @@ async def replace_workers(
 
 
 async def _lacks_memory(master: NginxProcess, old: frozenset[NginxProcess]) -> Roll | None:
-    """What to say when a second configuration would not fit beside the one that is there."""
+    """The roll to report when a second configuration would not fit into memory, else None."""
     used = await asyncio.to_thread(used_by, [master, *old])
     left = await asyncio.to_thread(room, master.pid)
     return None if left is None or used <= left else no_memory(used, left)

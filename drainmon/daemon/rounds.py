@@ -1,4 +1,4 @@
-"""The slow round: counters re-based on snapshots, one pod at a time, and scans now and then."""
+"""The slow round: compares counters with snapshots, one pod at a time, and scans now and then."""
 
 import asyncio
 import itertools
@@ -12,11 +12,11 @@ from drainmon.pods.pod import Pod
 log = logging.getLogger(__name__)
 
 DROP_EVERY = 10
-"""Turns between two looks for pods that have ended."""
+"""Turns between two checks for pods that have ended."""
 
 SCAN_EVERY = 60
-"""Turns between two scans that nothing asks for: nginx may have been handed its listeners by
-another process, or its announcement been missed."""
+"""Turns between two scans without an announcement: nginx may have got its listeners from another
+process, or its announcement may have been missed."""
 
 
 async def _try(work: Awaitable[None]) -> None:
@@ -29,8 +29,8 @@ async def _try(work: Awaitable[None]) -> None:
 
 
 class Rounds:
-    """Every `interval` seconds one pod that has connections, or had some since its last turn, is
-    compared with a snapshot; all are when events were missed."""
+    """Every `interval` seconds, compares the counters of one pod that has or had connections since
+    its last turn with a snapshot; of all pods when events were missed."""
 
     def __init__(self, node: Node, interval: float) -> None:
         self._node = node
@@ -41,7 +41,7 @@ class Rounds:
         self._due: set[int] = set()
 
     async def run(self) -> None:
-        """Go round until cancelled."""
+        """Take turns until cancelled."""
         for turn in itertools.count(1):
             await asyncio.sleep(self._interval)
             await _try(self.turn())
@@ -52,13 +52,13 @@ class Rounds:
                 await _try(self._node.scan())
 
     async def turn(self) -> None:
-        """One pod's turn, if any needs one."""
+        """Compare one pod, if any needs that."""
         if self._node.counts_by_looking:
             return
         pods = {pod.number: pod for pod in self._node.pods()}
-        # A wake-up less is no event less.
+        # A lost wake-up is not a lost event.
         missed = sum(n for place, n in self._node.missed().items() if place != "watch")
-        self._missed = min(self._missed, missed)  # another source begins anew
+        self._missed = min(self._missed, missed)  # another source starts at zero
         if missed > self._missed:
             log.warning("events missed", extra={"missed": missed})
             self._missed, self._due = missed, set(pods)

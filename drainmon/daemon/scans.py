@@ -1,4 +1,5 @@
-"""Scans of the whole node for nginx: one at a time, shared, at intervals that cost little."""
+"""Scans of the whole node for nginx: one at a time, shared by callers, at intervals that cost
+little."""
 
 import asyncio
 import time
@@ -9,18 +10,17 @@ from drainmon.pods.registry import Registry
 from drainmon.uninterrupted import uninterrupted
 
 SCAN_PAUSE = 0.2
-"""Seconds from a new listener to the scan for its process: many come at once."""
+"""Seconds from a new listener to the scan for its process: listeners come in groups."""
 
 SCAN_EVERY = 2.0
 """Seconds between two scans where nothing announces new listeners."""
 
 SCAN_REST = 0.1
-"""Seconds between two scans at the least, so that callers without nginx cannot keep the daemon
-busy."""
+"""Least seconds between two scans, so that clients without nginx cannot keep the daemon busy."""
 
 SCAN_SHARE = 50
-"""A new listener's scan comes no sooner than this many times what the last one took: a node where
-servers come and go all the time must not spend its time on looking for nginx."""
+"""Least time from a new listener to its scan, in multiples of what the last scan took: scans must
+stay cheap on a node where servers come and go all the time."""
 
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts a task that the daemon owns."""
@@ -28,7 +28,7 @@ Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 
 class Scans:
     """Made inside a running event loop. `begins` is called before each scan, `scanned` after it
-    with the pods that it found no more."""
+    with the pods that have gone."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class Scans:
         self._scanning = asyncio.Lock()
 
     async def scan(self) -> None:
-        """Whoever asks gets a scan that begins afterwards: nginx may have begun to listen a moment
-        ago. Those who ask meanwhile share it."""
-        wanted = self._begun + 1
+        """Return after a scan that began after the call: nginx may have begun to listen a moment
+        ago. Concurrent callers share a scan."""
+        required = self._begun + 1
         async with self._scanning:
-            if self._begun >= wanted:
+            if self._begun >= required:
                 return
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
             self._begun += 1
@@ -67,14 +67,14 @@ class Scans:
         await self._scanned([pod for pod in before if pod.number not in numbers])
 
     def _timed_scan(self) -> float:
-        """Seconds of processor time in this thread, which is most of what a scan takes: on a busy
-        node time goes by without."""
+        """Scan, and return its seconds of CPU time in this thread: on a busy node real time is
+        longer."""
         began = time.thread_time()
         self._registry.scan()
         return time.thread_time() - began
 
     def plan(self) -> None:
-        """One soon: a listener is new."""
+        """Scan soon, for a new listener."""
         if not self._planned:
             self._planned = True
             self._spawn(self._scan_soon())
@@ -85,7 +85,7 @@ class Scans:
         await self.scan()
 
     async def scan_now_and_then(self) -> None:
-        """One, if the last was long enough ago for what it cost."""
+        """Scan, if the last scan was long enough ago for its cost."""
         rest = max(SCAN_EVERY, SCAN_SHARE * self._seconds)
         if time.monotonic() > self._next + rest:
             await self.scan()

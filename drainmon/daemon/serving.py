@@ -1,5 +1,5 @@
-"""The HTTP applications: for pods on unix sockets, and on a port in their networks; for people and
-Prometheus over TCP."""
+"""The HTTP applications: for pods on unix sockets and on a port in their network namespaces; for
+people and Prometheus over TCP."""
 
 import contextlib
 import socket
@@ -23,15 +23,15 @@ from drainmon.server.unix_site import UnixSite
 from drainmon.server.web_app import make_web_app
 
 SHUTDOWN = 0.5
-"""Seconds that requests get when the daemon stops; waiting clients count by themselves then."""
+"""Seconds that requests get when the daemon stops; waiting clients then count by themselves."""
 
 KEEP_ALIVE = 60.0
-"""Seconds that an idle connection is kept: longer than a scrape interval."""
+"""Seconds that an idle connection stays open: longer than a scrape interval."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """What the applications show, and how much of the daemon one pod may have."""
+    """What the applications show, and the limits of each pod."""
 
     node: Node
     drains: Drains
@@ -41,7 +41,7 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def unix_application(served: Served) -> AsyncIterator[UnixSite]:
-    """Serve those who are known by their process until the block ends."""
+    """Serve callers that are identified by their process, until the block ends."""
     app = make_app(served.node, served.drains, served.metrics, served.limits)
     async with _set_up(make_runner(app, SHUTDOWN)) as runner:
         yield UnixSite(runner)
@@ -55,14 +55,13 @@ class InPod:
         self.site = PortSite(runner, node, drains.statistics.refused_caller)
 
     async def finish(self) -> None:
-        """Return when the last drain has ended: its caller would not ask another daemon."""
+        """Return when the last drain has ended: its client would not ask the next daemon."""
         await self._followed.finish()
 
 
 @contextlib.asynccontextmanager
 async def in_pod_application(served: Served) -> AsyncIterator[InPod]:
-    """Serve those who are known by their address until the block ends."""
-
+    """Serve callers that are identified by their address, until the block ends."""
     app = make_in_pod_app(served.node, served.node.pod_in, served.drains, served.limits)
     with contextlib.closing(NodeAddresses()) as node:
         async with _set_up(make_runner(app, SHUTDOWN)) as runner:
@@ -73,8 +72,7 @@ async def in_pod_application(served: Served) -> AsyncIterator[InPod]:
 async def web_application(
     served: Served, listener: socket.socket, name: str
 ) -> AsyncIterator[None]:
-    """Serve the web page and the metrics until the block ends; `name` is what the listener's
-    address was given as."""
+    """Serve the web page and the metrics until the block ends; `name` is the host of --listen."""
     connections = tcp_site.Connections()
     app = make_web_app(served.node, served.drains, served.metrics, connections, Gate([name]))
     runner = web.AppRunner(

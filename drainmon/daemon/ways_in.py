@@ -1,4 +1,4 @@
-"""The ways in for pods: the socket on disk, and the sockets in their network namespaces."""
+"""The ways in for pods: the socket file, and the sockets in their network namespaces."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ from drainmon.server.unix_site import UnixSite
 
 @dataclass(frozen=True)
 class Places:
-    """Where the daemon listens for pods: at `path`, for which `listener` is bound; in
-    the pods' network namespaces, if anywhere. `predecessor` is the pid of the daemon that is to be
-    replaced."""
+    """Where the daemon listens for pods: at `path`, for which `listener` is bound, and at `name`
+    and `port` in the pods' network namespaces. `predecessor` is the pid of the daemon to
+    replace."""
 
     path: Path
     listener: socket.socket
@@ -33,8 +33,9 @@ class Places:
 async def pods_served(
     served: Served, places: Places, at_once: asyncio.Event
 ) -> AsyncIterator[Doors]:
-    """Serve pods until the block ends; then nobody new, and until the last drain has ended whose
-    caller would not ask another daemon, or `at_once` is set. `Doors.run` must run meanwhile."""
+    """Serve pods until the block ends. Then take no new client, and return when the last drain by
+    the port has ended, as its client would not ask the next daemon, or when `at_once` is set.
+    `Doors.run` must run meanwhile."""
     async with contextlib.AsyncExitStack() as stack:
         in_pod = await stack.enter_async_context(in_pod_application(served))
         stack.push_async_callback(_first_of, in_pod.finish(), at_once.wait())
@@ -57,7 +58,7 @@ async def pods_served(
 
 
 def _is_ours(places: Places) -> Callable[[], bool]:
-    """Whether the path still leads to the listener: no other daemon has replaced this one."""
+    """Returns whether the path still leads to the listener: no daemon has replaced this one."""
     inode = Path(places.listener.getsockname()).stat().st_ino
 
     def is_ours() -> bool:

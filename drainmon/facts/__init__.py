@@ -1,1 +1,1 @@
-"""What each source needs, what this host has of it, and which source that makes."""
+"""The requirements of each source, and whether this host meets them."""

@@ -1,4 +1,4 @@
-"""What source `bcc` needs: Debian's bcc, kernel headers to compile with, and a tracepoint."""
+"""The requirements of source `bcc`: Debian's bcc, kernel headers to compile with, a tracepoint."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ _LIBRARY_FOLDERS = ("usr/lib", "usr/lib/*-linux-gnu*", "usr/lib64", "usr/local/l
 
 
 def locate() -> Path | None:
-    """Where the Python package bcc is, without importing it."""
+    """The folder of the Python package bcc, found without importing it."""
     spec = importlib.util.find_spec("bcc")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def package(folder: Path | None) -> Fact:
-    """PyPI has an unrelated package of this name; the real one brings libbcc.py."""
+    """Whether the package is bcc's: PyPI has an unrelated one of this name, without libbcc.py."""
     name = "Python package bcc"
     advice = "install Debian's python3-bpfcc; a venv sees it with --system-site-packages"
     if folder is None:
@@ -39,7 +39,7 @@ def library(root: Path) -> Fact:
 
 
 def tracepoint(root: Path) -> Fact:
-    """sock:inet_sock_set_state in tracefs, there since kernel 4.16; only root sees it."""
+    """Whether tracefs has sock:inet_sock_set_state (since kernel 4.16); only root can see it."""
     name = "tracepoint"
     try:
         for folder in _TRACEFS:
@@ -55,7 +55,7 @@ def tracepoint(root: Path) -> Fact:
     if not _knows_tracefs(root):
         advice = "needs a kernel with CONFIG_FTRACE"
         return Fact(Group.BCC, name, Status.MISSING, "the kernel has no tracefs", advice)
-    found = "tracefs is not mounted; the daemon mounts it where nobody else sees it"
+    found = "tracefs is not mounted; the daemon mounts it in a mount namespace of its own"
     return Fact(Group.BCC, name, Status.OK, found)
 
 
@@ -67,13 +67,13 @@ def _knows_tracefs(root: Path) -> bool:
 
 
 def headers(root: Path, release: str, environment: Mapping[str, str]) -> Fact:
-    """The kernel's headers: those that bcc is told, the running kernel's, or any: the program
-    touches no struct of the kernel."""
+    """Whether there are kernel headers: those of BCC_KERNEL_SOURCE, the running kernel's, or any
+    other, as the program uses no struct of the kernel."""
     name = "kernel headers"
-    if told := environment.get("BCC_KERNEL_SOURCE"):
-        if _has_headers(root / told.lstrip("/")):
-            return Fact(Group.BCC, name, Status.OK, f"{told} (BCC_KERNEL_SOURCE)")
-        found = f"none in {told}"
+    if named := environment.get("BCC_KERNEL_SOURCE"):
+        if _has_headers(root / named.lstrip("/")):
+            return Fact(Group.BCC, name, Status.OK, f"{named} (BCC_KERNEL_SOURCE)")
+        found = f"none in {named}"
         return Fact(Group.BCC, name, Status.MISSING, found, "correct BCC_KERNEL_SOURCE")
     own = f"lib/modules/{release}/build"
     if _has_headers(root / own):
@@ -81,7 +81,7 @@ def headers(root: Path, release: str, environment: Mapping[str, str]) -> Fact:
     for pattern in _ANY_HEADERS:
         for folder in sorted(root.glob(pattern), reverse=True):
             if _has_headers(folder):
-                found = f"/{folder.relative_to(root)}, of another kernel: enough"
+                found = f"/{folder.relative_to(root)}, of another kernel, which is sufficient"
                 return Fact(Group.BCC, name, Status.OK, found)
     advice = "install linux-headers (in a container: mount the host's /lib/modules and /usr/src)"
     return Fact(Group.BCC, name, Status.MISSING, f"none in /{own} and /usr/src", advice)

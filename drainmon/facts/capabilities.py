@@ -1,4 +1,4 @@
-"""The capabilities of this process that drainmon has a use for."""
+"""The capabilities of this process that drainmon uses."""
 
 from collections.abc import Iterable
 from enum import IntEnum
@@ -19,21 +19,21 @@ class Capability(IntEnum):
 
 
 NEEDED = {
-    Capability.SYS_ADMIN: "load programs and enter the networks of pods",
+    Capability.SYS_ADMIN: "load programs and enter the network namespaces of pods",
     Capability.SYS_PTRACE: "see which pod a process is in",
     Capability.DAC_READ_SEARCH: "see the ports of nginx of other users",
-    Capability.KILL: "roll nginx of other users: their idle connections hold drains up",
+    Capability.KILL: "roll nginx of other users, whose idle connections then delay drains",
 }
-"""What the daemon needs each for."""
+"""What the daemon cannot do without each capability."""
 
 TO_SEE = (Capability.SYS_PTRACE, Capability.DAC_READ_SEARCH)
-"""To see the namespaces and the sockets of all processes."""
+"""The capabilities to see the namespaces and sockets of all processes."""
 
 HOW_TO_GIVE = "run as root; in a container, add it to securityContext.capabilities"
 
 
 def parse_effective(status: str) -> frozenset[Capability]:
-    """The effective set in the text of /proc/<pid>/status; empty when there is none."""
+    """The effective set in the text of /proc/<pid>/status; empty when the text has none."""
     for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -43,12 +43,12 @@ def parse_effective(status: str) -> frozenset[Capability]:
 
 
 def effective(root: Path) -> frozenset[Capability]:
-    """This process's own. Raises OSError without /proc."""
+    """The effective capabilities of this process. Raises OSError without /proc."""
     return parse_effective((root / "proc/self/status").read_text())
 
 
 def missing(caps: frozenset[Capability]) -> list[Capability]:
-    """Those of the needed ones that are not among `caps`."""
+    """The needed capabilities that are not among `caps`."""
     return [cap for cap in NEEDED if cap not in caps]
 
 
@@ -57,7 +57,7 @@ def named(caps: Iterable[Capability]) -> str:
 
 
 def held(caps: frozenset[Capability]) -> Fact:
-    """Which of the needed ones there are."""
+    """Which of the needed capabilities this process has."""
     lacking = missing(caps)
     found = named(cap for cap in NEEDED if cap in caps) or "none"
     if not lacking:
@@ -68,8 +68,8 @@ def held(caps: frozenset[Capability]) -> Fact:
 
 
 def to_trace(group: Group, caps: frozenset[Capability]) -> Fact:
-    """Whether programs may be loaded and attached to tracepoints; bcc reads tracefs in a mount
-    namespace of its own, which takes SYS_ADMIN."""
+    """Whether this process may load programs and attach them to tracepoints; bcc reads tracefs in a
+    mount namespace of its own, which requires SYS_ADMIN."""
     enough = group is Group.CORE and {Capability.BPF, Capability.PERFMON} <= caps
     if Capability.SYS_ADMIN in caps or enough:
         return Fact(group, "may trace", Status.OK, "by its capabilities")
@@ -80,7 +80,7 @@ def to_trace(group: Group, caps: frozenset[Capability]) -> Fact:
 
 
 def to_enter(caps: frozenset[Capability]) -> Fact:
-    """Whether a pod's network namespace may be entered, as setns(2) wants it."""
+    """Whether this process may enter a pod's network namespace (setns(2))."""
     if Capability.SYS_ADMIN in caps:
         return Fact(Group.CORE, "may enter pods", Status.OK, "by its capabilities")
     found = "no: missing SYS_ADMIN"

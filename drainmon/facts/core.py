@@ -1,5 +1,5 @@
-"""What source `core` needs: BTF, libbpf, and kernel features that are tried, not looked up by
-version: distributions take them into older kernels."""
+"""The requirements of source `core`: BTF, libbpf, and kernel features. Features are tried, not
+looked up by version, since distributions backport them."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def btf(root: Path) -> Iterator[Fact]:
     """The kernel's types, and in them what the programs attach to."""
     try:
         types = (root / BTF.relative_to("/")).read_bytes()
-        why = "" if types[:2] in _MAGIC else f"{BTF} is something else"
+        why = "" if types[:2] in _MAGIC else f"{BTF} has another format"
     except OSError as error:
         types, why = b"", f"{BTF}: {error.strerror}"
     if why:
@@ -66,9 +66,8 @@ def btf(root: Path) -> Iterator[Fact]:
 
 
 def features(no_types: bool) -> Iterator[Fact]:
-    """What the library and the kernel can do, with a trial load of the programs as the last word:
-    when they load, all that they use is there; only otherwise is it tried one by one. Without BTF
-    nobody knows what tracing programs could do."""
+    """The features of libbpf and the kernel. When a trial load of the programs succeeds, all are
+    there; otherwise each is tried. Without BTF, features of tracing programs cannot be tried."""
     try:
         lib = libbpf.load_library()
     except OSError as error:
@@ -78,7 +77,7 @@ def features(no_types: bool) -> Iterator[Fact]:
     yield _fact("libbpf", Status.OK, f"{libbpf.SONAME} {lib.libbpf_version_string().decode()}")
     trial = trial_load()
     if trial.status != Status.OK and (why := probe.refusal(lib)):
-        advice = "by capabilities or the container's seccomp profile: cannot ask what it has"
+        advice = "check capabilities and the container's seccomp profile; features are unknown"
         yield _fact("bpf(2)", Status.MISSING, f"the kernel refuses: {why}", advice)
     else:
         for name, since, there in _MAPS if no_types else _MAPS + _PROGRAMS:
@@ -87,11 +86,11 @@ def features(no_types: bool) -> Iterator[Fact]:
 
 
 def trial_load() -> Fact:
-    """Load and attach the programs, and let go of them at once."""
+    """Whether the programs can be loaded and attached; detaches them at once."""
     try:
         Conntrack(lambda *_: None).close()
     except OSError as error:
         why = error.strerror or str(error)
-        advice = "do what is said above, or see what libbpf says: drainmon daemon --log-level info"
+        advice = "see above, or the log of libbpf: drainmon daemon --log-level info"
         return _fact("trial load", Status.MISSING, why, advice)
     return _fact("trial load", Status.OK, "loaded and attached")

@@ -1,4 +1,4 @@
-"""One fact about the host, and what all facts together say."""
+"""One fact about the host, and the verdict of all facts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 class Status(StrEnum):
     OK = "ok"
-    NOTE = "note"  # worth knowing, but nothing is worse for it
+    NOTE = "note"  # worth knowing, without consequences
     DEGRADED = "degraded"  # works, but less well
-    MISSING = "missing"  # what the group is about does not work without it
-    UNKNOWN = "unknown"  # this process may not look
+    MISSING = "missing"  # the fact's group does not work without it
+    UNKNOWN = "unknown"  # this process may not read it
 
 
 class Group(StrEnum):
@@ -24,12 +24,12 @@ class Group(StrEnum):
 
 
 SOURCES = (Group.CORE, Group.BCC, Group.PROCFS)
-"""In the order in which they are preferred."""
+"""The sources, best first."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """`found` is what there is, `advice` what to do about what is not."""
+    """`found` is what the host has, `advice` how to fix what is missing."""
 
     group: Group
     name: str
@@ -40,14 +40,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The source that works best here, None when none does, and the facts as they matter for it."""
+    """The best source that works here, None when none does, and the facts as they matter for it."""
 
     source: str | None
     facts: tuple[Fact, ...]
 
     @property
     def shortcomings(self) -> tuple[str, ...]:
-        """The names of what is missing or degraded: all of it matters."""
+        """The names of facts that are missing or degraded."""
         poor = (Status.MISSING, Status.DEGRADED)
         return tuple(dict.fromkeys(fact.name for fact in self.facts if fact.status in poor))
 
@@ -63,8 +63,8 @@ class Verdict:
 
 
 def judge(facts: Iterable[Fact]) -> Verdict:
-    """A source works when nothing that it, the host or the hooks need is missing. What only worse
-    sources lack becomes a note."""
+    """The verdict. A source works when none of its own, the host's and the hooks' requirements is
+    missing. What only worse sources lack becomes a note."""
     facts = tuple(facts)
     lacking = {fact.group for fact in facts if fact.status is Status.MISSING}
     if lacking & {Group.HOST, Group.SERVING}:

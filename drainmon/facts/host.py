@@ -1,4 +1,4 @@
-"""What every source needs of the host: to see its processes and to tell its pods apart."""
+"""The requirements of every source: to see the host's processes and to tell its pods apart."""
 
 import os
 import re
@@ -31,8 +31,8 @@ def kernel(root: Path) -> Fact:
 
 
 def pid_namespace(root: Path) -> Fact:
-    """Whether the node's processes are in sight: in the initial namespace, or in that of a node
-    which is a container itself (kind, k3d), whose pid 1 is an init."""
+    """Whether the node's processes are visible: in the initial namespace, or in that of a node that
+    is a container itself (kind, k3d), whose pid 1 is an init."""
     name = "pid namespace"
     try:
         link = str((root / "proc/self/ns/pid").readlink())
@@ -44,15 +44,14 @@ def pid_namespace(root: Path) -> Fact:
         return Fact(Group.HOST, name, Status.OK, "the host's")
     if first in _INIT:
         return Fact(Group.HOST, name, Status.OK, f"that of a node: pid 1 is {first}")
-    advice = "cannot see the node's pods nor tell who calls: set hostPID: true"
+    advice = "cannot see the node's pods or identify callers: set hostPID: true"
     return Fact(Group.HOST, name, Status.DEGRADED, f"a container's own: pid 1 is {first}", advice)
 
 
 def processes(root: Path, caps: frozenset[Capability], names: frozenset[str]) -> Fact:
-    """Whether this process may see the namespace and the sockets of others. Tried on all of them:
-    a security module can refuse what the capabilities allow. `names` are nginx's: to see one is
-    enough for a user's daemon. Where a module refuses most, but no nginx runs yet, one that comes
-    may still be in sight: AppArmor's default profile shows containers that have the same."""
+    """Whether this process may read the namespaces and sockets of other processes. All are tried: a
+    security module can refuse what capabilities allow. `names` are nginx's; a daemon that is not
+    root needs to see one of these only."""
     looked = refused = 0
     for pid in others(root):
         with suppress(OSError):  # ended meanwhile
@@ -75,7 +74,7 @@ def processes(root: Path, caps: frozenset[Capability], names: frozenset[str]) ->
 
 
 def others(root: Path) -> Iterator[str]:
-    """The pid of every process but this one; kernel threads have no command line."""
+    """The pids of all other processes, without kernel threads, which have no command line."""
     own = str(os.getpid())
     for folder in (root / "proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -84,7 +83,7 @@ def others(root: Path) -> Iterator[str]:
 
 
 def parse_layout(cgroup: str) -> str:
-    """v1, v2 or hybrid by the text of /proc/<pid>/cgroup, empty without cgroups; cgroups(7)."""
+    """v1, v2 or hybrid, from the text of /proc/<pid>/cgroup; empty without cgroups; cgroups(7)."""
     hierarchies = {line.split(":", 1)[0] for line in cgroup.splitlines() if ":" in line}
     if hierarchies == {"0"}:
         return "v2"
@@ -92,26 +91,26 @@ def parse_layout(cgroup: str) -> str:
 
 
 def has_kubelet(root: Path) -> bool:
-    """Whether a kubelet's cgroups are in sight."""
+    """Whether a kubelet's cgroups are visible."""
     return bool(_driver(root))
 
 
 def cgroups(root: Path) -> Fact:
-    """Layout, and the kubelet's driver as the names of its folders show it."""
+    """The layout, and the kubelet's driver by the names of its folders."""
     try:
         layout = parse_layout((root / "proc/self/cgroup").read_text())
     except OSError:
         layout = ""
     if not layout:
-        advice = "pods are called by their network namespace: the kernel has no cgroups"
+        advice = "pods are named by their network namespace: the kernel has no cgroups"
         return Fact(Group.HOST, "cgroups", Status.DEGRADED, "none", advice)
-    driver = _driver(root) or "no kubelet's folders in sight"
+    driver = _driver(root) or "no kubelet's folders visible"
     return Fact(Group.HOST, "cgroups", Status.OK, f"{layout}, {driver}")
 
 
 def _driver(root: Path) -> str:
-    # v2 has the pods' folders at the top, v1 and hybrid below a controller; a kubelet that is told
-    # a cgroup root (kind) puts them into a folder of its own.
+    # v2 has the pods' folders at the top, v1 and hybrid below a controller; a kubelet with
+    # --cgroup-root (kind) has them in a folder of its own.
     top = root / "sys/fs/cgroup"
     for prefix in ("", "*/", "*/*/"):
         if any(top.glob(f"{prefix}*kubepods.slice")):

@@ -1,4 +1,4 @@
-"""What source `procfs` needs: the network tables of another process; better, sock_diag."""
+"""The requirements of source `procfs`: the network tables of other processes; better, sock_diag."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,9 @@ _TABLES = ("tcp", "tcp6", "snmp")
 
 
 def tables(root: Path) -> Fact:
-    """/proc/<pid>/net/{tcp,tcp6,snmp} of some other process; a kernel without IPv6 has no tcp6."""
-    why = "no other process in sight"
+    """Whether /proc/<pid>/net/{tcp,tcp6,snmp} of any other process can be read; a kernel without
+    IPv6 has no tcp6."""
+    why = "no other process visible"
     for pid in others(root):
         found = []
         for table in _TABLES:
@@ -40,7 +41,7 @@ def sock_diag() -> Fact:
         finally:
             os.close(fd)
     except OSError as error:
-        advice = "unused connections hold drains up: needs SYS_ADMIN"
+        advice = "unused connections delay drains: add SYS_ADMIN"
         why = error.strerror or str(error)
         return Fact(Group.PROCFS, "sock_diag", Status.DEGRADED, f"reads tables: {why}", advice)
     return Fact(Group.PROCFS, "sock_diag", Status.OK, "in the pods' namespaces")

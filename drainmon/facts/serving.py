@@ -1,4 +1,4 @@
-"""What the hooks need: a socket that they can reach, a client that they can run, names of pods."""
+"""The requirements of the hooks: a socket to reach, a client to run, names of pods."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from drainmon.facts.ways_in import Ask
 from drainmon.procfs.mounts import mount_of, mounts
 
 LONGEST_PATH = 107
-"""Bytes; sun_path of unix(7), its final zero left out."""
+"""Bytes of sun_path (unix(7)) without its final zero."""
 
 
 def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
@@ -16,21 +16,21 @@ def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
 
 
 def pod_logs(folder: Path, has_kubelet: bool) -> Fact:
-    """The folder whose entries name the pods, <namespace>_<name>_<uid>. Without a kubelet there are
-    none to name."""
+    """Whether the folder whose entries name the pods (<namespace>_<name>_<uid>) can be read.
+    Without a kubelet there are no pods to name."""
     try:
         count = sum(entry.name.count("_") == 2 for entry in os.scandir(folder))
     except OSError as error:
         found = f"{folder}: {error.strerror}"
         if not has_kubelet:
             return _fact("pod logs", Status.NOTE, f"{found}; no kubelet here")
-        advice = "pods are called by their container's ID: mount it (or --pod-logs)"
+        advice = "pods are named by their container's ID: mount the folder (or set --pod-logs)"
         return _fact("pod logs", Status.DEGRADED, found, advice)
     return _fact("pod logs", Status.OK, f"{folder}, {count} pods")
 
 
 def socket_folder(root: Path, socket: Path) -> Fact:
-    """Whether the daemon could listen at `socket`, an absolute path."""
+    """Whether the daemon can listen at `socket`, an absolute path."""
     name = "socket folder"
     try:
         why, found = _no_room(root, socket)
@@ -40,12 +40,12 @@ def socket_folder(root: Path, socket: Path) -> Fact:
 
 
 def _no_room(root: Path, socket: Path) -> tuple[str, str]:
-    """What to do, empty when there is room for the socket, and what was found."""
+    """Advice, empty when the socket can be made, and what was found."""
     path = root / socket.relative_to("/")
     if len(os.fsencode(socket)) > LONGEST_PATH:
         return "choose another --socket", f"{socket} is longer than {LONGEST_PATH} bytes"
     if path.exists() and not path.is_socket():
-        return "choose another --socket", f"{socket} is something else than a socket"
+        return "choose another --socket", f"{socket} is not a socket"
     there = next(folder for folder in path.parents if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "run as root or choose another --socket"
@@ -54,8 +54,8 @@ def _no_room(root: Path, socket: Path) -> tuple[str, str]:
 
 
 def file_system(root: Path, socket: Path) -> Fact:
-    """What the socket's folder is on. A mount of it in a container is another one: runtimes drop
-    noexec for most, so that it says nothing of the pods (`ways_in.folder_in_pods`)."""
+    """The file system of the socket's folder. It says nothing about pods: a mount of the folder in
+    a container is another one, and runtimes drop noexec for most (`ways_in.folder_in_pods`)."""
     name = "file system"
     try:
         mount = mount_of(mounts(root=root / "proc"), socket.parent)
@@ -67,14 +67,14 @@ def file_system(root: Path, socket: Path) -> Fact:
     if not mount.noexec:
         return _fact(name, Status.OK, found)
     advice = (
-        "pods can run drainmon-wait from there all the same, but with hostUsers: false, and under"
-        " podman, they cannot"
+        "pods can run drainmon-wait from there, except with hostUsers: false and containers of"
+        " podman"
     )
     return _fact(name, Status.OK, f"{found} is noexec", advice)
 
 
 def daemon(ask: Ask, socket: Path) -> Fact:
-    """Whether a daemon answers. That none has been started says nothing against the host."""
+    """Whether a daemon answers. A daemon that is not started is a note only."""
     advice = "hooks count by themselves; start it: drainmon daemon"
     try:
         health = ask("/healthz")

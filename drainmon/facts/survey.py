@@ -1,4 +1,4 @@
-"""Every fact, in the order in which it is shown. Changes nothing on the host."""
+"""All facts, in the order in which they are shown. Changes nothing on the host."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +15,8 @@ def survey(
     ask: ways_in.Ask,
     root: Path = Path("/"),
 ) -> Iterator[Fact]:
-    """The facts about the host whose folders are below `root`; what has to be tried is tried on
-    this one. `socket` is absolute, `names` are nginx's."""
+    """The facts about the host whose folders are below `root`; trials run on this host. `socket` is
+    absolute, `names` are nginx's process names."""
     kernel = host.kernel(root)
     yield kernel
     if kernel.status != Status.OK:  # no /proc: nothing else can be said

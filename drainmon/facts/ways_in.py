@@ -1,4 +1,4 @@
-"""How the pods' hooks reach the daemon, and whether they can run the client from its folder."""
+"""The pods' ways in, and whether pods can run the client from the socket's folder."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from drainmon.pods.folder_mount import folder_mount
 from drainmon.pods.pod_logs import PodLogs
 
 Ask = Callable[[str], Mapping[str, Any]]
-"""The daemon's answer to GET of a resource. Raises OSError "cannot X: why"."""
+"""Returns the daemon's answer to GET of a resource. Raises OSError "cannot X: why"."""
 
 NAMED = 5
-"""So many pods are named."""
+"""Pods that are named at most."""
 
 _NOEXEC = "folder (noexec)"
 
@@ -27,8 +27,8 @@ def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
 
 
 def look_at_mounts(folder: Path, names: frozenset[str], pod_logs: Path) -> dict[str, bool]:
-    """Whether the socket's folder is noexec, for each pod and container whose nginx (processes of
-    these names) sees it, by name. A service of the host needs no client there."""
+    """Whether the socket's folder is noexec, by the label of each pod and container whose nginx
+    (processes of these names) has the folder. A service of the host needs no client there."""
     logs = PodLogs(pod_logs, owner_of(os.getpid()))
     found: dict[str, bool] = {}
     for netns, processes in find_processes(names).items():
@@ -47,7 +47,7 @@ def folder_in_pods(caps: frozenset[Capability], look: Callable[[], Mapping[str, 
     """Whether every pod that has the folder can run the client from it."""
     name = "folder in pods"
     if Capability.SYS_PTRACE not in caps:
-        return _fact(name, Status.UNKNOWN, "may not look into pods", "run as root")
+        return _fact(name, Status.UNKNOWN, "cannot read the mounts of pods", "run as root")
     mounts = look()
     noexec = sorted(label for label, is_noexec in mounts.items() if is_noexec)
     found = f"{len(mounts)} have it"
@@ -61,14 +61,14 @@ def folder_in_pods(caps: frozenset[Capability], look: Callable[[], Mapping[str, 
 
 
 def ways_in(ask: Ask) -> Fact:
-    """How many of the pods have which way, as a daemon that answers says."""
+    """How many pods have each way in, by the daemon's answer."""
     name = "ways in"
     try:
         pods = {str(pod["pod"]): list(pod["ways_in"]) for pod in ask("/v1/pods")["pods"]}
     except OSError as error:
         return _fact(name, Status.UNKNOWN, f"{error}", "run as root")
     except (KeyError, TypeError):
-        return _fact(name, Status.UNKNOWN, "this daemon does not say", "is it an earlier version?")
+        return _fact(name, Status.UNKNOWN, "not in the daemon's answer", "is it an older version?")
     counts = Counter("folder" if way == _NOEXEC else way for ways in pods.values() for way in ways)
     parts = [f"{way} {count}" for way, count in sorted({"folder": 0, **counts}.items())]
     noexec = sorted(label for label, ways in pods.items() if _NOEXEC in ways)

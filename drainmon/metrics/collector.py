@@ -1,4 +1,4 @@
-"""The daemon's own figures, taken when Prometheus asks: health of the source, drains."""
+"""The daemon's own metrics, collected at each scrape: health of the source, drains."""
 
 import math
 from collections import Counter
@@ -14,11 +14,11 @@ from prometheus_client.registry import Collector
 
 from drainmon import __version__
 from drainmon.drain.statistics import Histogram
-from drainmon.metrics.figures import Drains, Node
+from drainmon.metrics.services import Drains, Node
 
 
 class NodeCollector(Collector):
-    """Which source counts, and what it got wrong."""
+    """The source in use, and its errors."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -36,7 +36,7 @@ class NodeCollector(Collector):
         yield source
         refused = GaugeMetricFamily(
             "drainmon_source_refused",
-            "A better source that is not in use, since it does not work here; 1.",
+            "A better source that does not work here; 1.",
             labels=["source"],
         )
         for name in self._node.refused_sources:
@@ -44,12 +44,12 @@ class NodeCollector(Collector):
         yield refused
         yield CounterMetricFamily(
             "drainmon_drift",
-            "Connections by which counters were corrected after a snapshot.",
+            "Connections by which a snapshot corrected the counters.",
             value=self._node.drift,
         )
         missed = CounterMetricFamily(
             "drainmon_missed_events",
-            "Events and entries that the kernel or a full map has swallowed, by place.",
+            "Events and entries lost by the kernel or a full map, by place.",
             labels=["place"],
         )
         for place, count in self._node.missed().items():
@@ -58,7 +58,7 @@ class NodeCollector(Collector):
 
 
 class DrainCollector(Collector):
-    """How the node's drains went since the daemon began."""
+    """The node's drains since the daemon started."""
 
     def __init__(self, drains: Drains) -> None:
         self._drains = drains
@@ -70,7 +70,7 @@ class DrainCollector(Collector):
         )
         udp = GaugeMetricFamily(
             "drainmon_udp_workers",
-            "Workers that a drain waits for as they may still serve over UDP.",
+            "Workers that a drain waits for, as they may still serve UDP clients.",
             labels=["namespace", "pod"],
         )
         workers = Counter[tuple[str, str]]()
@@ -88,7 +88,7 @@ class DrainCollector(Collector):
         yield ended
         rolls = CounterMetricFamily(
             "drainmon_rolls",
-            "How often nginx's workers were replaced, or were not, by how.",
+            "Rolls of nginx's workers, by outcome.",
             labels=["outcome"],
         )
         for outcome, count in statistics.rolls.items():
@@ -96,28 +96,28 @@ class DrainCollector(Collector):
         yield rolls
         yield CounterMetricFamily(
             "drainmon_refused_callers",
-            "Connections to the port in pods' networks that did not come from the node.",
+            "Connections to the port in pods' network namespaces that did not come from the node.",
             value=statistics.refused_callers,
         )
         yield _histogram(
             "drainmon_drain_seconds",
-            "How long drains took whose end was told to a caller.",
+            "Durations of drains whose client got a result.",
             statistics.seconds,
         )
         yield _histogram(
             "drainmon_last_arrival_seconds",
-            "From a drain's start to the last connection that came to its pod: how long the news"
-            " of a pod's end takes to reach its clients.",
+            "From a drain's start to its last arrival: how long clients take to learn of a pod's"
+            " end.",
             statistics.last_arrival,
         )
         yield CounterMetricFamily(
             "drainmon_late_drains",
-            "Drains in which a connection still came after min-wait.",
+            "Drains with an arrival after min-wait.",
             value=statistics.late,
         )
         yield CounterMetricFamily(
             "drainmon_unsettled_drains",
-            "Drains that ended with no quiet period between the last connection and the end.",
+            "Drains that ended without a quiet period after the last arrival.",
             value=statistics.unsettled,
         )
 

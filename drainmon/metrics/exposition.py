@@ -1,4 +1,4 @@
-"""The text of all metrics, as Prometheus reads it, from a registry of our own."""
+"""The text of all metrics for Prometheus, from registries of our own."""
 
 import asyncio
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from drainmon.metrics.collector import DrainCollector, NodeCollector
-from drainmon.metrics.figures import Drains, Node
 from drainmon.metrics.pod_families import PodFamilies, by_labels
+from drainmon.metrics.services import Drains, Node
 
 PROC = Path("/proc")
 
 
 class Exposition:
-    """Makes the text. One scrape at a time: many at once cost no more than one after the other."""
+    """Makes the text, for one scrape at a time."""
 
     def __init__(self, node: Node, drains: Drains, proc: Path = PROC) -> None:
         self._node = node
@@ -44,7 +44,7 @@ class Exposition:
             )
 
     def _text_of_drains(self) -> bytes:
-        """Made again when one of them has changed: histograms are many lines."""
+        """The text of drains, made again only after a change: histograms have many lines."""
         statistics = self._drains.statistics
         known = self._drains.running, statistics.refused_callers, *statistics.results.values()
         if known != self._drains_known:

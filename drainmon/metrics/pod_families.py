@@ -1,7 +1,7 @@
 """The metrics of each pod, as text.
 
 There may be some thousand samples. prometheus_client takes 9 us for each and cannot be interrupted;
-here one takes a tenth of that, and every few pods whoever else has something to do gets its turn.
+here a sample takes a tenth of that, and other tasks run after every few pods.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ CONNECTIONS = """\
 # TYPE drainmon_connections gauge
 """
 IN_FLIGHT = """\
-# HELP drainmon_in_flight Connections that may lose something, unused and unreachable ones included.
+# HELP drainmon_in_flight Connections in flight, unused and unreachable ones included.
 # TYPE drainmon_in_flight gauge
 """
 ACCEPTED = """\
@@ -31,9 +31,9 @@ ACCEPTED = """\
 def by_labels(
     live: Iterable[tuple[Pod, Counts]], departed: Iterable[tuple[Pod, Counts]]
 ) -> tuple[dict[Labels, Counts], dict[Labels, Counts]]:
-    """The counts of living and of departed pods, one for each pair of labels. Living pods of the
-    same labels are added up. Of departed ones the last counts, unless there is a living one: then
-    its counters begin anew, as Prometheus expects of a series."""
+    """The counts of living and of departed pods, by labels. Living pods with the same labels are
+    added up. Of departed pods the last one counts, unless a living one has its labels: its counters
+    start at zero, as Prometheus expects of a series."""
     living: dict[Labels, Counts] = {}
     for pod, counts in live:
         known = living.get(labels := pod.names)
@@ -43,14 +43,14 @@ def by_labels(
 
 
 class PodFamilies:
-    """Renders scrape after scrape. A state that a pod was seen in stays, with zero, as long as the
-    pod is: a series that vanishes looks like one that failed."""
+    """Renders scrape after scrape. A state in which a pod was seen stays, with zero, as long as the
+    pod lives: a series that vanishes looks like a failure."""
 
     def __init__(self) -> None:
         self._series: dict[Labels, _Series] = {}
 
     async def text(self, living: Mapping[Labels, Counts], gone: Mapping[Labels, Counts]) -> str:
-        """All samples. Pods that are gone have no connections, only what they once accepted."""
+        """All samples. Departed pods have the number of accepted connections only."""
         known: dict[Labels, _Series] = {}
         connections, in_flight, accepted = [CONNECTIONS], [IN_FLIGHT], [ACCEPTED]
         async for some in in_turns(living.items()):
@@ -69,7 +69,7 @@ class PodFamilies:
 
 
 class _Series:
-    """The samples of one pod. Those of a pod on which nothing has changed are not made again."""
+    """The samples of one pod, made again only after a change."""
 
     def __init__(self, labels: Labels) -> None:
         namespace, name = map(_escaped, labels)
@@ -100,5 +100,5 @@ class _Series:
 
 
 def _escaped(value: str) -> str:
-    """As the text format wants a label's value."""
+    """A label's value, escaped for the text format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,4 +1,4 @@
-"""How many connections a pod has, by state, and how many it has accepted: what counters say."""
+"""Counts of a pod: its connections by state, and the connections that it has accepted."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -10,14 +10,15 @@ _EMPTY: Mapping[TcpState, int] = MappingProxyType({})
 
 
 class Counts(NamedTuple):
-    """Accepted connections by state, those accepted ever, and when the last one was (monotonic
-    seconds): from a source that saw none, since when it would have. None when nobody knows.
+    """Accepted connections by state, their total number, and the time of the last arrival
+    (monotonic seconds). A source that has seen no arrival reports when it began to look; None:
+    unknown.
 
-    Probes are neither in `by_state` nor the last one. `probes` are those that are open now,
-    `probes_accepted` is how many of `accepted` they were, `arrivals` how many were neither probes'
-    nor ignored: whose one is shows a moment after it was accepted. `cut` are connections in use
-    that ended with the process that held them, None where the source cannot tell. `changes` is how
-    many changes of state have been counted, None where the source does not count them.
+    Probes are neither in `by_state` nor arrivals. `probes` counts those open now, `probes_accepted`
+    those among `accepted`. `arrivals` counts accepted connections that are neither probes nor
+    ignored, which is known a moment after the accept. `cut` counts connections in use that ended
+    with the process that held them, `changes` all changes of state; each None where the source does
+    not count them.
     """
 
     by_state: Mapping[TcpState, int] = _EMPTY
@@ -31,7 +32,8 @@ class Counts(NamedTuple):
 
     @property
     def in_flight(self) -> int:
-        """Connections in a state that may lose something, unused and unreachable ones included."""
+        """Connections in a state in which data may be lost, unused and unreachable ones
+        included."""
         return sum(count for state, count in self.by_state.items() if state in IN_FLIGHT)
 
 

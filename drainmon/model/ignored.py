@@ -1,4 +1,4 @@
-"""Connections that a drain ignores: by the address of their other end, or by the local port."""
+"""Connections that a drain ignores, by peer address or local port."""
 
 import re
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ _PORTS = range(1, 65536)
 
 
 def parse_peer(text: str) -> IPv6Network:
-    """An address or a network (10.0.0.0/8, 2001:db8::/32), IPv4 ones mapped. What stands behind the
-    prefix does not matter. Raises ValueError "cannot ignore X: why"."""
+    """An address or a network (10.0.0.0/8, 2001:db8::/32), IPv4 ones mapped. Bits after the prefix
+    are ignored. Raises ValueError "cannot ignore X: why"."""
     match = _FORM.fullmatch(text)
     try:
         address = ip_address(match[1] if match else "")
@@ -31,7 +31,7 @@ def parse_peer(text: str) -> IPv6Network:
 
 
 def parse_port(text: str) -> int:
-    """Raises ValueError "cannot ignore X: why"."""
+    """The port number. Raises ValueError "cannot ignore X: why"."""
     if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) not in _PORTS:
         raise ValueError(f"cannot ignore the port {text!r}: not a number from 1 to 65535")
     return int(text)
@@ -46,18 +46,18 @@ class Ignored:
 
     @classmethod
     def parse(cls, peers: Iterable[str] = (), ports: Iterable[str] = ()) -> "Ignored":
-        """Raises ValueError "cannot ignore X: why"."""
+        """Peers and ports from texts. Raises ValueError "cannot ignore X: why"."""
         return cls(frozenset(map(parse_peer, peers)), frozenset(map(parse_port, ports)))
 
     def __bool__(self) -> bool:
         return bool(self.peers or self.ports)
 
     def __or__(self, other: "Ignored") -> "Ignored":
-        """What either ignores."""
+        """The connections that either ignores."""
         return Ignored(self.peers | other.peers, self.ports | other.ports)
 
     def __and__(self, other: "Ignored") -> "Ignored":
-        """What both ignore."""
+        """The connections that both ignore."""
         mine = {peer for peer in self.peers if any(_contains(o, peer) for o in other.peers)}
         others = {peer for peer in other.peers if any(_contains(m, peer) for m in self.peers)}
         return Ignored(frozenset(mine | others), self.ports & other.ports)
@@ -79,11 +79,11 @@ class Ignored:
 
     @cached_property
     def _short_masks(self) -> list[tuple[int, int]]:
-        """Of networks that may have mapped addresses in them, and do not mean those."""
+        """Masks of short IPv6 prefixes, which do not cover mapped IPv4 addresses."""
         return [_mask(peer) for peer in self.peers if peer.prefixlen < _MAPPED_BITS]
 
     def prefixes(self) -> list[tuple[bytes, int, bool]]:
-        """For a table in which the longest prefix decides: address, bits, whether it is ignored."""
+        """Entries for a longest-prefix table: address, prefix length, whether it is ignored."""
         found = [(peer.network_address.packed, peer.prefixlen, True) for peer in self.peers]
         short = any(peer.prefixlen < _MAPPED_BITS for peer in self.peers)
         if short and _MAPPED not in self.peers:

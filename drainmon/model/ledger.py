@@ -1,4 +1,4 @@
-"""What is known of each pod between snapshots: the kernel's counters, corrected by snapshots."""
+"""The ledger: each pod's counters, corrected by snapshots."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from drainmon.model.tcp import TcpState
 _NOTHING = Counts()
 
 Slots = Mapping[TcpState | None, int]
-"""How many connections are in each state; None stands for those of probes."""
+"""The number of connections in each state; None stands for those of probes."""
 
 
 def _slots(counts: Counts) -> dict[TcpState | None, int]:
@@ -21,34 +21,32 @@ def _slots(counts: Counts) -> dict[TcpState | None, int]:
 
 
 Key = tuple[int, frozenset[int]]
-"""The number of a pod, and the ports that are counted: with others it has other counters."""
+"""A pod's number and its counted ports: other ports have other counters."""
 
 
 class Ledger:
-    """Counts of every pod. Never negative, whatever the counters say."""
+    """Counts of every pod, never negative, whatever the counters are."""
 
     def __init__(self) -> None:
         self._counted: dict[Key, Counts] = {}
         self._corrections: dict[Key, Slots] = {}
         self._suspected: dict[Key, Slots] = {}
         self._slack: dict[Key, int] = {}
-        """By how many connections a state may be wrong, as the first snapshots were not of a quiet
-        moment."""
+        """The possible error of each state, as connections changed during all snapshots so far."""
 
     def update(self, pod: Key, counted: Counts) -> None:
-        """Take over the counters of a pod."""
+        """Record the counters of a pod."""
         self._counted[pod] = counted
 
     def rebase(self, pod: Key, before: Counts, snapshot: Snapshot, after: Counts) -> int:
-        """Correct the counters of a pod by a snapshot, and return the drift: by how many
-        connections, over all states, they were wrong.
+        """Correct the counters of a pod by a snapshot, and return the drift: the number of
+        connections, over all states, by which they were wrong.
 
-        `before` and `after` are the counters around the snapshot. By so many changes as came in
-        between a state may differ: only what they do not explain is corrected. And that only at the
-        second sight, as the kernel counts a change an instant before it makes it. What was there
-        before the counters is no drift: the first snapshot is believed as it is, and so is a later
-        one of a quieter moment.
-        """
+        `before` and `after` are the counters around the snapshot. Each change in between may
+        explain a difference of one in a state; only the rest is corrected, and only when two
+        snapshots agree on it, as the kernel counts a change an instant before it makes it.
+        Connections older than the counters are no drift: the first snapshot sets the base, and so
+        does a later one with fewer changes."""
         self.update(pod, after)
         changes = _between(before, after)
         if changes is None:
@@ -78,11 +76,11 @@ class Ledger:
         return sum(map(abs, sure.values()))
 
     def knows(self, pod: Key) -> bool:
-        """Whether what was there before the counters has been found."""
+        """Whether a snapshot has shown the connections that are older than the counters."""
         return pod in self._corrections
 
     def unsure(self, pod: Key) -> bool:
-        """Whether a snapshot of a quieter moment would make the counts more exact."""
+        """Whether a snapshot with fewer changes would make the counts more exact."""
         return self._slack.get(pod, 0) > 0
 
     def suspects(self, pod: Key) -> bool:
@@ -90,7 +88,7 @@ class Ledger:
         return pod in self._suspected
 
     def counts(self, pod: Key) -> Counts:
-        """The corrected counts of a pod; zero for one that is not known."""
+        """The corrected counts of a pod; zero for an unknown pod."""
         counted = self._counted.get(pod, _NOTHING)
         correction = self._corrections.get(pod, {})
         slots = _slots(counted)
@@ -104,27 +102,27 @@ class Ledger:
         return counted._replace(by_state=by_state, probes=shown[None])
 
     def keep_only(self, pods: set[Key]) -> None:
-        """Forget every other pod: they are gone."""
+        """Forget all other pods."""
         for known in (self._counted, self._corrections, self._suspected, self._slack):
             for pod in known.keys() - pods:
                 del known[pod]
 
 
 def _between(before: Counts, after: Counts) -> int | None:
-    """How many changes came between two readings; None when nobody knows."""
+    """The number of changes between two readings; None when unknown."""
     if before.changes is not None and after.changes is not None:
         changes = after.changes - before.changes
-        return changes if changes >= 0 else None  # they have begun anew
+        return changes if changes >= 0 else None  # negative: the counters were reset
     return 0 if before == after else None
 
 
 def _beyond(error: int, changes: int) -> int:
-    """What of an error so many changes do not explain."""
+    """The part of an error that this many changes do not explain."""
     return max(0, error - changes) + min(0, error + changes)
 
 
 def _agreed(error: int, other: int) -> int:
-    """What two sights of an error have in common."""
+    """The part of an error on which two snapshots agree."""
     if error > 0 < other:
         return min(error, other)
     return max(error, other) if error < 0 > other else 0

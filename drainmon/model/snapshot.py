@@ -1,4 +1,4 @@
-"""The exact list of a pod's sockets at one moment, and which of them are in flight."""
+"""Snapshots: the exact list of a pod's sockets at one moment, and which are in flight."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,8 +14,7 @@ from drainmon.model.tcp import IN_FLIGHT, TcpState
 
 
 class Listener(NamedTuple):
-    """One listening socket with its accept queue: connections waiting, and how many may (None: the
-    source cannot tell)."""
+    """A listen socket with its accept queue: its length and its limit (None: unknown)."""
 
     local: bytes
     local_port: int
@@ -25,8 +24,8 @@ class Listener(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """What a drain does not wait for: connections that it ignores, and peers that have left
-    unanswered what the kernel sent again for so many seconds (infinity: never)."""
+    """Connections that a drain does not wait for: ignored ones, and those whose peer has not
+    answered the kernel's retransmissions for `unreachable_after` seconds (infinity: never)."""
 
     ignored: Ignored = NOTHING
     unreachable_after: float = UNREACHABLE_AFTER
@@ -37,12 +36,13 @@ USUAL = Rules()
 
 @dataclass(frozen=True)
 class Tally:
-    """A pod's sockets, counted, those of probes apart: connections by TCP state, those in flight by
-    the state that they are judged by, minisockets by state, connections that are unused and whose
-    peer is unreachable, those in flight that seem to have sent no request, and when the youngest
-    connection and the youngest in flight were opened (None when that is not known). `elsewhere` are
-    connections of another network namespace: in flight, and nothing else is known of them.
-    `probes` are connections of probes."""
+    """Numbers of a pod's sockets, without those of probes.
+
+    connections: by TCP state. flying: those in flight, by the state that they are judged by.
+    minisockets: by state. unused, unreachable: connections with that standing. unrequested: those
+    in flight that seem to have sent no request. last_opened, last_opened_in_flight: when the
+    youngest connection, and the youngest in flight, was opened; None when unknown. elsewhere:
+    connections in another network namespace, in flight. probes: connections of probes."""
 
     connections: Mapping[TcpState, int] = field(default_factory=dict)
     flying: Mapping[TcpState, int] = field(default_factory=dict)
@@ -57,12 +57,12 @@ class Tally:
 
     @property
     def in_flight(self) -> int:
-        """How many connections still have something to lose."""
+        """The number of connections in flight."""
         return sum(self.flying.values()) + self.elsewhere
 
     @property
     def counted_in_flight(self) -> int:
-        """The same as counters have it, which know of no use and no peer."""
+        """The same by counters, which know neither unused nor unreachable connections."""
         return sum(n for state, n in self.connections.items() if state in IN_FLIGHT)
 
 
@@ -109,13 +109,13 @@ def count(
 
 
 def known_time(time: float) -> float | None:
-    """The time, unless it is that of nothing (minus infinity)."""
+    """The time; None for minus infinity."""
     return None if time == float("-inf") else time
 
 
 @dataclass(frozen=True)
 class InFlight:
-    """Connections in flight: how many is known at once, which ones when somebody asks."""
+    """Connections in flight: their number, and on iteration the connections."""
 
     sockets: Collection[Socket] = ()
     number: int = 0
@@ -131,13 +131,12 @@ class InFlight:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A pod's sockets on its nginx's ports. `taken` is the monotonic time at which the pass began,
-    `finished` at which it ended. Where it was interrupted (`in_parts`) the kernel may have passed
-    over a socket when another one next to it closed in that moment. `time_wait` counts what
-    remains of closed connections in TIME_WAIT: there may be very many, and nothing in them.
-    `elsewhere` counts connections that nginx holds in another network namespace. The figures are
-    by `rules`. `around` is what counters said just before and just after the pass, None where the
-    source counts by looking."""
+    """A pod's sockets on its nginx's ports. The pass began at `taken` and ended at `finished`
+    (monotonic seconds). In a pass with interruptions (`in_parts`) the kernel may have skipped a
+    socket when its neighbour closed. `time_wait` counts the remains of closed connections in
+    TIME_WAIT, of which there may be very many. `elsewhere` counts connections that nginx holds in
+    another network namespace. The numbers are by `rules`. `around` are the counters just before and
+    just after the pass, None where the source counts by looking."""
 
     taken: float
     finished: float
@@ -151,11 +150,11 @@ class Snapshot:
 
     @cached_property
     def tally(self) -> Tally:
-        """The sockets, counted."""
+        """The numbers of sockets."""
         return count(self.sockets, self.rules.unreachable_after, self.elsewhere)
 
     def by(self, rules: Rules) -> "Snapshot":
-        """The same by other rules, had there never been the connections that they ignore."""
+        """The same snapshot by other rules, without the connections that they ignore."""
         if rules == self.rules:
             return self
         ignored = rules.ignored
@@ -165,24 +164,23 @@ class Snapshot:
         return replace(self, sockets=tuple(kept), rules=rules)
 
     def by_state(self) -> Counter[TcpState]:
-        """How many sockets are in each state, those of probes apart."""
+        """The number of sockets in each state, without those of probes."""
         states = Counter(self.tally.connections)
         states.update(self.tally.minisockets)
         states[TcpState.TIME_WAIT] += self.time_wait
         return +states
 
     def in_flight(self) -> InFlight:
-        """The connections that still have something to lose."""
+        """The connections in flight."""
         return InFlight(self.sockets, self.tally.in_flight, self.rules.unreachable_after)
 
     def last_opened(self) -> float | None:
-        """When the youngest connection of the list was opened, those of probes apart. None when
-        that is not known."""
+        """When the youngest connection was opened, without those of probes; None when unknown."""
         return self.tally.last_opened
 
 
 def format_address(address: bytes, port: int) -> str:
-    """`192.0.2.1:80` or `[2001:db8::1]:80`, of 16 bytes; mapped IPv4 as IPv4."""
+    """`192.0.2.1:80` or `[2001:db8::1]:80`, from 16 bytes; mapped IPv4 as IPv4."""
     ip = IPv6Address(address)
     return f"{ip.ipv4_mapped}:{port}" if ip.ipv4_mapped else f"[{ip}]:{port}"
 

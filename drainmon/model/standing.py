@@ -1,4 +1,4 @@
-"""How an accepted connection stands: whether the pod's end would lose something, or why not."""
+"""The standing of an accepted connection: whether the pod's end would lose data, or why not."""
 
 from enum import StrEnum
 from math import inf
@@ -8,26 +8,26 @@ from drainmon.model.tcp import TcpState
 
 UNUSED_AFTER = 2.0
 """Seconds after which a connection without a byte in either direction is a browser's pre-connect,
-not one whose first byte is on its way: no signal makes nginx close it, so it must not hold a
-drain."""
+rather than one whose first byte is on its way. No signal makes nginx close it, so a drain must not
+wait for it."""
 
 LINGERING = 5.0
-"""Seconds without a byte after which nginx no longer reads what follows an early answer: its
+"""Seconds without a byte after which nginx stops reading an upload that it has answered early:
 lingering_timeout."""
 
 UNREACHABLE_AFTER = 10.0
-"""Seconds for which the kernel retransmits in vain until the peer is taken for gone: five to six
+"""Seconds of retransmissions in vain after which a peer counts as gone: five to six
 retransmissions. A change of network takes less; public services always have peers that are gone."""
 
 FIN_UNANSWERED = 3.0
-"""The same when every byte has arrived and only the FIN has not been acknowledged."""
+"""The same when only the FIN is not acknowledged."""
 
 HANDSHAKE_IN = 4096
 HANDSHAKE_OUT = 16384
-"""Bytes that come and go at most before the first request: TLS with a chain of certificates."""
+"""Most bytes in and out before the first request: TLS with a chain of certificates."""
 
 HANDSHAKE_SPREAD = 1.0
-"""Seconds between the last byte in and the last one out of a handshake at most."""
+"""Most seconds between the last byte in and the last one out of a handshake."""
 
 _MAY_LOSE = frozenset(
     {
@@ -38,8 +38,8 @@ _MAY_LOSE = frozenset(
         TcpState.CLOSE_WAIT,
     }
 )
-"""States in which the peer has not acknowledged our FIN yet, or there is none. CLOSE_WAIT is a
-client that has closed its half and still receives."""
+"""States in which the peer has not acknowledged our FIN, or none was sent. In CLOSE_WAIT the peer
+has closed its half and still receives."""
 
 _CLOSED_BY_US = frozenset({TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK})
 
@@ -55,18 +55,15 @@ class Standing(StrEnum):
 class Socket(NamedTuple):
     """One accepted connection. Addresses are 16 bytes, IPv4 ones mapped; times are in seconds.
 
-    `opened` is by the monotonic clock, None when it was opened before anybody looked;
-    `idle_in` and `idle_out` count since the last byte in or out, or since it opened, `idle_ack`
-    since the peer last acknowledged anything; `bytes_sent` counts retransmitted ones again. They
-    are None where the source cannot tell. `unsent` bytes (a FIN counts as one) are not yet
-    acknowledged, `unread` ones not yet read by nginx.
-    `minisocket` marks what is not a connection: a handshake that is not complete (SYN_RECV), or
-    what remains of a closed one (FIN_WAIT2). `probe` marks a connection of one of the host's
-    probing processes, `orphan` one that no process holds any more. `retransmits` are those since
-    the last progress, `probes_out` the probes of a closed window since the last answer, `rto` the
-    present retransmission timeout. `mptcp` is the state of the MPTCP connection that this is a
-    part of, None for plain TCP.
-    """
+    `opened` is monotonic time, None when the connection is older than the first look. `idle_in` and
+    `idle_out` count since the last byte in or out, or since it opened, `idle_ack` since the peer
+    last acknowledged anything; `bytes_sent` includes retransmitted bytes. Each is None where the
+    source does not know it. `unsent` bytes (a FIN counts as one) are not yet acknowledged, `unread`
+    bytes not yet read by nginx. `minisocket`: not a connection, but an incomplete handshake
+    (SYN_RECV) or the remains of a closed connection (FIN_WAIT2). `probe`: of one of the host's
+    probing processes. `orphan`: no process holds it. `retransmits` counts since the last progress,
+    `probes_out` probes of a closed window since the last answer; `rto` is the current
+    retransmission timeout. `mptcp` is the state of its MPTCP connection, None for plain TCP."""
 
     local: bytes
     local_port: int
@@ -91,12 +88,13 @@ class Socket(NamedTuple):
 
     @property
     def judged_state(self) -> TcpState:
-        """MPTCP's where there is one: its subflows stay established after the close."""
+        """The state to judge by: MPTCP's, if any, whose subflows stay established after the
+        close."""
         return self.state if self.mptcp is None else self.mptcp
 
     @property
     def unanswered(self) -> float:
-        """Seconds for which the peer has at least left unanswered what the kernel sent again."""
+        """Seconds, at least, for which the peer has not answered retransmissions."""
         if self.probes_out:
             waited = self.rto * (2.0**self.probes_out - 2)
         else:
@@ -105,8 +103,8 @@ class Socket(NamedTuple):
 
     @property
     def seems_unrequested(self) -> bool:
-        """Whether it looks as if nothing but a handshake (TLS, PROXY) had come and gone on it. A
-        hint for people: a short request that waits for its answer looks the same."""
+        """Whether the connection seems to have carried a handshake (TLS, PROXY) only. A hint for
+        people: a short request that waits for its answer looks the same."""
         if self.bytes_received is None or self.bytes_sent is None:
             return False
         if self.idle_in is None or self.idle_out is None:
@@ -121,7 +119,7 @@ class Socket(NamedTuple):
         )
 
     def standing(self, unreachable_after: float = UNREACHABLE_AFTER) -> Standing:
-        """How it stands; `unreachable_after` are seconds, infinity for never."""
+        """The standing; `unreachable_after` in seconds, infinity for never."""
         if self.probe:
             return Standing.PROBE
         if self.judged_state is TcpState.FIN_WAIT2:
@@ -135,7 +133,7 @@ class Socket(NamedTuple):
         return Standing.IN_FLIGHT
 
     def _lingers(self) -> bool:
-        """Whether nginx has answered early and reads on, so that its client can finish its
+        """Whether nginx has answered early and keeps reading, so that its client can finish its
         upload and then read the answer."""
         held = not (self.minisocket or self.orphan)
         return held and (self.idle_in is None or self.idle_in < LINGERING)
@@ -159,5 +157,5 @@ class Socket(NamedTuple):
 
     @property
     def in_flight(self) -> bool:
-        """Whether something is lost when the pod goes now, by the usual limits."""
+        """Whether data would be lost if the pod ended now, by the usual limits."""
         return self.standing() is Standing.IN_FLIGHT

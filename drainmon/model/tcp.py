@@ -1,4 +1,4 @@
-"""TCP states and what they mean for a drain."""
+"""TCP states, and their meaning for a drain."""
 
 from enum import IntEnum
 
@@ -19,7 +19,7 @@ class TcpState(IntEnum):
     CLOSING = 11
     NEW_SYN_RECV = 12
 
-    # The number's own, in C: Enum hashes names, and every count is looked up by state.
+    # int's hash, in C: Enum hashes names, and every count is looked up by state.
     __hash__ = int.__hash__
 
 
@@ -33,6 +33,6 @@ IN_FLIGHT = frozenset(
         TcpState.CLOSE_WAIT,
     }
 )
-"""States in which a connection may have something to lose, as far as counters know. In FIN_WAIT2
-the peer has acknowledged all, but nginx may still read the rest of an upload; of a single
-connection model/standing.py knows more."""
+"""States in which a connection may lose data, as far as counters know. In FIN_WAIT2 the peer has
+acknowledged everything, but nginx may still read the rest of an upload; model/standing.py judges
+single connections."""

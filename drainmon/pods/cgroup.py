@@ -1,17 +1,17 @@
-"""To whom a process belongs, by the text of /proc/<pid>/cgroup; cgroups(7). Pure.
+"""Finds the owner of a process in the text of /proc/<pid>/cgroup; cgroups(7). Pure.
 
-The kernel writes the paths, but who may make cgroups below its own (a privileged container, a user
-of the host) chooses the names there. So what counts is what stands furthest out:
+The kernel writes the paths, but a privileged container or a user of the host chooses the names of
+cgroups below its own. So the outermost name decides:
 
-- The **outermost pod** is the pod. Below it everything is the pod's own doing, whatever it is
-  called. A container *around* it does not matter: there a kubelet runs in a container (kind, k3d).
+- The **outermost pod** is the pod. Everything below it is the pod's own, whatever its name. A
+  container *around* it does not matter: there a kubelet runs in a container (kind, k3d).
 - The container is the folder directly below the pod's, or, without a pod, the outermost one.
-- A systemd unit is the first folder below nothing but slices, and only where there is neither.
+- A systemd unit is the first folder below slices only, and only without pod and container.
 
-A container without a pod around it can still call a folder of its own like somebody's pod, and
-nothing in the text tells it from kind's. Therefore owners are told apart by `root`, the path to the
-folder that made them what they are: nobody can leave its own. And a name in the node's pod logs is
-only for those who are not inside of something else (`within`).
+A container without a pod around it can still name a folder of its own like another's pod, and the
+text does not distinguish it from kind's. Therefore owners are compared by `root`, the path to the
+folder that decided: no process can leave its own. And only owners outside of any other container,
+service or scope (`within`) get a name from the node's pod logs.
 """
 
 import re
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _UID = r"[0-9a-f]{8}(?P<dash>[-_]?)[0-9a-f]{4}(?:(?P=dash)[0-9a-f]{4}){2}(?P=dash)[0-9a-f]{12}"
-"""A static pod's is a hash, without dashes; systemd's driver writes `_` for each dash."""
+"""The UID of a static pod is a hash, without dashes; systemd's driver writes `_` for each dash."""
 
 _POD = re.compile(
     rf"(?:(?:[^:/]*-)?kubepods(?:-besteffort|-burstable)?-)?pod(?P<uid>{_UID})(?:\.slice)?"
@@ -28,17 +28,15 @@ _CONTAINER = re.compile(r"(?:[a-z]+-)*(?P<id>[0-9a-f]{64})(?:\.scope)?")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:service|scope)")
 
 _PODMAN_PODS = "libpod_parent"
-"""What has a bare ID directly below this is podman's pod, not a container."""
+"""A folder with a bare ID directly below this one is podman's pod, not a container."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a process is: a container's or a pod's, a systemd unit's, or, when all is empty,
-    nobody's that can be told.
+    """The owner of a process: a pod, a container or a systemd unit; unknown when all is empty.
 
-    `root` is the path of the cgroup by which that was decided: two processes are of the same pod,
-    container or unit when it is equal. `within` is the outermost container, service or scope that
-    a pod's cgroup lies in; empty when it lies in none.
+    `root` is the path of the cgroup that decided: processes with equal roots have the same owner.
+    `within` is the outermost container, service or scope around a pod's cgroup; empty without one.
     """
 
     pod_uid: str | None = None
@@ -49,15 +47,15 @@ class Owner:
 
     @property
     def contained(self) -> bool:
-        """Whether it is in a pod or a container, also in one that cannot be told."""
+        """Whether the process is in a pod or a container, also in an ambiguous one."""
         return bool(self.root) and self.unit is None
 
 
 def parse_owner(text: str) -> Owner:
     """The owner by all lines, of cgroup v1, v2 or both.
 
-    In a hybrid layout not every hierarchy need know the pod. Lines that contradict each other make
-    an owner that is contained and has no name. A line that cannot be read is passed over.
+    In a hybrid layout some hierarchies may not have the pod. Contradictory lines make an owner that
+    is contained and has no name. Malformed lines are skipped.
     """
     owners = [_owner(path) for path in _paths(text)]
     pods = [owner for owner in owners if owner.pod_uid]
@@ -70,7 +68,7 @@ def parse_owner(text: str) -> Owner:
 
 
 def _contradictory(pods: list[Owner], containers: list[Owner]) -> bool:
-    """Whether two pods are named, or two containers, neither of which holds a kubelet."""
+    """Whether there are two pods, or two containers, neither of which contains a kubelet."""
     around = {owner.within for owner in pods}
     ids = {owner.container_id for owner in containers if owner.root not in around}
     ids |= {owner.container_id for owner in pods if owner.container_id}
@@ -78,7 +76,7 @@ def _contradictory(pods: list[Owner], containers: list[Owner]) -> bool:
 
 
 def _paths(text: str) -> Iterator[str]:
-    """The paths of the lines `hierarchy:controllers:path`. No path has a line end in it: the kernel
+    """The paths of the lines `hierarchy:controllers:path`. Paths have no newlines: the kernel
     refuses such names (cgroup_mkdir)."""
     for line in text.split("\n"):
         fields = line.split(":", 2)
@@ -90,7 +88,7 @@ def _owner(path: str) -> Owner:
     pieces = list(_pieces(path))
     for number, (piece, end) in enumerate(pieces):
         if pod := _POD.fullmatch(piece):
-            # With colons, between the pod and the container stands what runs it.
+            # With colons, the runtime's name is between the pod and the container.
             below = number + (2 if path[end : end + 1] == ":" else 1)
             container = _CONTAINER.fullmatch(pieces[below][0]) if below < len(pieces) else None
             return Owner(
@@ -109,8 +107,8 @@ def _owner(path: str) -> Owner:
 
 
 def _pieces(path: str) -> Iterator[tuple[str, int]]:
-    """Each name and where it ends. A colon parts names too: containerd makes
-    kubepods-pod<uid>.slice:cri-containerd:<id> when it and the kubelet have different drivers."""
+    """Each name and where it ends. Colons separate names, too: containerd makes
+    kubepods-pod<uid>.slice:cri-containerd:<id> when its driver is not the kubelet's."""
     for match in re.finditer(r"[^/:]+", path):
         yield match[0], match.end()
 

@@ -1,4 +1,4 @@
-"""Looking at the node's processes: nginx by name, what it listens on, whose it is."""
+"""Finds nginx among the node's processes, its ports and its owner."""
 
 import contextlib
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from drainmon.procfs import process
 
 
 def find_processes(names: frozenset[str]) -> dict[int, list[NginxProcess]]:
-    """Every process with one of the names, by netns inode; those that end meanwhile left out."""
+    """Every process with one of the names, by netns inode; without processes that end meanwhile."""
     cut = {name[: process.COMM] for name in names}
     found: dict[int, list[NginxProcess]] = {}
     for pid in psutil.pids():
-        # Of most processes nothing but the name is read: there may be thousands.
+        # Most processes cost one read, of the name: there may be thousands.
         with contextlib.suppress(OSError):
             if process.name(pid) in cut:
                 nginx = NginxProcess(pid, process.parent(pid), process.start_time(pid))
@@ -30,7 +30,7 @@ def listening_ports(processes: Iterable[NginxProcess]) -> frozenset[int]:
     listeners: dict[int, int] = {}
     processes = list(processes)
     pids = {nginx.pid for nginx in processes}
-    # Masters first: workers have their connections besides.
+    # Masters first: workers also hold their connections.
     for nginx in sorted(processes, key=lambda nginx: nginx.parent in pids):
         try:
             held |= process.socket_inodes(nginx.pid)
@@ -43,13 +43,13 @@ def listening_ports(processes: Iterable[NginxProcess]) -> frozenset[int]:
 
 
 def owner_of(pid: int) -> Owner:
-    """Whose the process is. Raises OSError when it is gone."""
+    """The owner of the process. Raises OSError when it has ended."""
     return parse_owner(process.cgroup(pid))
 
 
 def ports_of_owner(netns: int, owner: Owner) -> frozenset[int]:
-    """The ports that processes of this owner, nginx or not, listen on in a network namespace.
-    Blocks for milliseconds: every process of the node is looked at."""
+    """The ports in a network namespace on which processes of this owner listen, nginx or not.
+    Blocks for milliseconds: reads every process of the node."""
     ports: frozenset[int] = frozenset()
     for pid in psutil.pids():
         with contextlib.suppress(OSError):

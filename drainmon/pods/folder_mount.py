@@ -1,4 +1,4 @@
-"""How a container sees the folder that the daemon's socket is in, wherever it has mounted it."""
+"""Finds the folder of the daemon's socket in a container, wherever it is mounted."""
 
 import os
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from pathlib import Path, PurePosixPath
 from drainmon.procfs.mounts import PROC, mount_of, mounts
 
 LOOKED_AT = 16
-"""Mounts of the folder at the most: whoever may mount must not keep the daemon busy."""
+"""Mounts of the folder that are checked at most: a pod may mount it many times."""
 
 
 @dataclass(frozen=True)
 class FolderMount:
-    """`point` is the folder's path in the container; `noexec`: no program can be run from there."""
+    """`point` is the folder's path in the container; `noexec`: no program can run from there."""
 
     point: str
     noexec: bool
 
 
 def folder_mount(pid: int, folder: Path, root: Path = PROC) -> FolderMount | None:
-    """The folder, a path of this process, as the process `pid` sees it: in a container by a mount
-    of it or of a folder above, in the host's mount namespace as it is. None when it does not.
+    """The folder, a path of this process, in the mount namespace of the process `pid`; None when it
+    is not there.
 
-    Told by the file system's device and the path in it, which bind mounts and idmapped ones keep.
-    Raises OSError when a process is gone or may not be read.
+    The folder is recognised by the file system's device and the path in it, which bind mounts and
+    idmapped mounts keep. Raises OSError when a process has ended or may not be read.
     """
     folder = Path(os.path.realpath(folder))
     own = mount_of(mounts(root=root), folder)
@@ -38,8 +38,8 @@ def folder_mount(pid: int, folder: Path, root: Path = PROC) -> FolderMount | Non
     found = None
     for row in islice(candidates, LOOKED_AT):
         place = Path(row.point, inside.relative_to(row.top))
-        if mount_of(theirs, place) == row:  # else another one hides it
+        if mount_of(theirs, place) == row:  # else another mount hides it
             found = FolderMount(str(place), row.noexec)
             if not found.noexec:
-                break  # mounted twice, it can be used where programs can be run
+                break  # of two mounts, use the one where programs can run
     return found

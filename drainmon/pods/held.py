@@ -1,7 +1,7 @@
-"""What a pod's nginx holds besides the listeners that are there now: connections on ports that no
-longer listen, what cannot be counted, and sockets of another network namespace.
+"""Finds what a pod's nginx holds besides its present listeners: connections on ports without a
+listener, sockets that cannot be counted, and sockets of another network namespace.
 
-Blocking; looked at when a pod is drained, not at every scan: each costs some reads of /proc.
+Blocking: each call costs some reads of /proc. Called when a pod drains, not at every scan.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ from drainmon.procfs import net_sockets, net_tcp, process
 
 @dataclass(frozen=True)
 class Held:
-    """`ports` have connections that quitting workers still serve; `uncounted` is what the pod
-    serves on that no TCP table has (`unix /run/web.sock`, `udp 8053`), `udp` the ports among it;
-    `reuseport` whether each worker has a TCP listener of its own, `abroad` whether a listener is in
-    another network namespace (socket activation)."""
+    """`ports` are those of connections that quitting workers still serve. `uncounted` are the
+    sockets that the pod serves on and no TCP table lists (`unix /run/web.sock`, `udp 8053`); `udp`
+    are the UDP ports among them. `reuseport`: each worker has a TCP listener of its own.
+    `listens_elsewhere`: a listener is in another network namespace (socket activation)."""
 
     ports: frozenset[int] = frozenset()
     uncounted: tuple[str, ...] = ()
     udp: frozenset[int] = frozenset()
     reuseport: bool = False
-    abroad: bool = False
+    listens_elsewhere: bool = False
 
 
 def is_in_sight(pod: Pod) -> bool:
-    """Whether it can be seen what the pod's nginx holds."""
+    """Whether the sockets of the pod's nginx are visible."""
     return bool(_inodes(pod.masters))
 
 
 def look_at(pod: Pod) -> Held:
-    """What the pod's processes hold now; of those that have ended nothing."""
+    """What the pod's running processes hold."""
     masters = _inodes({*pod.masters, *masters_of(pod)})
     if not masters:
         return Held()
@@ -50,13 +50,13 @@ def look_at(pod: Pod) -> Held:
             uncounted = net_sockets.uncountable(nginx.pid, masters, left)
             held = replace(held, uncounted=tuple(uncounted))
             held = replace(held, ports=_served_ports(pod, nginx.pid, quitting))
-            return replace(held, abroad=bool(_foreign(pod.masters, nginx.pid)))
+            return replace(held, listens_elsewhere=bool(_foreign(pod.masters, nginx.pid)))
     return held
 
 
-def count_abroad(pod: Pod) -> int:
-    """The connections that the pod's workers hold in another network namespace: the kernel does
-    not say whose those are, but what nginx itself opens is in its own."""
+def count_elsewhere(pod: Pod) -> int:
+    """The number of connections that the pod's workers hold in another network namespace. All are
+    accepted ones: the connections that nginx opens are in its own namespace."""
     workers = all_workers(pod)
     for nginx in workers:
         with contextlib.suppress(OSError):
@@ -65,8 +65,8 @@ def count_abroad(pod: Pod) -> int:
 
 
 def _served_ports(pod: Pod, pid: int, quitting: list[NginxProcess]) -> frozenset[int]:
-    """The local ports of connections that quitting workers hold, or, where nothing of nginx
-    listens, any of its processes."""
+    """The local ports of connections that quitting workers hold; where nginx has no listener, that
+    any of its processes holds."""
     if not quitting and _inodes(pod.masters) & listeners_of(pid).keys():
         return frozenset()
     held = _inodes(quitting or pod.processes)
@@ -76,23 +76,23 @@ def _served_ports(pod: Pod, pid: int, quitting: list[NginxProcess]) -> frozenset
 
 
 def accepted_on(ports: Counter[int], ephemeral: range) -> frozenset[int]:
-    """Which of the connections' local ports are those of listeners: a connection that nginx opened
-    itself has a port of its own, out of those that the kernel gives."""
+    """The local ports of accepted connections: a connection that nginx opened has an ephemeral port
+    of its own."""
     shared = {port for port, number in ports.items() if number > 1 or port not in ephemeral}
     return frozenset(shared or ports)
 
 
 def _foreign(processes: Iterable[NginxProcess], pid: int) -> set[int]:
-    """Sockets that the processes hold and their own netns does not have, by inode."""
+    """The inodes of sockets that the processes hold and that are not in their own netns."""
     processes = list(processes)
     foreign = _inodes(processes) - listeners_of(pid).keys()
     foreign = net_sockets.not_in(foreign, pid)
-    # One that was closed meanwhile is in no table either.
+    # A socket that was closed meanwhile is in no table, either.
     return foreign & _inodes(processes) if foreign else foreign
 
 
 def _inodes(processes: Iterable[NginxProcess]) -> set[int]:
-    """The sockets that the processes hold, by inode."""
+    """The inodes of the sockets that the processes hold."""
     held: set[int] = set()
     for nginx in processes:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Who a pod is: what Kubernetes, a container runtime or systemd calls it."""
+"""The identity of a pod: its names in Kubernetes, a container runtime or systemd."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from drainmon.pods.cgroup import Owner
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of a pod, empty where it is not: Kubernetes' namespace, name and pod UID, the
-    container ID, the systemd unit."""
+    """Kubernetes' namespace, name and pod UID, the container ID, the systemd unit; each empty where
+    unknown."""
 
     namespace: str = ""
     name: str = ""
@@ -19,7 +19,7 @@ class Identity:
 
     @property
     def label(self) -> str:
-        """The best of what is known; empty when nothing is."""
+        """The best known name; empty without any."""
         if self.name:
             return f"{self.namespace}/{self.name}"
         return self.uid or self.container_id or self.unit

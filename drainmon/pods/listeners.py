@@ -1,4 +1,4 @@
-"""Which ports listen, and which connections there are, in the network namespace of a process."""
+"""Lists listeners and connections in the network namespace of a process."""
 
 import os
 
@@ -10,9 +10,8 @@ from drainmon.procfs.net_sockets import EPHEMERAL, ephemeral_ports
 def listeners_of(pid: int) -> dict[int, int]:
     """Local port by socket inode of every listener in the process's netns, IPv4 and IPv6.
 
-    From inside the namespace, which takes CAP_SYS_ADMIN and a hundredth of the time; else from
-    /proc. Raises OSError when the process is gone.
-    """
+    Listed inside the namespace, which requires CAP_SYS_ADMIN and takes a hundredth of the time,
+    else from /proc. Raises OSError when the process has ended."""
     fd = process.open_netns(pid)
     try:
         return netns.call_in(fd, sock_diag.listeners)
@@ -24,8 +23,8 @@ def listeners_of(pid: int) -> dict[int, int]:
 
 def connections_of(pid: int) -> tuple[dict[int, int], range]:
     """Local port by socket inode of every connection in the process's netns that a process holds,
-    and the ports that connections out of it get; where it may not be entered, those that the kernel
-    gives by default. Raises OSError when the process is gone."""
+    and the ephemeral ports; the kernel's default ones where the netns may not be entered. Raises
+    OSError when the process has ended."""
     fd = process.open_netns(pid)
     try:
         return netns.call_in(fd, lambda: (sock_diag.connections(), ephemeral_ports()))
@@ -36,17 +35,16 @@ def connections_of(pid: int) -> tuple[dict[int, int], range]:
 
 
 def server_ports(pid: int) -> frozenset[int]:
-    """The local ports in the process's netns of listeners, and of connections that none is left
-    for: those that no connection out of it gets by itself. Raises OSError when the process is
-    gone."""
+    """The local ports of servers in the process's netns: those of listeners, and those in use that
+    are not ephemeral. Raises OSError when the process has ended."""
     _, ephemeral = connections_of(pid)
     used = (port for port in ports_in_use(pid) if port not in ephemeral)
     return frozenset(listeners_of(pid).values()).union(used)
 
 
 def ports_in_use(pid: int) -> frozenset[int]:
-    """The local ports of every socket in the process's netns but those in TIME_WAIT. Raises OSError
-    when the process is gone."""
+    """The local ports of all sockets in the process's netns except those in TIME_WAIT. Raises
+    OSError when the process has ended."""
     fd = process.open_netns(pid)
     try:
         return netns.call_in(fd, sock_diag.ports_in_use)

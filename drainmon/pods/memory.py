@@ -1,5 +1,5 @@
-"""How much memory nginx has, and how much its container may still take: a reload keeps the old
-configuration until the new one is read, and at its limit the container is killed.
+"""The memory of nginx, and the memory left to its container: a reload keeps the old configuration
+until the new one is read, and at its limit the container is killed.
 
 Files: memory.max, memory.current (cgroup v2), memory.limit_in_bytes, memory.usage_in_bytes (v1) and
 memory.stat of the kernel's admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
@@ -18,7 +18,7 @@ from drainmon.procfs.process import PROC
 
 
 class _Version(NamedTuple):
-    """Where a version of cgroups has its memory controllers, and what their files are called."""
+    """The folders of a cgroup version's memory controllers, and the names of their files."""
 
     folders: tuple[str, ...]
     limit: str
@@ -38,8 +38,8 @@ _V2 = _Version(
 
 
 def used_by(processes: Iterable[NginxProcess], root: Path = PROC) -> int:
-    """The bytes that the processes have, but for those of files. What forks share with each other
-    counts in each, as each may come to need a copy."""
+    """The bytes of the processes' memory, without those of files. Memory shared by forks counts in
+    each, as each may need a copy."""
     used = 0
     for nginx in processes:
         with contextlib.suppress(OSError):  # it has ended
@@ -50,15 +50,15 @@ def used_by(processes: Iterable[NginxProcess], root: Path = PROC) -> int:
 def room(
     pid: int, root: Path = PROC, is_cgroup: Callable[[int], bool] = statfs.is_cgroup
 ) -> int | None:
-    """The bytes that the process's cgroup may still take before the kernel has to kill; None where
-    no limit can be seen. The container's own view of its cgroups is looked at: what stands around
-    it, as its pod's limit, shows only where it shares the host's view.
+    """The bytes that the process's cgroup may take before the kernel has to kill; None where no
+    limit is visible. Read in the container's own view of its cgroups: an outer limit, as its pod's,
+    is visible only where the container shares the host's view.
 
-    What a container calls its cgroups may be its own doing: nothing is read there that
-    `is_cgroup` (of a file descriptor) does not know as the kernel's.
+    A container may put files of its own in place of cgroups: only files for which `is_cgroup` (of a
+    file descriptor) returns True are read.
     """
     found = []
-    with contextlib.suppress(OSError, ValueError):  # a line that is none
+    with contextlib.suppress(OSError, ValueError):  # a malformed line
         for line in process.cgroup(pid, root).splitlines():
             _, controllers, path = line.split(":", 2)
             if version := _version(controllers):
@@ -71,7 +71,7 @@ def room(
 
 @contextlib.contextmanager
 def _folder(root: Path, path: str) -> Iterator[int]:
-    """A descriptor of a folder below `root`, reached over no link and without opening it."""
+    """An O_PATH descriptor of a folder below `root`, reached without following links."""
     fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in path.split("/"):
@@ -98,14 +98,14 @@ def _upwards(path: str) -> Iterator[PurePosixPath]:
 
 
 def _room_in(top: int, inside: PurePosixPath, version: _Version) -> int | None:
-    """None where there is no limit, and where it cannot be read."""
+    """The bytes left in a cgroup; None without a limit, and where it cannot be read."""
     try:
         limit, usage, statistics = (
             _read(top, inside / name) for name in (version.limit, version.usage, "memory.stat")
         )
         inactive = dict(map(str.split, statistics.splitlines()))[version.inactive]
         return int(limit) - int(usage) + int(inactive)
-    except (OSError, ValueError, KeyError):  # "max" is no number
+    except (OSError, ValueError, KeyError):  # "max" is not a number
         return None
 
 

@@ -1,5 +1,5 @@
-"""nginx's master and workers as they are now, by the titles they give themselves: `nginx: master
-process ...`, `nginx: worker process`, in openresty, too; in angie `angie: worker process #1`."""
+"""Finds nginx's masters and workers by their process titles: `nginx: master process ...`, `nginx:
+worker process`, also in openresty; in angie `angie: worker process #1`."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from drainmon.procfs import process
 
 _MASTER = re.compile(r"[^ ]+: master process")
 _WORKER = re.compile(r"[^ ]+: worker process(?! is shutting down)")
-"""Not a cache process, nor a worker that has closed its listeners and finishes what it has."""
+"""Matches neither a cache process nor a quitting worker."""
 
 _QUITTING = re.compile(r"[^ ]+: worker process is shutting down")
 _ANY = re.compile("")
@@ -23,12 +23,13 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def is_quitting(nginx: NginxProcess) -> bool:
-    """Whether it is a worker that has closed its listeners and finishes what it has."""
+    """Whether the process is a worker that has closed its listeners and finishes its
+    connections."""
     return _has_title(nginx, _QUITTING)
 
 
 def is_running(nginx: NginxProcess) -> bool:
-    """Whether it has not ended. One that is about to end has no title any more."""
+    """Whether the process has not ended. A process that is about to end has no title any more."""
     try:
         return bool(process.title(nginx.pid)) and process.start_time(nginx.pid) == nginx.started
     except OSError:
@@ -36,14 +37,14 @@ def is_running(nginx: NginxProcess) -> bool:
 
 
 def is_master(nginx: NginxProcess) -> bool:
-    """Whether it has workers to replace: with `master_process off` it has none, and before it has
-    given itself a title a signal could end it."""
+    """Whether the process is a master, with workers to replace. With `master_process off` there are
+    none, and before nginx sets its title a signal could end it."""
     return _has_title(nginx, _MASTER)
 
 
 def masters_of(pod: Pod) -> list[NginxProcess]:
-    """The pod's masters that have workers to replace: amid a binary upgrade two, the new one a
-    child of the old one."""
+    """The pod's masters with workers to replace: two during a binary upgrade, the new one a child
+    of the old one."""
     return [nginx for nginx in pod.processes if is_master(nginx)]
 
 
@@ -68,8 +69,8 @@ def all_workers(pod: Pod) -> set[NginxProcess]:
 
 
 def seconds_to_start(master: NginxProcess) -> float:
-    """From the master's start to that of its first process that still lives: what its configuration
-    took to read, if none was read since. 0 when there is none."""
+    """Seconds from the master's start to that of its oldest living child: the time to read its
+    configuration, if none was read since. 0 without children."""
     ticks = [child.started - master.started for child in _children_titled(master, _ANY)]
     return min(ticks, default=0) / _TICKS_PER_SECOND
 
@@ -84,17 +85,17 @@ def _children_titled(master: NginxProcess, title: re.Pattern[str]) -> frozenset[
 
 
 class Work(Enum):
-    """What nginx does."""
+    """The state of nginx."""
 
     SERVES = auto()
-    """It accepts connections."""
+    """nginx accepts connections."""
     QUITS = auto()
-    """Its workers finish what they have."""
+    """nginx only finishes its connections."""
     NONE = auto()
 
 
 def work_of(masters: Iterable[NginxProcess]) -> Work:
-    """The most that any of the masters does. One without workers of its own is all there is."""
+    """The most active state of any master. A master process without workers serves itself."""
     work = Work.NONE
     for master in masters:
         if not is_master(master):
@@ -113,7 +114,7 @@ def work_of(masters: Iterable[NginxProcess]) -> Work:
 def _children(pid: int) -> list[int]:
     try:
         return process.children(pid)
-    except FileNotFoundError:  # it has ended, or the kernel keeps no such list
+    except FileNotFoundError:  # the process has ended, or the kernel has no such list
         with contextlib.suppress(psutil.NoSuchProcess):
             return [child.pid for child in psutil.Process(pid).children()]
     except OSError:

@@ -1,4 +1,4 @@
-"""A pod: nginx processes that belong together and the ports they listen on."""
+"""A pod: nginx processes that belong together, and their ports."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +9,8 @@ from drainmon.pods.identity import Identity
 
 @dataclass(frozen=True)
 class NginxProcess:
-    """One process of nginx. `started` is in clock ticks since boot: with `pid` it is one process,
-    never a later one with the same number."""
+    """One process of nginx. `started`, in clock ticks since boot, and `pid` together identify the
+    process, also after its pid is reused."""
 
     pid: int
     parent: int
@@ -18,8 +18,8 @@ class NginxProcess:
 
 
 class PodKey(NamedTuple):
-    """Which pod it is at one time. A network namespace of its own is one pod; in the host's,
-    `group` is the cgroup (`Owner.root`) that tells its pods and services apart."""
+    """Identifies a pod at one time: by its network namespace; in the host's namespace also by
+    `group`, the cgroup (`Owner.root`) of a pod or service."""
 
     netns: int
     group: str = ""
@@ -29,9 +29,9 @@ class PodKey(NamedTuple):
 class Pod:
     """nginx in one network namespace; in the host's, that of one pod or service.
 
-    `number` is this pod's alone for the daemon's life; the `netns` inode of a dead pod is soon
-    another's. `ports` are those that its nginx listens on, or has listened on since the pod was
-    first seen. `ways_in` are what its hooks can reach the daemon by, in words for people.
+    `number` is unique for the daemon's life; the `netns` inode of a dead pod is soon reused.
+    `ports` are all on which its nginx has listened since the pod was first seen. `ways_in` are the
+    pod's ways in, in words for people.
     """
 
     number: int
@@ -48,27 +48,27 @@ class Pod:
 
     @property
     def counted_by(self) -> tuple[int, frozenset[int]]:
-        """What its counts are kept by: other ports have other counts."""
+        """The key of its counts: other ports have other counts."""
         return self.number, self.ports
 
     @cached_property
     def label(self) -> str:
-        """What the pod is called: by its identity, else by its namespace."""
+        """The pod's name, by its identity, else by its namespace."""
         return self.identity.label or f"netns-{self.netns}"
 
     @cached_property
     def names(self) -> tuple[str, str]:
-        """Kubernetes' namespace, empty where there is none, and the name in it, else the label."""
+        """Kubernetes' namespace, empty where unknown, and the pod's name, else its label."""
         return self.identity.namespace, self.identity.name or self.label
 
     @property
     def of_the_host(self) -> bool:
-        """Whether it is the host's own service, in no pod and no container: for a pod of the
+        """Whether the pod is a service of the host's own, in no pod or container. For pods in the
         host's namespace only."""
         return bool(self.identity.unit) or not self.group
 
     @property
     def masters(self) -> tuple[NginxProcess, ...]:
-        """The processes whose parent is not nginx: who takes the signals."""
+        """The processes whose parent is not nginx, to which signals are sent."""
         own = {process.pid for process in self.processes}
         return tuple(process for process in self.processes if process.parent not in own)

@@ -1,4 +1,4 @@
-"""Which nginx is which pod, from scan to scan."""
+"""The registry of the node's pods, from scan to scan."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ from drainmon.pods.pod import NginxProcess, Pod, PodKey
 from drainmon.procfs import process
 
 ENDED_KEPT = 256
-"""So many pods have their ports remembered when their nginx has ended."""
+"""Pods whose ports are remembered after their nginx has ended, at most."""
 
 Identify = Callable[[Owner], Identity]
 
@@ -23,12 +23,12 @@ def _without_names(owner: Owner) -> Identity:
 
 
 class Registry:
-    """The node's pods; `scan` brings it up to date.
+    """The node's pods; `scan` updates them.
 
-    A network namespace is one pod. Only those in `host` are shared: there a pod is what belongs to
-    one owner. A port stays with its pod after the listener has closed, as long as one of the pod's
-    processes lives on or the pod is held. A pod whose nginx are all new is a new one; `identify` is
-    asked once for each. Ignored ports are no pod's.
+    A network namespace is one pod. Only the namespaces `host` are shared: there each owner is one
+    pod. A port stays with its pod after its listener has closed, while one of the pod's processes
+    lives or the pod is held. A pod whose processes are all new is a new pod; `identify` is called
+    once for each. Ignored ports belong to no pod.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Registry:
         self._own_ports: dict[int, int] = {}
         self._numbers = itertools.count(1)
         self._changing = threading.Lock()
-        """A scan takes milliseconds in a thread of its own; others change pods meanwhile."""
+        """Guards `_pods`: a scan runs in a thread, and the event loop changes pods meanwhile."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The process names that are looked for, in order."""
+        """The process names of nginx, sorted."""
         return tuple(sorted(self._names))
 
     def scan(self) -> None:
-        """Look at every process of the node. Blocks for milliseconds."""
+        """Read every process of the node. Blocks for milliseconds."""
         pods = {}
         for key, processes in self._find().items():
             known = self._pods.get(key)
@@ -72,7 +72,7 @@ class Registry:
     def _replace(self, pods: dict[PodKey, Pod]) -> None:
         for key, known in self._pods.items():
             if key in pods:
-                if known.number == pods[key].number:  # something may have been learned meanwhile
+                if known.number == pods[key].number:  # `learn` may have added ports meanwhile
                     ports = pods[key].ports | known.ports
                     pods[key] = replace(pods[key], ports=ports, ways_in=known.ways_in)
             elif key in self._held:
@@ -98,7 +98,7 @@ class Registry:
     def _make(self, number: int, key: PodKey, owner: Owner) -> Pod:
         identity = self._identify(owner)
         if not self.shared(key.netns):
-            # Of what systemd has started somewhere, only the namespace is sure to be one pod.
+            # Outside of the host's namespace, the namespace identifies the pod, not a unit.
             identity = replace(identity, unit="")
         return Pod(number, key.netns, identity, (), frozenset(), key.group)
 
@@ -109,27 +109,26 @@ class Registry:
             del self._ended[next(iter(self._ended))]
 
     def outdated(self) -> bool:
-        """Whether a pod has lost all processes since the last scan. Cheap: the node's other
-        processes are not looked at."""
+        """Whether a pod has lost all processes since the last scan. Cheap: reads known processes
+        only."""
         return any(
             not any(map(_runs, pod.processes)) and key not in self._held
             for key, pod in self._pods.items()
         )
 
     def shared(self, netns: int) -> bool:
-        """Whether it is the host's namespace, where there may be several pods."""
+        """Whether the namespace is the host's, which may have several pods."""
         return netns in self._host
 
     def key(self, netns: int, owner: Owner) -> PodKey:
-        """The key of the pod that a process with this owner, in this namespace, belongs to."""
+        """The key of the pod of a process with this owner in this namespace."""
         return PodKey(netns, owner.root if self.shared(netns) else "")
 
     def find(self, netns: int, owner: Owner) -> Pod | None:
         """The pod of a process, None when the last scan found no nginx in it.
 
-        A process of the host itself may be of another unit than nginx (a shell): then it means the
-        host's nginx, never a pod's. Raises ValueError "cannot tell which nginx: why" when the host
-        has several.
+        For a process of the host itself in another unit (a shell), the host's nginx. Raises
+        ValueError "cannot choose an nginx: why" when the host has several.
         """
         pod = self._pods.get(self.key(netns, owner))
         if pod or owner.contained or not self.shared(netns):
@@ -137,20 +136,20 @@ class Registry:
         services = [p for p in self._pods.values() if p.netns == netns and p.of_the_host]
         if len(services) > 1:
             labels = ", ".join(sorted(service.label for service in services))
-            raise ValueError(f"cannot tell which nginx is meant: the host has {labels}")
+            raise ValueError(f"cannot choose an nginx: the host has {labels}")
         return services[0] if services else None
 
     def without_nginx(self, netns: int, owner: Owner) -> Pod:
-        """What to call the pod of a process when there is no nginx in it. It is none of `pods`."""
+        """A pod without nginx for a process, to show its name. It is not among `pods`."""
         return self._make(0, self.key(netns, owner), owner)
 
     def ended_ports(self, key: PodKey) -> frozenset[int]:
-        """What is remembered of a pod whose nginx has ended."""
+        """The remembered ports of a pod whose nginx has ended."""
         return self._ended.get(key, frozenset())
 
     def adopt(self, netns: int, owner: Owner, ports: frozenset[int]) -> Pod:
-        """The pod of a process, none of whose ports was found, with the ports given, ignored ones
-        apart. It stays while it has processes or is held."""
+        """The pod of a process, for which scans found no ports, with the given ports except ignored
+        ones. The pod stays while it has processes or is held."""
         key = self.key(netns, owner)
         with self._changing:
             known = self._pods.get(key) or self._make(next(self._numbers), key, owner)
@@ -159,30 +158,30 @@ class Registry:
             return self._pods[key]
 
     def learn(self, key: PodKey, ports: frozenset[int]) -> None:
-        """Take ports for the pod's that no listener showed. Nothing, when there is no such pod."""
+        """Add ports to a pod, if it exists, that are not those of present listeners."""
         with self._changing:
             if known := self._pods.get(key):
                 self._pods[key] = replace(known, ports=known.ports | (ports - self._ignored_ports))
 
     def reached_by(self, key: PodKey, ways_in: tuple[str, ...]) -> None:
-        """What the pod's hooks can reach the daemon by. Nothing, when there is no such pod."""
+        """Set the ways in of a pod, if it exists."""
         with self._changing:
             if known := self._pods.get(key):
                 self._pods[key] = replace(known, ways_in=ways_in)
 
     def own_ports(self, netns: int) -> frozenset[int]:
-        """Ports of the daemon's in a network namespace; they are no pod's."""
+        """The daemon's own ports in a network namespace, which belong to no pod."""
         return frozenset({self._own_ports[netns]} if netns in self._own_ports else ())
 
     def set_own_port(self, netns: int, port: int | None) -> None:
-        """The daemon listens there, or does no more."""
+        """Set the daemon's port in a network namespace; None when the daemon no longer listens."""
         if port is None:
             self._own_ports.pop(netns, None)
         else:
             self._own_ports[netns] = port
 
     def hold(self, key: PodKey) -> None:
-        """Keep the pod although its last process ends: it is being drained."""
+        """Keep a draining pod when its last process ends."""
         self._held[key] = self._held.get(key, 0) + 1
 
     def release(self, key: PodKey) -> None:
@@ -192,7 +191,7 @@ class Registry:
             del self._held[key]
 
     def pods(self) -> list[Pod]:
-        """Every pod of the last scan, by label."""
+        """Every pod of the last scan, sorted by label."""
         return sorted(self._pods.values(), key=lambda pod: pod.label)
 
     def get(self, key: PodKey) -> Pod | None:
@@ -201,7 +200,7 @@ class Registry:
 
 
 def _owner_of_any(processes: Sequence[NginxProcess]) -> Owner:
-    """Whose nginx is: a container's, if any of the processes is in one."""
+    """The owner of nginx: a container, if any of the processes is in one."""
     found = Owner()
     for nginx in processes:
         with contextlib.suppress(OSError):  # it has ended

@@ -1,4 +1,4 @@
-"""Which processes of nginx this process may look into."""
+"""Finds the processes of nginx that this process may read."""
 
 import contextlib
 import os
@@ -8,8 +8,8 @@ from drainmon.procfs import process
 
 
 def may_look_into(pid: int, root: Path = process.PROC) -> bool:
-    """Whether the namespace and the sockets of the process may be seen. Raises OSError when it is
-    gone."""
+    """Whether the namespace and the sockets of the process may be read. Raises OSError when it has
+    ended."""
     try:
         (root / str(pid) / "ns/net").readlink()
         os.scandir(root / str(pid) / "fd").close()
@@ -19,8 +19,8 @@ def may_look_into(pid: int, root: Path = process.PROC) -> bool:
 
 
 def sight(names: frozenset[str], root: Path = process.PROC) -> tuple[int, int]:
-    """How many processes with one of the names, which everybody may read, can be looked into, and
-    how many cannot."""
+    """The number of processes with one of the names that may be read, and of those that may not.
+    Every user may read names."""
     cut = {name[: process.COMM] for name in names}
     seen = hidden = 0
     for pid in (int(entry.name) for entry in os.scandir(root) if entry.name.isdigit()):

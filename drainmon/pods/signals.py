@@ -1,4 +1,4 @@
-"""Signals to exactly the process that was meant, and only while it is the pod's."""
+"""Sends signals to exactly one process, and only while it belongs to the pod."""
 
 import errno
 import os
@@ -10,14 +10,14 @@ from drainmon.procfs import process
 
 
 def send(nginx: NginxProcess, number: signal.Signals, pod: Pod) -> None:
-    """Signal a process of the pod, never another that has its pid by now.
+    """Signal a process of the pod, never another one that has its pid by now.
 
     Raises ProcessLookupError when it has ended, PermissionError when the signal is not allowed or
-    the process is not of this pod: a process may be in a pod's namespace without being the pod's.
+    the process is not of this pod: a process of another pod may be in the pod's namespace.
     """
     pidfd = _hold(nginx.pid)
     try:
-        # Read while the pidfd pins the process: the numbers cannot change hands any more.
+        # Read while the pidfd holds the process: its pid cannot be reused any more.
         try:
             started = process.start_time(nginx.pid)
             same_pod = _is_of(nginx.pid, pod)
@@ -37,7 +37,7 @@ def send(nginx: NginxProcess, number: signal.Signals, pod: Pod) -> None:
 
 
 def _hold(pid: int) -> int | None:
-    """None on kernels before 5.3, and where an old seccomp profile does not know the call."""
+    """A pidfd; None on kernels before 5.3, and with a seccomp profile that lacks the call."""
     try:
         return os.pidfd_open(pid)
     except OSError as error:

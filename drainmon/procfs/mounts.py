@@ -1,4 +1,4 @@
-"""What a process has mounted, from /proc/<pid>/mountinfo; proc_pid_mountinfo(5)."""
+"""Parses the mounts of a process, /proc/<pid>/mountinfo; proc_pid_mountinfo(5)."""
 
 import re
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ _DELETED = "//deleted"  # show_mountinfo in fs/proc_namespace.c of the kernel, s
 
 @dataclass(frozen=True)
 class Mount:
-    """A row. `device` is `major:minor` of the file system; `top` is the folder of it that is
-    mounted; `point` is where, as the process sees it."""
+    """A row. `device` is `major:minor` of the file system, `top` its mounted folder, `point` the
+    path of the mount for the process."""
 
     number: int
     parent: int
@@ -30,13 +30,12 @@ class Mount:
 
 
 def mounts(pid: int | str = "self", root: Path = PROC) -> list[Mount]:
-    """Those of a process. Raises OSError when it is gone or may not be read."""
+    """The mounts of a process. Raises OSError when it has ended or may not be read."""
     return parse_mounts((root / str(pid) / "mountinfo").read_text(errors="surrogateescape"))
 
 
 def parse_mounts(mountinfo: str) -> list[Mount]:
-    """Every row. One that cannot be read is passed over, and one whose folder was deleted: nothing
-    new appears in it."""
+    """The rows, without malformed ones, and without mounts of deleted folders."""
     found = []
     for line in mountinfo.split("\n"):
         left, _, right = line.partition(" - ")
@@ -60,14 +59,14 @@ def _plain(text: str) -> str:
 
 
 def mount_of(rows: Iterable[Mount], path: Path) -> Mount | None:
-    """The mount that an absolute path without symbolic links is on; None when none of the rows has
-    it. Goes from mount to mount as the kernel walks: one on a folder hides all that was below."""
+    """The mount of an absolute path without symbolic links; None when none of the rows has it. Goes
+    from mount to mount as the kernel does: a mount hides everything below its folder."""
     on_the_way = [row for row in rows if path.is_relative_to(row.point)]
     numbers = {row.number for row in on_the_way}
     here = [row for row in on_the_way if row.parent not in numbers or row.parent == row.number]
     found = None
     while here:
-        # The nearest to the root is met first; of two on one folder the later is on top.
+        # The kernel meets the mount nearest to the root first; of two on a folder, the later one.
         found = min(reversed(here), key=lambda row: len(row.point))
         here = [row for row in on_the_way if row.parent == found.number != row.number]
     return found

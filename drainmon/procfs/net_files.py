@@ -1,5 +1,5 @@
-"""Open files of /proc/<pid>/net. Each holds the namespace: it can be read again and again, also
-when the process has ended."""
+"""Open files of /proc/<pid>/net. Each keeps the namespace alive, and can be read again after the
+process has ended."""
 
 import mmap
 import os
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 PAGE = mmap.PAGESIZE
-"""A longer table takes several reads. Between two of them the kernel may lose its place, and pass
-over a socket."""
+"""Bytes of one read. A longer table takes several reads, between which the kernel may skip a
+socket."""
 
 _PIECE = 1 << 16  # parsed at once; it fits into the processor's cache
 
@@ -17,7 +17,7 @@ _PIECE = 1 << 16  # parsed at once; it fits into the processor's cache
 def open_net(pid: int, root: Path = Path("/proc")) -> tuple[int, ...]:
     """File descriptors of snmp, netstat, tcp and, unless the kernel is without IPv6, tcp6.
 
-    Raises OSError "cannot X: why", FileNotFoundError when the process is gone.
+    Raises OSError "cannot X: why", FileNotFoundError when the process has ended.
     """
     files = []
     with ExitStack() as opened:
@@ -41,12 +41,12 @@ def _open(path: Path) -> int:
 
 
 def read_whole(file: int) -> bytes:
-    """What a short file says now."""
+    """The present contents of a short file."""
     return os.pread(file, _PIECE, 0)
 
 
 def read_rows(table: int) -> Iterator[memoryview]:
-    """A table as it is now, in pieces, each good until the next is asked for. Each whole row stands
+    """The present contents of a table, in pieces that are valid until the next. Each whole row is
     between two newlines of one piece."""
     os.lseek(table, 0, os.SEEK_SET)
     buffer = bytearray(_PIECE)

@@ -1,8 +1,7 @@
-"""Counters of a netns, from /proc/<pid>/net/snmp and netstat.
+"""Parses counters of a netns, /proc/<pid>/net/snmp and netstat.
 
-Format: pairs of lines, names and values, behind the same prefix (snmp_seq_show and netstat_seq_show
-in net/ipv4/proc.c of the kernel).
-"""
+Format: pairs of lines, names and values, with the same prefix (snmp_seq_show and netstat_seq_show
+in net/ipv4/proc.c of the kernel)."""
 
 from itertools import pairwise
 
@@ -10,19 +9,19 @@ _DIGITS = 20  # of 2**64
 
 
 def parse_passive_opens(snmp: bytes) -> int | None:
-    """How many connections the namespace has accepted since it was made, all ports together; None
-    when it is not there."""
+    """The number of connections that the namespace has accepted, on all ports together; None when
+    the text lacks it."""
     return _counter(snmp, b"Tcp: ", b"PassiveOpens")
 
 
 def parse_mptcp_handshakes(netstat: bytes) -> int | None:
-    """How many clients have asked a listener of MPTCP for it ever; None on kernels without."""
+    """The number of MPTCP handshakes received by MPTCP listeners; None on kernels without MPTCP."""
     return _counter(netstat, b"MPTcpExt: ", b"MPCapableSYNRX")
 
 
 def parse_datagrams(snmp: bytes, snmp6: bytes = b"") -> tuple[int, int] | None:
-    """How many UDP datagrams the namespace has received and sent, over IPv4 (snmp) and IPv6 (snmp6,
-    lines of a name and a value); None when they are not there."""
+    """The numbers of UDP datagrams that the namespace has received and sent, over IPv4 (snmp) and
+    IPv6 (snmp6, lines of a name and a value); None when the texts lack them."""
     received, sent = (_counter(snmp, b"Udp: ", name) for name in (b"InDatagrams", b"OutDatagrams"))
     if received is None or sent is None:
         return None

@@ -1,4 +1,4 @@
-"""Sockets of any kind in a netns, by /proc/<pid>/net: whose are they, and what cannot be counted.
+"""Reads sockets of any kind in a netns from /proc/<pid>/net.
 
 Formats: proc_pid_net(5); unix_seq_show in net/unix/af_unix.c, udp4_seq_show in net/ipv4/udp.c,
 netlink_native_seq_show in net/netlink/af_netlink.c and packet_seq_show in net/packet/af_packet.c
@@ -15,13 +15,13 @@ _INODE_COLUMNS = {
     "unix": 6, "udp": 9, "udp6": 9, "udplite": 9, "udplite6": 9, "raw": 9, "raw6": 9, "icmp": 9,
     "icmp6": 9, "netlink": 9, "packet": 8, "tcp": 9, "tcp6": 9,
 }  # fmt: skip
-"""Where the inode stands; the tables that nginx's sockets are in most often, and short, first."""
+"""The column of the inode; short tables, and those with most of nginx's sockets, first."""
 
 EPHEMERAL = range(32768, 61000)
-"""Unless a namespace has another range."""
+"""The kernel's default; a namespace may have another range."""
 
 NAMED = 20
-"""So many of what cannot be counted are named."""
+"""Sockets that cannot be counted and are named, at most."""
 
 _LONGEST = 108  # bytes of sun_path; unix(7)
 
@@ -31,15 +31,15 @@ _UDP_OPEN = "07"  # the state of a UDP socket that is connected to nobody
 
 
 def _rows(pid: int, table: str, root: Path) -> Iterator[list[str]]:
-    """The columns of each row but the first; none where the kernel has no such table."""
+    """The columns of each row after the header; empty where the kernel lacks the table."""
     with suppress(FileNotFoundError):
         text = (root / str(pid) / "net" / table).read_text(errors="replace")
         yield from (line.split() for line in text.splitlines()[1:])
 
 
 def not_in(sockets: Set[int], pid: int, root: Path = PROC) -> set[int]:
-    """Those of the sockets (inodes) that are in no table of the process's netns. Raises OSError
-    when it is gone."""
+    """The sockets (inodes) that are in no table of the process's netns. Raises OSError when it has
+    ended."""
     (root / str(pid) / "net" / "unix").stat()
     left = set(sockets)
     for table, column in _INODE_COLUMNS.items():
@@ -54,10 +54,10 @@ def not_in(sockets: Set[int], pid: int, root: Path = PROC) -> set[int]:
 def uncountable(
     pid: int, held: Set[int], quitting: Set[int] = frozenset(), root: Path = PROC
 ) -> list[str]:
-    """What those of the sockets serve whose clients are in no TCP table: `unix /run/web.sock`,
-    `udp 8053`; at most NAMED, and how many more. `held` are inodes of masters' sockets, `quitting`
-    of workers' that have closed their listeners: what they have accepted on a unix socket has its
-    path, and UDP they still serve. Raises OSError when the process is gone."""
+    """The served addresses whose clients are in no TCP table: `unix /run/web.sock`, `udp 8053`; at
+    most NAMED, and the number of the others. `held` are inodes of masters' sockets, `quitting` of
+    quitting workers': their accepted unix sockets have the listener's path, and they still serve
+    UDP. Raises OSError when the process has ended."""
     found = set()
     for row in _rows(pid, "unix", root):
         # An abstract name begins with @; a socket without a name has no eighth column.
@@ -73,8 +73,8 @@ def uncountable(
 
 
 def udp_listeners(pid: int, held: Set[int], root: Path = PROC) -> set[int]:
-    """The ports of those of the sockets (inodes) that take datagrams from anybody. Raises OSError
-    when the process is gone."""
+    """The ports of UDP sockets among `held` (inodes) that are not connected to a peer. Raises
+    OSError when the process has ended."""
     found = set()
     for table in ("udp", "udp6"):
         for row in _rows(pid, table, root):
@@ -85,8 +85,7 @@ def udp_listeners(pid: int, held: Set[int], root: Path = PROC) -> set[int]:
 
 
 def ephemeral_ports(root: Path = PROC) -> range:
-    """The local ports that connections out of the calling thread's netns get: those of a netns are
-    seen from inside alone."""
+    """The ephemeral ports of the calling thread's netns, which are visible only from inside."""
     with suppress(OSError, ValueError):
         first, last = map(int, (root / "sys/net/ipv4/ip_local_port_range").read_text().split())
         return range(first, last + 1)

@@ -1,10 +1,8 @@
-"""Sockets from /proc/<pid>/net/tcp and tcp6.
+"""Parses sockets in /proc/<pid>/net/tcp and tcp6.
 
 Format: Documentation/networking/proc_net_tcp.rst of the kernel, tcp4_seq_show in
-net/ipv4/tcp_ipv4.c. Listeners come before every other socket, so that whoever looks
-for them stops at the first row that is none: the cost does not grow with the number of
-connections.
-"""
+net/ipv4/tcp_ipv4.c. Listeners come before all other sockets, so that reading them costs the same
+for any number of connections."""
 
 import re
 import sys
@@ -26,10 +24,10 @@ _CLOCK_TICK = 0.01  # USER_HZ is 100 wherever nginx runs
 
 class Row(NamedTuple):
     """A socket. Addresses are 16 bytes, IPv4 ones mapped; queues are in bytes. For a listener
-    `rx_queue` is the length of its accept queue, and the queue's limit is not told.
+    `rx_queue` is the length of its accept queue, whose limit the table lacks.
 
-    `retransmits` are those since the last progress, `probes` those of a closed window that were not
-    answered, `rto` is in seconds. `minisocket`: a handshake, or what is left of a connection.
+    `retransmits` counts since the last progress, `probes` unanswered ones of a closed window; `rto`
+    is in seconds. `minisocket`: a handshake, or the remains of a connection.
     """
 
     local: bytes
@@ -47,10 +45,8 @@ class Row(NamedTuple):
 
 
 def find_rows(table: bytes | memoryview, ports: frozenset[int]) -> list[bytes]:
-    """The rows on the local ports, as text without their number.
-
-    Each row stands between two newlines; what does not is no row.
-    """
+    """The rows on the local ports, as text without their number. Only text between two newlines is
+    a row."""
     return _rows_on(ports).findall(table)
 
 
@@ -61,7 +57,7 @@ def _rows_on(ports: frozenset[int]) -> re.Pattern[bytes]:
 
 
 def parse_row(text: bytes) -> Row | None:
-    """One of `find_rows`; None when it is torn or not of this format."""
+    """A row of `find_rows`; None when it is torn or malformed."""
     fields = text.split()
     try:
         local, remote, state = fields[0], fields[1], int(fields[2], 16)
@@ -91,11 +87,8 @@ def _address(text: bytes) -> bytes:
 
 
 def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
-    """(socket inode, local address, local port) of each leading LISTEN row; the header row comes
-    first. The address is as the row has it: of IPv6 it is longer.
-
-    A row that cannot be read (torn, not of this format) is passed over.
-    """
+    """(socket inode, local address, local port) of each leading LISTEN row after the header. The
+    address is in the form of the row, longer for IPv6. Malformed rows are skipped."""
     for number, row in enumerate(rows):
         fields = row.split()
         if number == 0 or len(fields) < 10:
@@ -110,18 +103,14 @@ def parse_listeners(rows: Iterable[bytes]) -> Iterator[tuple[int, bytes, int]]:
 
 
 def listeners(pid: int, root: Path = Path("/proc")) -> dict[int, int]:
-    """Local port by socket inode of every listener in the netns of `pid`, IPv4 and IPv6.
-
-    Raises OSError when the process is gone.
-    """
+    """Local port by socket inode of every listener in the netns of `pid`, IPv4 and IPv6. Raises
+    OSError when the process has ended."""
     return {inode: port for inode, _, port in _listening(pid, root)}
 
 
 def listen_together(pid: int, held: Set[int], root: Path = Path("/proc")) -> bool:
     """Whether two of the sockets (inodes) listen at the same address and port (SO_REUSEPORT).
-
-    Raises OSError when the process is gone.
-    """
+    Raises OSError when the process has ended."""
     at = [(address, port) for inode, address, port in _listening(pid, root) if inode in held]
     return len(set(at)) < len(at)
 
@@ -140,7 +129,7 @@ def _listening(pid: int, root: Path) -> list[tuple[int, bytes, int]]:
 
 def connections(pid: int, root: Path = Path("/proc")) -> list[tuple[int, int]]:
     """Socket inode (0: no process holds it) and local port of every socket in the netns of `pid`
-    that neither listens nor is in TIME_WAIT. Raises OSError when the process is gone."""
+    that neither listens nor is in TIME_WAIT. Raises OSError when the process has ended."""
     found = []
     for name in ("tcp", "tcp6"):
         try:

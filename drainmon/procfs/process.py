@@ -1,8 +1,7 @@
-"""What /proc/<pid> tells of one process: its netns, its sockets, its cgroups.
+"""Reads /proc/<pid>: a process's namespaces, sockets and cgroups.
 
-Every function raises OSError when the process is gone or may not be read. Some are called for
-every connection and every line of an answer, so that no Path is made on the way.
-"""
+Every function raises OSError when the process has ended or may not be read. Some are called for
+every connection and every line of an answer, and therefore do not make Path objects."""
 
 # ruff: noqa: PTH115, PTH116, PTH123, PTH208
 
@@ -22,22 +21,22 @@ def _read(pid: int | str, name: str, root: Path) -> bytes:
 
 
 def netns_inode(pid: int | str = "self", root: Path = PROC) -> int:
-    """The inode of the network namespace that the process is in."""
+    """The inode of the process's network namespace."""
     return namespace_inode(pid, "net", root)
 
 
 def namespace_inode(pid: int | str, kind: str, root: Path = PROC) -> int:
-    """The inode of the process's namespace of a kind: net, user, ... as in /proc/<pid>/ns."""
+    """The inode of the process's namespace of a kind in /proc/<pid>/ns: net, user, ..."""
     return os.stat(f"{root}/{pid}/ns/{kind}").st_ino
 
 
 def open_netns(pid: int, root: Path = PROC) -> int:
-    """A file descriptor of the process's network namespace, for setns(2); keeps it alive."""
+    """A descriptor of the process's network namespace, for setns(2); keeps it alive."""
     return os.open(root / str(pid) / "ns" / "net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 COMM = 15
-"""The kernel keeps so many characters of a process's name (TASK_COMM_LEN of linux/sched.h)."""
+"""Characters of a process's name that the kernel keeps (TASK_COMM_LEN of linux/sched.h)."""
 
 
 def name(pid: int, root: Path = PROC) -> str:
@@ -46,7 +45,7 @@ def name(pid: int, root: Path = PROC) -> str:
 
 
 def start_time(pid: int, root: Path = PROC) -> int:
-    """When the process started, in clock ticks since boot: with the pid it names one process."""
+    """When the process started, in clock ticks since boot; with the pid it identifies a process."""
     stat = _read(pid, "stat", root)
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
@@ -58,8 +57,7 @@ def parent(pid: int, root: Path = PROC) -> int:
 
 
 def lives(pid: int, started: int, root: Path = PROC) -> bool:
-    """Whether the process that began at `started` has not ended, as far as one may look: one that
-    only waits for its parent to notice has."""
+    """Whether the process that began at `started` is visible and has not ended; a zombie has."""
     try:
         stat = _read(pid, "stat", root)
     except OSError:
@@ -69,27 +67,27 @@ def lives(pid: int, started: int, root: Path = PROC) -> bool:
 
 
 def cpu_time(pid: int, root: Path = PROC) -> int:
-    """What the process has used of a core, in clock ticks, the kernel's work for it included."""
+    """The CPU time of the process, user and system, in clock ticks."""
     stat = _read(pid, "stat", root)
     user, system = stat[stat.rindex(b")") + 2 :].split()[11:13]
     return int(user) + int(system)
 
 
 def own_memory(pid: int, root: Path = PROC) -> int:
-    """The memory in use that no file is behind, in bytes: heap and stack. What a fork still shares
-    counts in both processes. 0 on kernels before 4.5, which do not tell it."""
+    """The anonymous memory in use, in bytes: heap and stack. Memory shared by a fork counts in both
+    processes. 0 on kernels before 4.5, which do not report it."""
     match = _OWN_MEMORY.search(_read(pid, "status", root))
     return int(match[1]) * 1024 if match else 0
 
 
 def children(pid: int, root: Path = PROC) -> list[int]:
-    """The pids of the children of the process's first thread; FileNotFoundError also where the
-    kernel has no such list (CONFIG_PROC_CHILDREN)."""
+    """The pids of the children of the process's first thread. Raises FileNotFoundError also where
+    the kernel has no such list (CONFIG_PROC_CHILDREN)."""
     return [int(child) for child in _read(pid, f"task/{pid}/children", root).split()]
 
 
 def title(pid: int, root: Path = PROC) -> str:
-    """What the process calls itself on its command line; nginx says which part it is."""
+    """The process's title, its first argument; nginx's names the part that it is."""
     line = _read(pid, "cmdline", root)
     return line.split(b"\0", 1)[0].decode(errors="replace")
 
@@ -109,7 +107,7 @@ def socket_inodes(pid: int, root: Path = PROC) -> set[int]:
 
 
 def udp_statistics(pid: int, root: Path = PROC) -> tuple[bytes, bytes]:
-    """The texts of net/snmp and of net/snmp6, which is empty where there is no IPv6."""
+    """The texts of net/snmp and net/snmp6; the latter is empty without IPv6."""
     snmp = _read(pid, "net/snmp", root)
     try:
         return snmp, _read(pid, "net/snmp6", root)
@@ -118,8 +116,8 @@ def udp_statistics(pid: int, root: Path = PROC) -> tuple[bytes, bytes]:
 
 
 def cgroup(pid: int | str = "self", root: Path = PROC) -> str:
-    """The text of the process's cgroup file: cgroup paths as the daemon sees them; empty where the
-    kernel has no cgroups. Bytes that are no text are told apart."""
+    """The text of the process's cgroup file, with paths from the daemon's view; empty where the
+    kernel has no cgroups. Bytes that are not text are escaped."""
     try:
         return _read(pid, "cgroup", root).decode(errors="backslashreplace")
     except FileNotFoundError:

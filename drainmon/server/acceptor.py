@@ -1,7 +1,7 @@
-"""New connections of many listening sockets, at the price of half of the daemon's time at the most.
+"""Accepts connections of many listen sockets, in at most half of the daemon's time.
 
-Each pod has a queue of its own in its network namespace, and the socket on disk is everybody's.
-Whoever fills one makes others wait for their turn, never go without one.
+Each pod has a queue of its own in its network namespace, and all share that of the socket file. A
+caller that fills a queue delays others, but each gets its turn.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 ACCEPT_SECONDS = 0.002
-"""For new connections at a time; then all else that the daemon does, also in threads, gets as much,
-however many more are waiting."""
+"""Time for new connections in a row. Then everything else in the daemon, threads included, gets as
+much, however many connections wait."""
 
 SHORTAGE_REST = 0.2
 """Seconds until the next try when the node is short of files or memory."""
@@ -23,8 +23,8 @@ SHORTAGE_REST = 0.2
 _NOBODY_WAITS = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNABORTED})
 
 Take = Callable[[socket.socket, float], None]
-"""Makes a new connection its own; the time is time.monotonic(). Raises OSError, and has closed the
-connection, when something is short."""
+"""Takes over a new connection; the time is time.monotonic(). When files or memory are short, closes
+the connection and raises OSError."""
 
 
 class Acceptor:
@@ -35,16 +35,16 @@ class Acceptor:
         self._taking: dict[socket.socket, Take] = {}
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._earned = 0.0
-        """When all else will have got as much time as new connections have."""
+        """When everything else will have had as much time as new connections."""
 
     def listen(self, listener: socket.socket, take: Take) -> None:
-        """Give each new connection to `take`, until `stop`."""
+        """Pass each new connection to `take`, until `stop`."""
         listener.setblocking(False)
         self._taking[listener] = take
         self._loop.add_reader(listener, self._accept, listener)
 
     def stop(self, listener: socket.socket) -> None:
-        """Take no more of this socket's connections; it is not closed."""
+        """Stop accepting on this socket, without closing it."""
         del self._taking[listener]
         if resting := self._resting.pop(listener, None):
             resting.cancel()
@@ -53,7 +53,7 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket) -> None:
         take = self._taking[listener]
-        # Those whose queues were not empty the last time share what one alone would get.
+        # Listeners whose queues were not empty the last time share one listener's time.
         began = time.monotonic()
         until = began + ACCEPT_SECONDS / (1 + len(self._resting))
         while (now := time.monotonic()) < until:

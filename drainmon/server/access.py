@@ -1,4 +1,4 @@
-"""Who may ask what: root of the host, a pod about itself, and others next to nothing."""
+"""Access: root of the host to everything, a pod to itself, all others to next to nothing."""
 
 import contextlib
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from drainmon.server.peer import Caller, asking_of
 
 
 class Who(Enum):
-    """Who may use a route, in words for those who may not."""
+    """The callers that may use a route, in words for a refusal."""
 
     ANYBODY = "anybody"
-    """Also a process that the daemon cannot see: nobody is asked."""
+    """Any caller, also one that the daemon cannot see."""
     CALLER = "a process that is known"
     """Any process that the kernel identifies."""
     POD_OR_ROOT = "a pod or root of the host"
@@ -23,20 +23,20 @@ class Who(Enum):
 
 @dataclass(frozen=True)
 class Host:
-    """What only the host's own processes have: inodes of namespaces, and the cgroups of containers
-    in which the host itself may be (kind), or the daemon."""
+    """What identifies the host's own processes: inodes of namespaces, and the cgroups of containers
+    in which the host itself (kind) or the daemon runs."""
 
     network: frozenset[int]
     user: frozenset[int]
     containers: frozenset[str]
 
     def has_pod(self, caller: Caller) -> bool:
-        """Whether the caller is in a pod or a container, by its cgroup or by its namespace."""
+        """Whether the caller is in a pod or a container, by its cgroup or its namespace."""
         return self._is_contained(caller) or caller.netns not in self.network
 
     def is_root(self, caller: Caller) -> bool:
-        """Whether the caller is root of the host: not of a pod in the host's network, nor of a user
-        namespace. Raises OSError as `Caller.verify` does."""
+        """Whether the caller is root of the host, rather than of a pod in the host's network or of
+        a user namespace. Raises OSError as `Caller.verify` does."""
         if caller.uid != 0 or self.has_pod(caller):
             return False
         with asking_of(caller.pid):
@@ -57,7 +57,7 @@ class Host:
 
 
 def find_host() -> Host:
-    """What pid 1 and the daemon have. Without the right to look at pid 1, the daemon alone."""
+    """The host, by pid 1 and the daemon; by the daemon alone where pid 1 may not be read."""
     network, user, containers = set(), set(), set()
     for pid in ("self", 1):
         with contextlib.suppress(OSError):

@@ -1,5 +1,5 @@
-"""Before a request is handled: its connection is one of those that are served, it is the pod's
-turn, and it has come whole and in time."""
+"""Checks before a request is handled: its connection is served, it is the pod's turn, and the whole
+request has arrived in time."""
 
 import asyncio
 import time
@@ -13,19 +13,20 @@ from drainmon.server.replies import Handler
 
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raises TooMany, or an HTTPException for a request that does not come."""
+    """Handle a request that is admitted. Raises TooMany, or an HTTPException for an incomplete
+    request."""
     session = request.app[SESSIONS].get(request.protocol)
     if session is None:
-        raise PermissionError("cannot tell who calls: the connection is closed")
+        raise PermissionError("cannot identify the caller: the connection is closed")
     limits = request.app[LIMITS]
     await asyncio.sleep(limits.request(session.key, time.monotonic()))
-    if session.admission is Admission.TOLD:
+    if session.admission is Admission.EXCESS:
         raise TooMany(f"cannot answer: this pod has {limits.connections} connections open already")
     try:
         async with asyncio.timeout(READ_SECONDS):
             await request.read()
     except TimeoutError:
-        raise web.HTTPRequestTimeout(reason="its body did not come") from None
+        raise web.HTTPRequestTimeout(reason="the body did not arrive") from None
     request[SESSION] = session
     with session.connection.answering():
         return await handler(request)

@@ -1,4 +1,4 @@
-"""GET /v1/pods/{number}/connections: a pod's connections, the first of them."""
+"""GET /v1/pods/{number}/connections: the first of a pod's connections."""
 
 import time
 
@@ -22,4 +22,4 @@ async def get_pod_connections(request: web.Request) -> web.Response:
 
 async def _snapshot(node: Node, pod: Pod) -> Snapshot:
     now = time.monotonic()
-    return await node.compare(pod) or Snapshot(now, now)  # its processes have ended
+    return await node.compare(pod) or Snapshot(now, now)  # the pod's processes have ended

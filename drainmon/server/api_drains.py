@@ -1,4 +1,4 @@
-"""GET /v1/drains: the records of drains, the latest first."""
+"""GET /v1/drains: drain records, latest first."""
 
 import asyncio
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from drainmon.server.replies import dumps
 
 
 async def get_drains(request: web.Request) -> web.StreamResponse:
-    """One record after the other: there may be a thousand, each with many connections."""
+    """Write one record at a time: there may be a thousand, each with many connections."""
     response = web.StreamResponse()
     response.content_type = "application/json"
     response.charset = "utf-8"

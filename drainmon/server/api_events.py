@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
-    # A proxy must not collect them.
+    # A proxy must not buffer events.
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     if request.method == hdrs.METH_HEAD:
@@ -21,17 +21,17 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         first = await anext(frames)
         await response.prepare(request)
         await response.write(first)
-        await _pass_on(frames, response)
+        await _forward(frames, response)
     finally:
         await frames.aclose()
     return response
 
 
-async def _pass_on(frames: AsyncGenerator[bytes, None], response: web.StreamResponse) -> None:
+async def _forward(frames: AsyncGenerator[bytes, None], response: web.StreamResponse) -> None:
     try:
         async for frame in frames:
             await response.write(frame)
     except ConnectionError:
-        pass  # whoever watched has left
+        pass  # the browser has disconnected
     except OSError as error:
         log.warning("cannot read the node", extra={"error": str(error)})

@@ -1,4 +1,4 @@
-"""GET /healthz: whether the daemon works, and by which source."""
+"""GET /healthz: whether the daemon works, and with which source."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""GET /metrics: the daemon's figures in Prometheus's text format."""
+"""GET /metrics: the daemon's metrics in Prometheus's text format."""
 
 from aiohttp import web
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from drainmon.drain.policy import Policy, fitted
-from drainmon.drain.report import PORTS_TOLD
+from drainmon.drain.report import PORTS_REPORTED
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
 from drainmon.pods.pod import Pod
@@ -57,10 +57,8 @@ async def get_connections(request: web.Request) -> web.Response:
 
 
 def parse_policy(body: bytes) -> Policy:
-    """The policy in the body of a drain request.
-
-    Fields that are not known are ignored. Raises ValueError "cannot X: why".
-    """
+    """The policy in the body of a drain request. Unknown fields are ignored. Raises ValueError
+    "cannot X: why"."""
     try:
         options = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
@@ -78,8 +76,8 @@ def _ports(numbers: Any) -> frozenset[int]:
         type(n) is not int or not 0 < n < 65536 for n in numbers
     ):
         raise ValueError(f"cannot drain: ports is not a list of ports: {numbers!r:.80}")
-    if len(numbers) > PORTS_TOLD:
-        raise ValueError(f"cannot drain: more than {PORTS_TOLD} ports")
+    if len(numbers) > PORTS_REPORTED:
+        raise ValueError(f"cannot drain: more than {PORTS_REPORTED} ports")
     return frozenset(numbers)
 
 
@@ -112,7 +110,7 @@ async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
         return response
     lines = request.app[DRAINS].drain(pod, caller.pid, policy, caller.verify)
     try:
-        first = await anext(lines, None)  # what cannot begin is an error yet
+        first = await anext(lines, None)  # a drain that cannot begin can still be an error
         await response.prepare(request)
         if first:
             caller.verify()
@@ -123,7 +121,7 @@ async def _drain(request: web.Request, policy: Policy) -> web.StreamResponse:
     except OSError:
         if not response.prepared:
             raise
-        if request.transport:  # whoever reads on may not be who asked: the client comes back
+        if request.transport:  # another process may read now; the client connects again
             request.transport.abort()
     finally:
         await lines.aclose()

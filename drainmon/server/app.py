@@ -1,4 +1,4 @@
-"""The HTTP application on the unix socket: one table of method, path, who may, handler."""
+"""The HTTP application on the unix sockets: one table of method, path, access, handler."""
 
 import asyncio
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ from drainmon.server.services import CallersNode, Drains, Metrics
 
 @dataclass(frozen=True)
 class Route:
-    """`seconds` is how long an answer may take; None where it goes on for as long as the caller
-    has asked for."""
+    """A route. `seconds` is how long an answer may take; None where the client's own timeout
+    counts."""
 
     method: str
     path: str
@@ -60,7 +60,7 @@ MAX_BODY = 4096
 def make_app(
     node: CallersNode, drains: Drains, metrics: Metrics, limits: Limits
 ) -> web.Application:
-    """The application, to be served by a `UnixSite`."""
+    """The application, for a `UnixSite`."""
     app = web.Application(middlewares=[errors_as_json, admit], client_max_size=MAX_BODY)
     app[NODE] = app[CALLERS_NODE] = node
     app[RECORDS] = app[DRAINS] = drains
@@ -85,7 +85,7 @@ def _guarded(route: Route) -> Handler:
             if not timer.expired():
                 raise
             raise web.HTTPServiceUnavailable(
-                reason=f"it takes longer than {route.seconds:g} s"
+                reason=f"the answer takes longer than {route.seconds:g} s"
             ) from None
 
     return handle

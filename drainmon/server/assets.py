@@ -1,4 +1,4 @@
-"""The files of the web page, each at its own address; nothing else of the folder is served."""
+"""The files of the web page, each at its own path; no other file of the folder is served."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def routes(folder: Path = FOLDER) -> dict[str, Handler]:
 
 
 def _file(path: Path) -> Handler:
-    # Browsers ask each time whether it has changed: an upgraded daemon shows its own page.
+    # Browsers revalidate each time, so that an upgraded daemon shows its own page.
     headers = {"Content-Type": TYPES[path.suffix], "Cache-Control": "no-cache"}
 
     async def get_file(_: web.Request) -> web.FileResponse:

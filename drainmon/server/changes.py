@@ -1,4 +1,4 @@
-"""Things by name, and which of them have changed since when: what a follower must be sent."""
+"""Things by name, and when each last changed: what to send to a follower."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from drainmon.server.replies import dumps
 
 REMEMBERED = 60
-"""Turns for which it is known what has gone; who is further behind is sent everything."""
+"""Turns for which removals are known; a follower further behind is sent everything."""
 
 
 class Changes:
@@ -18,8 +18,7 @@ class Changes:
         self._gone: dict[str, int] = {}
 
     def update(self, things: Mapping[str, Any]) -> None:
-        """Begin a new turn with what there is now. What has not changed is kept as it was written
-        last."""
+        """Begin a new turn with the present things. The text of unchanged ones is kept."""
         self.turn += 1
         for name in self._things.keys() - things.keys():
             del self._things[name]
@@ -34,16 +33,16 @@ class Changes:
         }
 
     def knows(self, since: int) -> bool:
-        """Whether it can be told what has changed since that turn."""
+        """Whether the changes since that turn are known."""
         return 0 < since <= self.turn and since >= self.turn - REMEMBERED
 
     def changed(self, since: int) -> str:
-        """A JSON object of what has changed after turn `since`, 0 for everything."""
+        """A JSON object of the things that have changed after turn `since`; 0 for everything."""
         parts = (
             f"{dumps(name)}:{text}" for name, (turn, text) in self._things.items() if turn > since
         )
         return "{" + ",".join(parts) + "}"
 
     def gone(self, since: int) -> str:
-        """A JSON array of the names that have gone after turn `since`."""
+        """A JSON array of the names removed after turn `since`."""
         return dumps([name for name, turn in self._gone.items() if turn > since])

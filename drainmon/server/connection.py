@@ -1,5 +1,5 @@
-"""One caller's connection: what it may send before it is answered, and for how long it may leave an
-answer unread. Everything else about HTTP is aiohttp's."""
+"""A caller's connection, with limits on the bytes that a caller sends ahead and on the time for
+which it leaves an answer unread. aiohttp does everything else."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from typing import cast
 from drainmon.server.limits import REQUEST_BYTES, UNREAD_SECONDS
 from drainmon.server.replies import raw_error
 
-TOO_LONG = raw_error(413, f"cannot take the request: it is longer than {REQUEST_BYTES} bytes")
+TOO_LONG = raw_error(413, f"cannot read the request: it has more than {REQUEST_BYTES} bytes")
 
 
 class Connection(asyncio.Protocol):
-    """Stands between a transport and aiohttp's handler of it. Calls `closed` at the end."""
+    """Sits between a transport and aiohttp's handler. Calls `closed` at the end."""
 
     def __init__(self, handler: asyncio.Protocol, closed: Callable[[], None]) -> None:
         self._handler = handler
@@ -24,7 +24,7 @@ class Connection(asyncio.Protocol):
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
-        """For as long as a request that came whole is being answered."""
+        """Entered while a complete request is being answered."""
         self._received, self._answering = 0, True
         try:
             yield
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        # To be told as soon as the kernel takes no more, and then not before all is taken.
+        # Pause as soon as the kernel takes no more, and resume when it has taken everything.
         self._transport.set_write_buffer_limits(high=0)
         self._handler.connection_made(transport)
 

@@ -1,6 +1,5 @@
-"""The node once a second, for all who watch it: read once, sent to each as what has changed since
-the last time. Whoever is slow gets fewer turns, not a queue of them. While nobody watches nothing
-is read."""
+"""The feed of the web page: reads the node once a second, and sends each follower the changes since
+its last turn. A slow follower gets fewer turns, not a queue. Without followers nothing is read."""
 
 import asyncio
 import socket
@@ -22,7 +21,7 @@ MAX_FOLLOWERS = 32
 DRAINS_SHOWN = 50
 
 READ_SHARE = 20
-"""A turn comes no sooner than this many times what reading the node took: 5 % of a core."""
+"""Least time between two turns, in multiples of what reading the node took: 5 % of a core."""
 
 
 class Feed:
@@ -41,11 +40,11 @@ class Feed:
         self.followers = 0
 
     async def follow(self) -> AsyncGenerator[bytes, None]:
-        """Server-sent events, one a turn: `data:` and a JSON object with `full` (whether it is
-        everything, or what has changed), `time` (Unix seconds), `node`, `health`, `pods` and
-        `drains` by name, `gone_pods`, `gone_drains`. Raises OSError when there are too many."""
+        """Server-sent events, one per turn: `data:` and a JSON object with `full` (everything, or
+        changes only), `time` (Unix seconds), `node`, `health`, `pods` and `drains` by name,
+        `gone_pods`, `gone_drains`. Raises OSError when there are too many followers."""
         if self.followers >= MAX_FOLLOWERS:
-            raise OSError(f"{MAX_FOLLOWERS} watch already")
+            raise OSError(f"{MAX_FOLLOWERS} clients follow already")
         self.followers += 1
         try:
             since = 0
@@ -58,7 +57,7 @@ class Feed:
             self.followers -= 1
 
     async def _turn(self, since: int) -> None:
-        """Return when there is another turn than `since`; whoever comes first reads the node."""
+        """Return at a turn other than `since`; the first follower to wait reads the node."""
         while True:
             async with self._reading:
                 began = time.monotonic()
@@ -90,7 +89,7 @@ class Feed:
         self._records.update(records)
 
     def _frame(self, since: int) -> bytes:
-        """The event for those whose last turn was `since`; 0 for everything."""
+        """The event for followers whose last turn was `since`; 0 for everything."""
         if since not in self._frames:
             parts = [
                 self._head[1:-1],

@@ -1,4 +1,5 @@
-"""Drains that go on for a moment when their caller is gone: who comes back finds its drain."""
+"""Drains that continue for a moment after their caller has disconnected, so that a caller that
+comes back finds its drain."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LINGER = 2.0
-"""Seconds that a drain whose callers have gone waits for one to come back."""
+"""Seconds that a drain without callers waits for one to come back."""
 
 Line = dict[str, Any]
 
@@ -20,7 +21,7 @@ class _Drain:
 
 
 class Followed:
-    """Callers who ask for the same share one drain. Made inside a running event loop."""
+    """Callers that ask for the same drain share it. Made inside a running event loop."""
 
     def __init__(self, linger: float = LINGER) -> None:
         self._linger = linger
@@ -31,8 +32,8 @@ class Followed:
         self, key: Hashable, drain: Callable[[], AsyncGenerator[Line, None]]
     ) -> Line:
         """The last line of the drain with this key, begun by `drain` if there is none. When the
-        caller is cancelled the drain goes on, and ends if nobody asks for it in time. Raises what
-        the drain raises, OSError when it could not go on."""
+        caller is cancelled the drain continues, and ends if no caller asks for it in time. Raises
+        what the drain raises, and OSError when the drain failed."""
         followed = self._drains.get(key) or self._begin(key, drain)
         followed.callers += 1
         if followed.leaving:
@@ -52,7 +53,7 @@ class Followed:
             await asyncio.wait(self._running)
 
     async def abandon(self) -> None:
-        """End all now."""
+        """End all drains now."""
         for task in self._running:
             task.cancel()
         await self.finish()
@@ -65,7 +66,7 @@ class Followed:
         return followed
 
     def _leave(self, key: Hashable, followed: _Drain) -> None:
-        """Whoever asks from now on begins anew."""
+        """End a drain without callers; the next caller begins a new one."""
         self._forget(key, followed)
         followed.task.cancel()
 
@@ -75,7 +76,7 @@ class Followed:
         if followed.leaving:
             followed.leaving.cancel()
         if not followed.task.cancelled():
-            followed.task.exception()  # if it has one, callers have heard of it
+            followed.task.exception()  # retrieved: callers have received it already
 
     def _forget(self, key: Hashable, followed: _Drain) -> None:
         if self._drains.get(key) is followed:
@@ -87,4 +88,4 @@ async def _follow(drain: Callable[[], AsyncGenerator[Line, None]]) -> Line:
         async for line in lines:
             if "result" in line:
                 return line
-    raise OSError("the drain could not go on, see the log")
+    raise OSError("the drain failed, see the log")

@@ -1,10 +1,9 @@
-"""What may be asked over TCP, where the kernel does not tell who asks: by whom it looks to be
-asked, and what a browser is allowed to do with the answer.
+"""Checks requests over TCP, where callers are not identified, by their headers, and limits what a
+browser may do with the answer.
 
-A web page from elsewhere must not read the node through its visitor's browser. It cannot under a
-name of its own that it makes resolve to this node (DNS rebinding): the Host header must name this
-node. An address in digits is always its own name, so any is accepted.
-"""
+A web page from elsewhere must not read the node through its visitor's browser. Such a page may make
+a name of its own resolve to this node (DNS rebinding), so the Host header must name this node. An
+IP address is accepted: it cannot be made to resolve to another one."""
 
 import socket
 from collections.abc import Iterable
@@ -39,12 +38,12 @@ HEADERS = {
 }
 
 FROM_HERE = ("same-origin", "none")
-"""Sec-Fetch-Site of the page's own requests, and of an address typed in."""
+"""Sec-Fetch-Site of the page's own requests, and of a typed address."""
 
 
 class Gate:
-    """Lets requests through that name this node as their host: by address, as localhost, by the
-    host's own name, or as one of `names`."""
+    """Passes requests whose Host header names this node: an IP address, localhost, the host's own
+    name, or one of `names`."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(map(str.lower, ("localhost", socket.gethostname(), *names)))
@@ -61,12 +60,12 @@ class Gate:
             return f"{host!r} is not a name of this node"
         origin = headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != host:
-            return "it comes from another origin"
+            return "the request comes from another origin"
         site = headers.get("Sec-Fetch-Site", "none")
-        # A link from elsewhere may lead to the page; what is shown then is out of its reach.
+        # Another site may link to the page, but cannot read it.
         followed = headers.get("Sec-Fetch-Mode") == "navigate" and request.path == "/"
         if site not in FROM_HERE and not followed:
-            return "it comes from another site"
+            return "the request comes from another site"
         return None
 
     def knows(self, host: str) -> bool:
@@ -88,6 +87,6 @@ class Gate:
 
 
 async def harden(_: web.Request, response: web.StreamResponse) -> None:
-    """Put what a browser must keep to on every answer."""
+    """Add headers that restrict browsers to every answer."""
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")

@@ -1,5 +1,5 @@
 """The HTTP application on the port in pods' network namespaces, for `preStop.httpGet`: the drain
-of the pod that the connection came to, and its counts. `PortSite` has let the node alone in."""
+and the counts of the pod that received the connection. `PortSite` admits the node only."""
 
 import asyncio
 import time
@@ -21,8 +21,8 @@ from drainmon.server.replies import errors_as_json, reply
 from drainmon.server.services import Drains, Node
 
 FindPod = Callable[[int], Awaitable[tuple[Pod, int]]]
-"""The pod of a network namespace, and the pid of one of its processes. Raises OSError when no nginx
-runs there any more."""
+"""Returns the pod of a network namespace, and the pid of one of its processes. Raises OSError when
+no nginx runs there any more."""
 
 FIND_POD: web.AppKey[FindPod] = web.AppKey("find_pod")
 FOLLOWED: web.AppKey[Followed] = web.AppKey("followed", Followed)
@@ -47,7 +47,8 @@ def make_in_pod_app(
 
 
 async def _close(_: web.Request, response: web.StreamResponse) -> None:
-    """A connection that stays open would hold the pod's network namespace."""
+    """Close the connection after the answer: an open one keeps the pod's network namespace
+    alive."""
     response.force_close()
 
 
@@ -62,7 +63,7 @@ async def get_count(request: web.Request) -> web.Response:
 
 
 async def get_drain(request: web.Request) -> web.Response:
-    """The last line of the drain, when it has ended."""
+    """Answer with the last line of the drain, when it has ended."""
     app, netns = request.app, request[SESSION].netns
     policy = parse_query(request.query.items())
     line = await app[FOLLOWED].last_line((netns, policy), lambda: _drain(app, netns, policy))
@@ -81,4 +82,4 @@ async def _drain(
 
 
 def _still_asked() -> None:
-    """Whoever asked may have left a moment ago; then the drain soon ends."""
+    """Never raise: a drain without callers soon ends by itself."""

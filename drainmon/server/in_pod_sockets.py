@@ -1,5 +1,5 @@
-"""Listening sockets in a pod's network namespace: a unix socket with an abstract name, which only
-the namespace's own processes reach, and a TCP port."""
+"""Listen sockets in a pod's network namespace: an abstract unix socket, which only processes of
+that namespace can reach, and a TCP port."""
 
 import errno
 import socket
@@ -19,19 +19,20 @@ GONE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_000),
 )
-"""A caller whose kernel, which is the node's, answers nothing for 3 s: then the pod's network is
-gone, and connections must not keep its namespace alive. They inherit these options."""
+"""Options that end a connection whose peer does not answer for 3 s, and that accepted connections
+inherit. The peer is the node: it does not answer when the pod's interface is gone, and then no
+connection must keep the namespace alive."""
 
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class Taken(OSError):
-    """Another process has the name or the port."""
+    """Another process listens at the address."""
 
 
 @dataclass(frozen=True)
 class AbstractName:
-    """The name of a unix socket that is no file."""
+    """The name of an abstract unix socket."""
 
     name: str
 
@@ -53,7 +54,7 @@ class AbstractName:
         return listener
 
     def holder(self) -> int | None:
-        """The inode of the socket that has the name in this thread's namespace."""
+        """The inode of the socket with this name in the calling thread's namespace."""
         return unix_diag.listener_at(self._address)
 
 
@@ -91,7 +92,7 @@ class Port:
         return listener
 
     def holder(self) -> int | None:
-        """The inode of a socket that listens on the port in this thread's namespace."""
+        """The inode of a socket that listens on the port in the calling thread's namespace."""
         listeners = sock_diag.listeners()
         return next((inode for inode, port in listeners.items() if port == self.number), None)
 
@@ -100,9 +101,9 @@ Place = AbstractName | Port
 
 
 def listen(fd: int, place: Place, predecessor: int | None) -> socket.socket:
-    """A socket that listens at `place` in the network namespace open as `fd`. One that the process
-    `predecessor` listens with is taken from it: both have it then. Raises Taken when another
-    process has the place, OSError "cannot listen on PLACE: why"."""
+    """A socket that listens at `place` in the network namespace open as `fd`. If the process
+    `predecessor` listens there, a copy of its socket. Raises Taken when another process listens
+    there, OSError "cannot listen on PLACE: why"."""
     try:
         return netns.call_in(fd, place.bind)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What handlers find in the application and in a request."""
+"""The keys of an application and of a request."""
 
 from aiohttp import web
 
@@ -12,15 +12,15 @@ NODE: web.AppKey[Node] = web.AppKey("node", Node)
 RECORDS: web.AppKey[DrainRecords] = web.AppKey("records", DrainRecords)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 
-# Only applications whose callers are pods have what follows.
+# Only applications for pods have the keys below.
 CALLERS_NODE: web.AppKey[CallersNode] = web.AppKey("callers_node", CallersNode)
 DRAINS: web.AppKey[Drains] = web.AppKey("drains", Drains)
 HOST: web.AppKey[Host] = web.AppKey("host", Host)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 
 SESSIONS: web.AppKey[dict[web.RequestHandler, Session]] = web.AppKey("sessions", dict)
-"""Every open connection, by the protocol of its requests."""
+"""The sessions of open connections, by aiohttp's handler of the connection."""
 
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
-"""Both are put into the request before any handler runs that asks who calls."""
+"""Both are set before the handler of a route with access control runs."""

@@ -1,7 +1,7 @@
-"""How much of the daemon one pod may have, so that every other can be served. Pure.
+"""Limits for each pod, so that every other pod can be served. Pure.
 
-A pod is a `key` here: what all its callers have in common and cannot change (`Caller.key`). No
-limit holds for the key None, which is root of the host.
+A pod is a `key` here: what all its callers have in common and cannot change (`Caller.key`). The key
+None, root of the host, has no limits.
 """
 
 import contextlib
@@ -10,55 +10,56 @@ from collections.abc import Hashable, Iterator
 from enum import Enum, auto
 
 CONNECTIONS = 128
-"""Open connections of one pod that are served."""
+"""Open connections of one pod that are served, at most."""
 
-TOLD = 16
-"""Further ones that are read and told why not; those beyond are told unread, and closed."""
+EXCESS = 16
+"""Further connections that are read and answered with 429; all others get 429 without being
+read."""
 
 DRAINS = 100
-"""Drains that callers of one pod may follow at once; what is left is for questions."""
+"""Drains that callers of one pod may follow at once; other connections remain for queries."""
 
 CONNECT_RATE, CONNECT_BURST = 100.0, 1000
-"""New connections of one pod a second, after so many at once; those beyond are refused."""
+"""New connections of one pod per second, and in a burst; others are refused."""
 
 REQUEST_RATE, REQUEST_BURST = 50.0, 500
-"""Requests of one pod; those beyond wait for their turn."""
+"""Requests of one pod per second, and in a burst; others wait for their turn."""
 
 DRAIN_RATE, DRAIN_BURST = 2.0, 200
-"""Drains of one pod that begin: each has every process of the node looked at."""
+"""Drains of one pod that begin per second, and in a burst: each scans all processes of the node."""
 
 LONGEST_WAIT = 5.0
-"""Seconds for a turn; who would have to wait longer is told so."""
+"""Seconds that a request waits for its turn at most; a longer wait is refused with 429."""
 
 REQUEST_BYTES = 8192
 """A whole request: its line, headers and body."""
 
 READ_SECONDS = 10.0
-"""For a whole request to arrive. A connection may be idle as long."""
+"""Seconds for a whole request to arrive, and for an idle connection."""
 
 ANSWER_SECONDS = 30.0
-"""For an answer; a drain has its own timeout."""
+"""Seconds for an answer; a drain has its own timeout."""
 
 UNREAD_SECONDS = 10.0
-"""A caller that leaves what it was sent unread for so long has left."""
+"""Seconds after which a caller that does not read its answer is disconnected."""
 
 
 class TooMany(Exception):
-    """The caller's pod has all that it may have: "cannot X: why"."""
+    """The caller's pod is at a limit: "cannot X: why"."""
 
 
 class Admission(Enum):
-    """What becomes of a new connection."""
+    """What happens to a new connection."""
 
     SERVED = auto()
-    TOLD = auto()
-    """It is read, and told that there are too many."""
+    EXCESS = auto()
+    """Its requests are read and answered with 429."""
     REFUSED = auto()
 
 
 class Limits:
-    """Who has what. `descriptors` is how many files the daemon may have open: half of them are for
-    connections; then each pod that has none gets one more, up to three quarters."""
+    """The use of each pod. `descriptors` is the daemon's limit of open files: half of them are for
+    connections, up to three quarters for the first connections of pods without any."""
 
     def __init__(self, descriptors: int) -> None:
         self._descriptors = descriptors
@@ -66,26 +67,26 @@ class Limits:
         self._open: Counter[Hashable] = Counter()
         self._total = 0
         self._drains: Counter[Hashable] = Counter()
-        self._connects = Pace(CONNECT_RATE, CONNECT_BURST)
-        self._requests = Pace(REQUEST_RATE, REQUEST_BURST)
-        self._beginnings = Pace(DRAIN_RATE, DRAIN_BURST)
+        self._connects = RateLimit(CONNECT_RATE, CONNECT_BURST)
+        self._requests = RateLimit(REQUEST_RATE, REQUEST_BURST)
+        self._beginnings = RateLimit(DRAIN_RATE, DRAIN_BURST)
 
-    def enter(self, key: Hashable, now: float) -> Admission:
-        """A pod has opened a connection. Unless it is refused, `leave` must follow."""
+    def admit(self, key: Hashable, now: float) -> Admission:
+        """Whether to serve a pod's new connection. Unless it is refused, `leave` must follow."""
         if key is None:
             return Admission.SERVED
-        mine = self._open.get(key, 0)
-        room = self._descriptors // 2 if mine else self._descriptors * 3 // 4
-        if self._total >= room or mine >= self.connections + TOLD:
+        opened = self._open.get(key, 0)
+        room = self._descriptors // 2 if opened else self._descriptors * 3 // 4
+        if self._total >= room or opened >= self.connections + EXCESS:
             return Admission.REFUSED
         if self._connects.turn(key, now, longest=0.0) is None:
             return Admission.REFUSED
         self._open[key] += 1
         self._total += 1
-        return Admission.SERVED if mine < self.connections else Admission.TOLD
+        return Admission.SERVED if opened < self.connections else Admission.EXCESS
 
     def leave(self, key: Hashable) -> None:
-        """One of the pod's connections is closed."""
+        """Record that one of the pod's connections has closed."""
         if key is None:
             return
         self._total -= 1
@@ -102,8 +103,8 @@ class Limits:
 
     @contextlib.contextmanager
     def drain(self, key: Hashable, now: float) -> Iterator[float]:
-        """For as long as one caller follows a drain. Gives the seconds until it may begin. Raises
-        TooMany."""
+        """Entered while a caller follows a drain; yields the seconds until the drain may begin.
+        Raises TooMany."""
         if key is None:
             yield 0.0
             return
@@ -128,18 +129,18 @@ def _take(counter: Counter[Hashable], key: Hashable) -> None:
 _ROUNDING = 1e-6
 
 
-class Pace:
-    """Turns: so many a second for each key, and `burst` more at once after a rest."""
+class RateLimit:
+    """Limits each key to `rate` turns per second, and `burst` more at once after a rest."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._gap = 1 / rate
         self._slack = burst / rate
         self._rested: dict[Hashable, float] = {}
-        """When each key will have its whole burst again; the others have it."""
+        """When each key will have its whole burst again; all other keys have it."""
 
     def turn(self, key: Hashable, now: float, longest: float) -> float | None:
-        """Seconds until the key's turn, which is taken; None, and not taken, when that is longer
-        than `longest`."""
+        """Take a turn, and return the seconds until it comes; None, without taking it, when that is
+        longer than `longest`."""
         rested = max(self._rested.get(key, now), now) + self._gap
         wait = rested - now - self._slack
         if wait < _ROUNDING:

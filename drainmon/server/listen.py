@@ -1,4 +1,4 @@
-"""The address of the node's web page and metrics: HOST:PORT, and a socket that listens there."""
+"""The address of the web page and metrics (HOST:PORT), and a listen socket for it."""
 
 import socket
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ OFF = "off"
 BACKLOG = 64
 
 UNREAD_FOR = 30_000
-"""Milliseconds for which a client may leave what it was sent unread or unacknowledged: then the
-kernel ends the connection (TCP_USER_TIMEOUT, inherited by accepted sockets)."""
+"""Milliseconds after which the kernel ends a connection whose client does not read or acknowledge
+an answer (TCP_USER_TIMEOUT, inherited by accepted sockets)."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen; port 0 is any that is free. An IPv6 host has no brackets here."""
+    """An address to listen on; port 0 is any free port. An IPv6 host has no brackets here."""
 
     host: str
     port: int
@@ -24,7 +24,7 @@ class Address:
 
 
 def parse(text: str) -> Address | None:
-    """`127.0.0.1:9935`, `[::1]:9935` or `node7:9935`; `off` or nothing: None.
+    """The address in `127.0.0.1:9935`, `[::1]:9935` or `node7:9935`; None for `off` or nothing.
 
     Raises ValueError "cannot listen on TEXT: why".
     """
@@ -32,9 +32,7 @@ def parse(text: str) -> Address | None:
         return None
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError(
-            f"cannot listen on {text!r}: it is not HOST:PORT (try 127.0.0.1:9935, or off)"
-        )
+        raise ValueError(f"cannot listen on {text!r}: not HOST:PORT (try 127.0.0.1:9935, or off)")
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]
@@ -44,7 +42,7 @@ def parse(text: str) -> Address | None:
 
 
 def bind(address: Address) -> socket.socket:
-    """A listening TCP socket; on `::` for IPv4, too. Raises OSError "cannot listen on ADDRESS:
+    """A TCP listen socket; on `::` for IPv4, too. Raises OSError "cannot listen on ADDRESS:
     why"."""
     try:
         ((family, _, _, _, where), *_) = socket.getaddrinfo(
@@ -66,7 +64,7 @@ def bind(address: Address) -> socket.socket:
 
 
 def bound(listener: socket.socket) -> Address:
-    """Where it listens, the port that the kernel chose included."""
+    """The address of a listen socket, with the port that the kernel chose."""
     host, port, *_ = listener.getsockname()
     return Address(host, port)
 

@@ -1,5 +1,5 @@
-"""Looks at a pod's connections for people, one pod at a time: whoever asks cannot keep the node
-busy."""
+"""Snapshots of a pod's connections for people, one pod at a time, so that callers cannot keep the
+node busy."""
 
 import asyncio
 import heapq
@@ -18,10 +18,10 @@ from drainmon.uninterrupted import uninterrupted
 SHOWN = 200
 
 FRESH_FOR = 1.0
-"""Seconds for which those who ask for the same pod get the same answer."""
+"""Seconds for which callers that ask for the same pod get the same answer."""
 
 LOOK_SHARE = 10
-"""A look comes no sooner after the last one than this many times what that took."""
+"""Least time between two looks, in multiples of what the last one took."""
 
 
 Take = Callable[[], Awaitable[Snapshot]]
@@ -36,7 +36,7 @@ class Looks:
         self._last: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
 
     async def at(self, pod: Pod, take: Take) -> dict[str, Any]:
-        """The pod's connections, of the snapshot that `take` gives. Raises what it raises."""
+        """The pod's connections, from a snapshot by `take`. Raises what `take` raises."""
         async with self._looking:
             number, when, answer = self._last
             if number == pod.number and time.monotonic() < when + FRESH_FOR:
@@ -56,10 +56,10 @@ class Looks:
 
 
 LOOKS: web.AppKey[Looks] = web.AppKey("looks", Looks)
-"""For whoever may look at every pod."""
+"""Looks of callers that may see every pod."""
 
 OWN_LOOKS: web.AppKey[Looks] = web.AppKey("own_looks", Looks)
-"""For pods, each at itself: they wait for one another, and for nobody else."""
+"""Looks of pods at themselves; these wait for one another only."""
 
 
 def _describe(snapshot: Snapshot) -> dict[str, Any]:
@@ -76,5 +76,5 @@ def _describe(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _rank(socket: Socket) -> tuple[bool, float]:
-    """In flight first, of these the oldest."""
+    """A sort key: connections in flight first, the oldest of them first."""
     return not socket.in_flight, socket.opened or 0.0

@@ -1,4 +1,4 @@
-"""The addresses of the node, as they are now: those that its kubelet calls from."""
+"""The present addresses of the node, from which its kubelet connects."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ Address = IPv4Address | IPv6Address
 
 class NodeAddresses:
     """The addresses in the network namespaces of these files of /proc, by default the host's and
-    the daemon's own. None of a namespace that may not be entered."""
+    the daemon's own. Namespaces that may not be entered are left out."""
 
     def __init__(self, files: Iterable[Path] = HOST_AND_OWN) -> None:
         self._namespaces: dict[int, _Namespace] = {}
@@ -32,19 +32,19 @@ class NodeAddresses:
                     self._namespaces[inode] = _Namespace(file)
 
     def has(self, text: str) -> bool:
-        """Whether the address, as getpeername(2) writes it, is one of them."""
+        """Whether the node has the address, in the form of getpeername(2)."""
         address = parse(text)
         return any(address in namespace.addresses() for namespace in self._namespaces.values())
 
     def close(self) -> None:
-        """Let go of the kernel."""
+        """Close the namespaces."""
         for namespace in self._namespaces.values():
             namespace.close()
 
 
 class _Namespace:
-    """Its addresses, read again after a change only: the kernel has queued the report of a change
-    before the call that makes it returns."""
+    """The addresses of a namespace, read again only after a change: the kernel queues the report
+    before the call that makes the change returns."""
 
     def __init__(self, file: Path) -> None:
         self._fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
@@ -56,7 +56,7 @@ class _Namespace:
         self._known: frozenset[Address] | None = None
 
     def addresses(self) -> frozenset[Address]:
-        known, self._known = self._known, None  # and so it stays if they cannot be read now
+        known, self._known = self._known, None  # stays None if reading fails
         if self._has_changed() or known is None:
             known = netns.call_in(self._fd, _addresses_here)
         self._known = known
@@ -87,7 +87,7 @@ def _listen() -> socket.socket:
 
 
 def _addresses_here() -> frozenset[Address]:
-    """Every address but those of loopback and link-local ones, which any caller may have."""
+    """All addresses except loopback and link-local ones, which any caller may have."""
     texts = (
         entry.address
         for entries in psutil.net_if_addrs().values()
@@ -98,6 +98,6 @@ def _addresses_here() -> frozenset[Address]:
 
 
 def parse(text: str) -> Address:
-    """An address without its zone; an IPv4 one also where it is mapped."""
+    """The address without its zone; a mapped IPv4 address as IPv4."""
     address = ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,4 +1,4 @@
-"""Who calls: the kernel's word for it (SO_PEERCRED), never the caller's."""
+"""The identity of a caller, by the kernel (SO_PEERCRED), never by the caller's own words."""
 
 import contextlib
 import errno
@@ -21,8 +21,8 @@ _owner = lru_cache(maxsize=1024)(parse_owner)
 SO_PEERPIDFD = 77  # asm-generic/socket.h, since kernel 6.5; not in Python's socket
 
 _REAPED = frozenset({errno.EINVAL, errno.ESRCH})
-"""SO_PEERPIDFD's errors when nobody has the pid any more: EINVAL, since Linux 6.15 ESRCH. Since
-6.16 there is a descriptor all the same."""
+"""SO_PEERPIDFD's errors for a process that has been reaped: EINVAL, since Linux 6.15 ESRCH. Since
+6.16 it returns a descriptor all the same."""
 
 
 class Connection(Protocol):
@@ -33,8 +33,8 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Caller:
-    """The process at the other end of a unix socket. `started` in clock ticks since boot; `uid` as
-    the daemon's user namespace has it, whatever the caller's own says."""
+    """The process at the other end of a unix socket. `started` is in clock ticks since boot; `uid`
+    is that of the daemon's user namespace, not of the caller's."""
 
     pid: int
     uid: int
@@ -45,13 +45,13 @@ class Caller:
 
     @property
     def key(self) -> Hashable:
-        """What the callers of one pod have in common. No process of a pod can leave its cgroup;
-        outside of containers the namespace has to do."""
+        """What the callers of one pod have in common: the cgroup, which no process of a pod can
+        leave; outside of containers the namespace."""
         return self.owner.root if self.owner.contained else self.netns
 
     def verify(self) -> None:
-        """Raise PermissionError when the process has ended, or is in another namespace now; another
-        OSError when that cannot be told at the moment."""
+        """Raise PermissionError when the process has ended or is in another namespace now; another
+        OSError when that cannot be checked at the moment."""
         with asking_of(self.pid):
             same = (
                 process.start_time(self.pid) == self.started
@@ -63,24 +63,23 @@ class Caller:
 
 
 def process_of(connection: Connection) -> int:
-    """The pid of the process that connected, which may have ended; 0 when it cannot be seen."""
+    """The pid of the process that connected, which may have ended; 0 when it is not visible."""
     return _credentials(connection)[0]
 
 
 def _credentials(connection: Connection) -> tuple[int, int]:
-    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid, uid, _ = _UCRED.unpack(told)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid, uid, _ = _UCRED.unpack(credentials)
     return pid, uid
 
 
 def identify(connection: Connection) -> Caller:
-    """The process that connected the unix socket. Raises PermissionError when it has ended or
-    cannot be seen; another OSError when it cannot be told at the moment."""
+    """The process that connected the unix socket. Raises PermissionError when it has ended or is
+    not visible; another OSError when it cannot be identified at the moment."""
     pid, uid = _credentials(connection)
     if pid == 0:
         raise PermissionError(
-            "cannot tell who calls: its process is in a PID namespace that the daemon does not see"
-            " (it needs hostPID)"
+            "cannot identify the caller: its PID namespace is not visible (is hostPID missing?)"
         )
     with asking_of(pid):
         caller = Caller(
@@ -97,20 +96,20 @@ def identify(connection: Connection) -> Caller:
 
 @contextlib.contextmanager
 def asking_of(pid: int) -> Iterator[None]:
-    """Turn what the kernel refuses to say of a process into OSError "cannot tell who calls: why": a
-    PermissionError when the process is gone or out of sight, as it will stay so. Anything else,
-    such as a lack of descriptors, is the daemon's fault and passes."""
+    """Convert errors of reading a process into OSError "cannot identify the caller: why": a
+    PermissionError when the process has ended or is not visible, which is permanent. Any other
+    error, such as a lack of descriptors, is the daemon's and temporary."""
     try:
         yield
     except (FileNotFoundError, ProcessLookupError, PermissionError) as error:
-        raise PermissionError(f"cannot tell who calls: pid {pid}: {error.strerror}") from error
+        raise PermissionError(f"cannot identify the caller: pid {pid}: {error.strerror}") from error
     except OSError as error:
-        raise OSError(f"cannot tell who calls: {error.strerror}") from error
+        raise OSError(f"cannot identify the caller: {error.strerror}") from error
 
 
 def _check_alive(connection: Connection) -> None:
     """Raise ProcessLookupError unless the process that connected still has its pid, so that what
-    was read under that number was about it. On kernels that cannot say, it has."""
+    was read under that number is about it. Kernels before 6.5 cannot check that."""
     try:
         (pidfd,) = struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4))
     except OSError as error:
@@ -120,7 +119,7 @@ def _check_alive(connection: Connection) -> None:
             raise _ended() from error
         raise
     try:
-        signal.pidfd_send_signal(pidfd, 0)  # asks only
+        signal.pidfd_send_signal(pidfd, 0)  # checks only
     except ProcessLookupError as error:
         raise _ended() from error
     except PermissionError:

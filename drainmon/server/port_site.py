@@ -1,4 +1,5 @@
-"""Connections to the port in pods' network namespaces: of the node alone, before a byte is read."""
+"""Takes connections to the port in pods' network namespaces, from the node only, before a byte is
+read."""
 
 import logging
 import socket
@@ -18,8 +19,8 @@ NOT_THE_NODE = raw_error(403, "cannot answer: only the pod's own node may call")
 
 
 class PortSite:
-    """Takes connections for a runner that is set up. `refused` is called for each that does not
-    come from the node."""
+    """Takes connections for a runner that is set up. `refused` is called for each connection that
+    does not come from the node."""
 
     def __init__(
         self, runner: web.AppRunner, node: NodeAddresses, refused: Callable[[], None]
@@ -29,10 +30,11 @@ class PortSite:
         self._refused = refused
 
     def take(self, netns: int, connection: socket.socket, now: float) -> None:
-        """One that came in the network namespace. Raises OSError when something is short."""
+        """Take a connection made in the network namespace. Raises OSError when files or memory are
+        short."""
         try:
             peer = connection.getpeername()[0]
-        except OSError:  # it has left already
+        except OSError:  # the peer has disconnected already
             connection.close()
             return
         try:
@@ -45,7 +47,7 @@ class PortSite:
             log.debug("caller refused", extra={"netns": netns, "address": peer})
             refuse(connection, NOT_THE_NODE)
             return
-        admission = self._seats.limits.enter(netns, now)
+        admission = self._seats.limits.admit(netns, now)
         if admission is Admission.REFUSED:
             refuse(connection, TOO_MANY)
         else:

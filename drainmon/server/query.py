@@ -1,4 +1,4 @@
-"""The options of a drain in a query: `timeout=25s&min-wait=5s&ignore-port=9113`."""
+"""The options of a drain in a query string: `timeout=25s&min-wait=5s&ignore-port=9113`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -31,8 +31,8 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
 
 
 def parse_query(query: Iterable[tuple[str, str]]) -> Policy:
-    """The policy in a query's names and values. One that does not leave half of the timeout for
-    waiting gets that. Raises ValueError "cannot drain: why"."""
+    """The policy in a query's names and values. A min-wait as long as the timeout is cut to half of
+    it. Raises ValueError "cannot drain: why"."""
     options: dict[str, Any] = {}
     ignored: dict[str, list[str]] = {"ignore-peer": [], "ignore-port": []}
     for name, value in query:

@@ -1,4 +1,4 @@
-"""Answers in JSON, errors included: {"error": "cannot X: why"}."""
+"""JSON answers, errors included: {"error": "cannot X: why"}."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ def dumps(value: Any) -> str:
 
 
 def reply(value: Any, status: int = 200) -> web.Response:
-    """An answer in JSON, with a line end for the terminal."""
+    """A JSON answer, with a newline for terminals."""
     return web.Response(text=dumps(value) + "\n", status=status, content_type="application/json")
 
 
@@ -29,7 +29,7 @@ def error(status: int, message: str) -> web.Response:
 
 
 def raw_error(status: int, message: str) -> bytes:
-    """A whole answer, for a connection that is closed after it."""
+    """The bytes of an error answer, for a connection that is closed after it."""
     body = dumps({"error": message}).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
@@ -40,7 +40,7 @@ def raw_error(status: int, message: str) -> bytes:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what a handler raises into a status and a reason."""
+    """Convert what a handler raises into a status and a JSON error."""
     try:
         return await handler(request)
     except web.HTTPException as raised:

@@ -1,4 +1,4 @@
-"""Connections that are served: each knows whose it is before aiohttp reads a byte of it."""
+"""Connections that are served, each with its caller identified before aiohttp reads a byte."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from drainmon.server.session import Session
 log = logging.getLogger(__name__)
 
 SEND_BUFFER = 32768
-"""Bytes that the kernel keeps for a caller who does not read; it takes as much again for itself."""
+"""Bytes that the kernel buffers for a caller that does not read; it doubles the number."""
 
 
 def make_runner(app: web.Application, shutdown: float) -> web.AppRunner:
-    """A runner whose connections come from `Seats`. When it is cleaned up, what is being answered
-    gets `shutdown` seconds."""
+    """A runner for connections of `Seats`. At its clean-up, requests in progress get `shutdown`
+    seconds."""
     return web.AppRunner(
         app,
         access_log=None,
@@ -35,18 +35,18 @@ def make_runner(app: web.Application, shutdown: float) -> web.AppRunner:
 
 
 def _http_log() -> logging.Logger:
-    """aiohttp's, without a traceback for whatever a pod sends that is no HTTP."""
+    """aiohttp's logger, without a traceback for bytes that are not HTTP."""
     http = log.getChild("http")
-    http.addFilter(_is_about_us)
+    http.addFilter(_is_own_error)
     return http
 
 
-def _is_about_us(record: logging.LogRecord) -> bool:
+def _is_own_error(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 class Seats:
-    """Hands connections to a runner that is set up, and keeps its sessions."""
+    """Passes connections to a runner that is set up, and keeps its sessions."""
 
     def __init__(self, runner: web.AppRunner) -> None:
         if runner.server is None:
@@ -67,7 +67,8 @@ class Seats:
         unknown: str = "",
         netns: int = 0,
     ) -> None:
-        """Serve a connection that `limits` has let in under `key`; the rest is the session's."""
+        """Serve a connection that `limits` has admitted under `key`; all other arguments are the
+        session's."""
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         handler = self._server()
@@ -92,10 +93,10 @@ class Seats:
 
 
 def refuse(connection: socket.socket, answer: bytes) -> None:
-    """Say so, if there is room for it, and hang up."""
+    """Send the answer, if the kernel's buffer has room, and close the connection."""
     with connection:
         connection.setblocking(False)
         try:
             connection.send(answer)
-        except OSError:  # it has left already
+        except OSError:  # the caller has disconnected already
             return

@@ -1,5 +1,5 @@
-"""What the server needs of the daemon: to read the node for whoever may, and to serve callers, who
-have a pod of their own there."""
+"""What the server needs of the daemon: the node and its drains to read, and, for callers, their own
+pods."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Protocol
@@ -39,19 +39,19 @@ class Node(Protocol):
 
 
 class DrainRecords(Protocol):
-    """The node's drains as they went."""
+    """The records of the node's drains."""
 
     def records(self) -> Iterable[DrainRecord]: ...
 
 
 class Metrics(Protocol):
-    """The figures for Prometheus."""
+    """The metrics for Prometheus."""
 
     async def text(self) -> bytes: ...
 
 
 class CallersNode(Node, Protocol):
-    """The node, and which of its pods is a caller's."""
+    """The node, and the pods of callers."""
 
     async def pod_of(self, netns: int, owner: Owner) -> Pod | None: ...
 
@@ -65,7 +65,7 @@ class CallersNode(Node, Protocol):
 
 
 class Drains(DrainRecords, Protocol):
-    """The node's drains, and a new one for a caller."""
+    """The node's drains, and new ones for callers."""
 
     def drain(
         self, pod: Pod, pid: int, policy: Policy, verify: Callable[[], None]

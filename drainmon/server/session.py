@@ -1,4 +1,4 @@
-"""A connection of a pod's, and whose it is."""
+"""A pod's connection and its caller."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from drainmon.server.peer import Caller
 
 @dataclass(frozen=True)
 class Session:
-    """`key` is whose limits hold: None for root of the host, whom none holds. On a unix socket
-    `caller` is None when the kernel does not say who it is, for the reason `unknown`. On a port in
-    a pod's network namespace it is not asked: the pod is that of the namespace `netns`."""
+    """`key` selects the limits; None, root of the host, has none. On a unix socket `caller` is None
+    when it cannot be identified, for the reason `unknown`. On a port in a pod's network namespace
+    `caller` is always None: the pod is that of the namespace `netns`."""
 
     connection: Connection
     key: Hashable

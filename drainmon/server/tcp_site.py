@@ -1,4 +1,4 @@
-"""The TCP side of the web application: so many connections at once, and none that says nothing."""
+"""The TCP side of the web application: limits the number of connections, and of silent ones."""
 
 import asyncio
 import socket
@@ -12,10 +12,10 @@ from drainmon.server.replies import Handler
 MAX_CONNECTIONS = 128
 
 SILENT_FOR = 10.0
-"""Seconds that a new connection gets for its first request when others need its place."""
+"""Seconds for the first request of a new connection, when others need its place."""
 
 SETTING_UP = 1.0
-"""Seconds within which the server must have heard of a connection that it was given."""
+"""Seconds after which a new connection must be among the server's."""
 
 BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -26,8 +26,8 @@ BUSY = (
 
 
 class Connections:
-    """Counts them, knows which have not asked anything yet, and drops those when it is full.
-    `clock` gives monotonic seconds."""
+    """Counts connections, and drops those without a request when too many are open. `clock` returns
+    monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class Connections:
         return await handler(request)
 
     def accept(self, server: web.Server) -> asyncio.Protocol:
-        """Who is to talk with a new connection."""
+        """The protocol for a new connection."""
         now = self._clock()
         alive = set(server.connections)
         self._silent = {

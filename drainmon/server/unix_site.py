@@ -1,4 +1,5 @@
-"""Connections on unix sockets: of a known caller, who has so many, before a byte is read."""
+"""Takes connections on unix sockets: identifies the caller and applies its limits before a byte is
+read."""
 
 import socket
 from collections.abc import Hashable
@@ -12,17 +13,17 @@ from drainmon.server.replies import raw_error
 from drainmon.server.seats import Seats, refuse
 
 PROCESS_REFUSED = 0.1
-"""Seconds for which a process whose pod was refused a connection is refused without a look: the
-queue is everybody's, so who fills it must cost next to nothing."""
+"""Seconds for which a refused process is refused again unchecked: pods share the queue of the
+socket file, so a process that fills it must cost next to nothing."""
 
 TOO_MANY = raw_error(429, "cannot answer: this pod has too many connections")
 
 UNKNOWN = "unknown"
-"""The key of all callers that cannot be told apart."""
+"""The key of all callers that cannot be identified."""
 
 
 class UnixSite:
-    """Takes connections for a runner that is set up, for an `Acceptor` to give."""
+    """Takes connections of an `Acceptor` for a runner that is set up."""
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._seats = Seats(runner)
@@ -30,7 +31,7 @@ class UnixSite:
         self._refused: dict[int, float] = {}
 
     def take(self, connection: socket.socket, now: float) -> None:
-        """Raises OSError when something is short."""
+        """Take a new connection. Raises OSError when files or memory are short."""
         pid = peer.process_of(connection)
         if self._refused.get(pid, 0.0) > now:
             refuse(connection, TOO_MANY)
@@ -53,7 +54,7 @@ class UnixSite:
             key = None if self._host.is_root(caller) else caller.key
         except PermissionError as error:
             unknown = str(error)
-        admission = self._seats.limits.enter(key, now)
+        admission = self._seats.limits.admit(key, now)
         if admission is Admission.REFUSED:
             return False
         self._seats.give(connection, key, admission, caller=caller, unknown=unknown)

@@ -1,34 +1,33 @@
-"""The daemon's unix socket: made so that every pod can connect, and never in another's place.
+"""The daemon's unix socket: made so that every pod can connect, and never in place of another file.
 
-Whoever may write to a folder on the way to it could put something else there: a link that leads the
-daemon astray, or a socket of his own that the pods' hooks would ask. So all of them must be root's,
-or the daemon's own user's. In one with the sticky bit, like /tmp, others cannot touch what is ours.
+A user that may write to a folder of its path could replace the socket: by a link that leads the
+daemon astray, or by a socket that pods' hooks would use. So all folders must belong to root or to
+the daemon's user. In a folder with the sticky bit, like /tmp, others cannot touch the socket.
 """
 
 import contextlib
 import os
 import socket
 import stat
-import struct
 from pathlib import Path
+
+from drainmon.server.peer import process_of
 
 FOLDER_MODE = 0o755
 SOCKET_MODE = 0o666
 BACKLOG = 4096
 
-_UCRED = struct.Struct("=iII")
-
 LINKS = 40
-"""Symbolic links followed at the most, as by path_resolution(7)."""
+"""Symbolic links followed at most, as in path_resolution(7)."""
 
 
 def bind(path: Path, take_over: bool = False) -> socket.socket:
-    """A listening socket at `path`, its folder made if need be, a stale socket replaced. Where
-    another daemon listens and `take_over` is set, it has a name of its own beside it, until
+    """A listen socket at `path`. Makes its folder if needed, and replaces a stale socket. Where
+    another daemon listens and `take_over` is set, the socket has a name beside `path` until
     `publish`.
 
-    Raises OSError "cannot listen on PATH: why", also when another daemon is in the place,
-    something else than a socket, or others could replace it.
+    Raises OSError "cannot listen on PATH: why", also when another daemon listens there, `path` is
+    not a socket, or another user could replace it.
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -50,36 +49,34 @@ def bind(path: Path, take_over: bool = False) -> socket.socket:
 
 
 def listens_at(path: Path) -> int | None:
-    """The pid of the process that listens at `path`; None when nobody does, or nobody in sight."""
+    """The pid of the process that listens at `path`; None when none does, or it is not visible."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
         except OSError:
             return None
-        told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid: int = _UCRED.unpack(told)[0]
-    return pid or None
+        return process_of(probe) or None
 
 
 def publish(listener: socket.socket, path: Path) -> None:
-    """Give the socket the place at `path`, also over another daemon's head: whoever connects from
-    now on comes here, who is connected stays there."""
+    """Move the socket to `path`, in place of another daemon's socket: new connections come here,
+    existing ones stay with the other daemon."""
     own = Path(listener.getsockname())
     if own != path:
         own.replace(path)
 
 
 def remove(path: Path, inode: int) -> None:
-    """Take the socket's name away, unless it is another daemon's by now: `inode` is what it had
-    when it was bound. Call it before the listener closes; then another may take the place."""
+    """Remove the socket file, unless it is another daemon's by now: `inode` is that of the bound
+    socket. Call it before the listener closes; after that another daemon may take the path."""
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_ino == inode:
             path.unlink()
 
 
 def make_folder(folder: Path) -> None:
-    """The folder, with all above it that are missing. Raises OSError when one is not safe."""
+    """Make the folder and its missing parents. Raises OSError when a folder is not safe."""
     missing = []
     while not os.path.lexists(folder):
         missing.append(folder)
@@ -87,11 +84,11 @@ def make_folder(folder: Path) -> None:
     check_folder(folder.absolute())
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE)
-        folder.chmod(FOLDER_MODE)  # whatever the umask is
+        folder.chmod(FOLDER_MODE)  # regardless of the umask
 
 
 def check_folder(folder: Path) -> None:
-    """Raise OSError when somebody else than root or we can change what is at an absolute path."""
+    """Raise OSError when a user other than root or the daemon's can replace an absolute path."""
     left, links = list(reversed(folder.parts[1:])), 0
     at = Path("/")
     _check(at)
@@ -131,17 +128,17 @@ def _trusted() -> set[int]:
 
 
 def _make_room(path: Path) -> bool:
-    """Remove a stale socket; whether the place is free, and not a living daemon's."""
+    """Remove a stale socket, and return whether the path is free: no daemon listens there."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return True
     if not stat.S_ISSOCK(found.st_mode):
-        raise OSError("there is something else than a socket")
+        raise OSError("the path is not a socket")
     if found.st_uid not in _trusted():
-        raise OSError("there is another user's socket")
+        raise OSError("the path is another user's socket")
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
-        probe.setblocking(False)  # a daemon that is too busy to accept is one
+        probe.setblocking(False)  # a daemon may be too busy to accept
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:

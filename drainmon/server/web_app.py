@@ -1,6 +1,6 @@
-"""The HTTP application on the TCP address: to be read by people and by Prometheus, nothing else.
+"""The HTTP application on the TCP address: read-only, for people and Prometheus.
 
-Who asks is not known here, so whoever reaches the address may read all that this table has.
+Callers are not identified here: anyone who can connect may read every route in this table.
 """
 
 from aiohttp import web
@@ -28,14 +28,14 @@ ROUTES = {
     "/v1/pods": get_pods,
     "/v1/pods/{number}/connections": get_pod_connections,
 }
-"""All answer GET and HEAD; beside them are the page's files."""
+"""Handlers of GET and HEAD; the page's files are added to them."""
 
 
 def make_web_app(
     node: Node, drains: DrainRecords, metrics: Metrics, connections: Connections, gate: Gate
 ) -> web.Application:
-    """The application, made inside a running event loop; `connections` is told of each request,
-    `gate` decides about it."""
+    """The application, made inside a running event loop. `connections` sees each request, `gate`
+    checks it."""
     app = web.Application(middlewares=[connections.middleware, errors_as_json, gate.middleware])
     app[NODE] = node
     app[RECORDS] = drains

@@ -1,4 +1,4 @@
-"""The interface of a source: where counts come from, whatever the host has."""
+"""The interface of a source: counters, snapshots and wake-ups, from whatever the host provides."""
 
 import contextlib
 import os
@@ -21,25 +21,24 @@ PROBE_PROCESSES = (
     "k0s",
     "hyperkube",
 )
-"""Names of the processes of the host whose connections are probes, unless others are asked for: the
-kubelet, and what it is a part of in distributions that have one process for all."""
+"""Default names of host processes whose connections are probes: the kubelet, and the processes that
+it is a part of in some distributions."""
 
 
 class Listeners(Protocol):
-    """Whom a source tells; called in the event loop."""
+    """The callbacks of a source, called in the event loop."""
 
     def listening(self) -> None:
-        """A process with one of the names began to listen."""
+        """Called when a process with one of the names began to listen."""
 
     def changed(self, pod: int) -> None:
-        """Something changed on a watched port of the pod with this number."""
+        """Called when a watched port of the pod with this number changed."""
 
 
 @dataclass
 class Place:
-    """A network namespace held open for one source: it stays in reach when its last process has
-    ended. `netns` is its inode, found from what is held: no other namespace has it meanwhile.
-    Close it."""
+    """A network namespace held open for one source, reachable after its last process has ended.
+    `netns` is its inode, read from an open file: no other namespace has it meanwhile. Close it."""
 
     files: tuple[int, ...]
     netns: int
@@ -50,65 +49,65 @@ class Place:
 
 
 class Source(Protocol):
-    """Counters of listening ports (cheap), snapshots of one pod (exact), and wake-ups. Counts are
-    of accepted connections. Methods raise OSError "cannot X: why": for a pod that is gone
-    FileNotFoundError or ProcessLookupError, otherwise because the source no longer works."""
+    """Counters of listen ports (cheap), snapshots of one pod (exact), and wake-ups. Counts are of
+    accepted connections. Methods raise OSError "cannot X: why": FileNotFoundError or
+    ProcessLookupError when the pod has ended, any other when the source no longer works."""
 
     name: str
 
     @property
     def look_interval(self) -> float:
-        """Seconds between two looks at a pod that is being drained, when nothing wakes it."""
+        """Seconds between two looks at a draining pod, when nothing wakes it."""
 
     longest_pause: float
-    """Seconds between two looks at the most, however long a look takes."""
+    """Most seconds between two looks, however long a look takes."""
 
     announces: bool
-    """Whether new listeners are told; where not, new pods are found by looking."""
+    """Whether the source announces new listeners; otherwise scans find new pods."""
 
     async def start(self) -> None:
-        """Begin to see what happens; nothing is counted yet."""
+        """Attach to the kernel; nothing is counted yet."""
 
     def open(self, pid: int) -> Place:
         """The namespace of a process."""
 
     async def counters(self, pod: Pod) -> Counts:
-        """The sum over the pod's ports, as far as they are counted."""
+        """The sum over the pod's counted ports."""
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
-        """The same of many pods, by their numbers; those that are gone are left out."""
+        """The same of many pods, by pod number; pods that have ended are left out."""
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         """The sockets on the pod's ports."""
 
     def follow(self, pods: list[Pod]) -> None:
-        """These are the node's pods: count on their ports, free what is kept of any other. What was
-        there before is in no counter."""
+        """Count on the ports of these pods, the node's, and free everything kept of others.
+        Existing connections are in no counter."""
 
     def watch_listeners(self) -> None:
-        """Call `listening` once when next a process with one of the names begins to listen; again
-        after each call. Does nothing where new listeners are found by looking."""
+        """Call `listening` once when a process with one of the names next begins to listen; call
+        this again after that. Does nothing in sources that do not announce listeners."""
 
     def watch(self, pod: Pod) -> None:
-        """Call `changed` once at the next change on any of the pod's ports; again after each
-        call. Does nothing where changes are found by looking."""
+        """Call `changed` once at the next change on any of the pod's ports; call this again after
+        that. Does nothing in sources that find changes by looking."""
 
     def unwatch(self, pod: Pod) -> None:
-        """No more `changed` for the pod."""
+        """Stop calling `changed` for the pod."""
 
     def ignore(self, pod: Pod, ignored: Ignored) -> None:
-        """From now on connections by these peers and on these ports do not count as arrivals, all
-        others do. Where the source cannot tell, they count."""
+        """Stop counting connections of these peers and on these ports as arrivals, and count all
+        others. Connections that the source cannot classify count as arrivals."""
 
     def missed(self) -> dict[str, int]:
-        """How often an event or an entry was missed since the source began, by place."""
+        """Events and entries missed since the source started, by place."""
 
     def close(self) -> None:
         """Detach from the kernel."""
 
 
 async def one_by_one(source: Source, pods: list[Pod]) -> dict[int, Counts]:
-    """`all_counters` of a source that has no better way."""
+    """`all_counters` for sources that read pod by pod."""
     counted = {}
     async for some in in_turns(pods):
         for pod in some:
@@ -118,4 +117,4 @@ async def one_by_one(source: Source, pods: list[Pod]) -> dict[int, Counts]:
 
 
 MakeSource = Callable[[Listeners], Source]
-"""Makes a source inside the running event loop. Raises OSError when the host cannot run it."""
+"""Makes a source inside a running event loop. Raises OSError when the host cannot run it."""

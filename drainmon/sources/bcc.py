@@ -1,12 +1,12 @@
-"""Source `bcc`: for kernels without BTF, from 4.16 on.
+"""Source `bcc`: for kernels without BTF, since 4.16.
 
-- Snapshots, connections by state and probes: as source procfs has them, exact. Counters are read
-  again only when the program says that something has changed on one of the pod's ports, in whatever
-  namespace.
-- Accepted connections: /proc/<pid>/net/snmp says how many, the program by when the last one was.
-- Wake-ups and new listeners: the program. It knows no namespace, so a pod is watched by the local
-  addresses that its connections have. Another pod with the same ones (loopback) wakes it in vain;
-  the first connection to an address that had none before is found by looking.
+- Snapshots, connections by state and probes are those of source procfs, which are exact. They are
+  read again only after the program has seen a change on one of the pod's ports, in any namespace.
+- Accepted connections: their number is from /proc/<pid>/net/snmp, the time of the last one at most
+  that of the program.
+- Wake-ups and new listeners come from the program. It does not know namespaces, so a pod is watched
+  by the local addresses of its connections. Another pod with the same addresses (loopback) wakes it
+  in vain; the first connection to a new address is found by looking.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from drainmon.sources.procfs import ProcfsSource
 from drainmon.sources.usage import Usage
 
 STATE_FOLLOWS = 0.02
-"""Seconds after an event in which a look may still show what was before: the event comes first."""
+"""Seconds after an event in which a look may show the old state: the event comes first."""
 
 Endpoints = frozenset[tuple[bytes, int]]
 """Local addresses, IPv4 ones mapped, and ports."""
@@ -34,7 +34,7 @@ Endpoints = frozenset[tuple[bytes, int]]
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a look said; it began at `began` or later."""
+    """The counts of a look, which began at `began` or later; `said` are those of source procfs."""
 
     began: float
     said: Counts
@@ -83,11 +83,11 @@ class BccSource:
             self._conntrack.watch_listeners()
 
     async def start(self) -> None:
-        # Others are served while it is compiled.
+        # The event loop runs on while the program is compiled.
         await asyncio.to_thread(self._load)
         self._events = Events(self._conntrack.event_fds(), self._conntrack.consume_events)
         self._held.callback(self._events.close)
-        self._conntrack.consume_events()  # what came before the loop waited does not wake it
+        self._conntrack.consume_events()  # events before `add_reader` do not wake the loop
         await self._procfs.start()
 
     def open(self, pid: int) -> Place:
@@ -132,12 +132,12 @@ class BccSource:
             if pod.number in self._watched:
                 seen = self._procfs.local_ends(pod)
                 self._watch_at(pod, self._watched[pod.number] | seen)
-            # Its own, as nothing is older than a look that has just ended.
+            # The look has just ended: procfs returns its counts without another look.
             self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
             return snapshot
 
     def _keep(self, pod: Pod, began: float, said: Counts) -> _Reading:
-        """The reading of a look that began at `began`, or is older and known already."""
+        """Record the reading of a look that began at `began`, or of a known older one."""
         known = self._readings.get((pod.number, pod.ports))
         if known and known.said is said:
             began = min(began, known.began)
@@ -146,8 +146,8 @@ class BccSource:
         return reading
 
     def _accepted_by(self, pod: Pod, noticed: float | None) -> float | None:
-        """When the pod last accepted a connection, at the latest: no later than it was noticed, nor
-        than any namespace did on these ports."""
+        """The latest time of the pod's last accept: when a look noticed it, or the last accept on
+        these ports in any namespace, if that was earlier."""
         if noticed is None:
             return None
         return min(noticed, max(map(self._conntrack.accepted, pod.ports), default=0.0) or noticed)
@@ -167,8 +167,8 @@ class BccSource:
         self._procfs.forget_probes(pod)
 
     def _watch_at(self, pod: Pod, wanted: Endpoints) -> None:
-        """Watch these endpoints for a pod, and no others. A port whose addresses are known is
-        not watched at any address."""
+        """Watch exactly these endpoints for a pod. A port with known addresses is not watched at
+        ANY_ADDRESS."""
         before = self._watched.get(pod.number, frozenset())
         known = {port for address, port in wanted if address != ANY_ADDRESS}
         followed = frozenset(

@@ -1,4 +1,4 @@
-"""Which source: the one that was asked for, or the best that this host can run."""
+"""Chooses the source: the one of --source, or the best that this host can run."""
 
 import logging
 from collections.abc import Mapping
@@ -44,8 +44,8 @@ def sources(
     probe_processes: tuple[str, ...] = (),
     host: frozenset[int] = frozenset(),
 ) -> Mapping[str, MakeSource]:
-    """By name, the best first. Listeners of processes with `names` are announced; probes come from
-    processes with the names `probe_processes` in the namespaces of `host`."""
+    """The sources by name, best first. Listeners of processes with `names` are announced; probes
+    come from processes named in `probe_processes` in the namespaces `host`."""
     return {
         "core": partial(_core, names=names, probe_processes=probe_processes, host=host),
         "bcc": partial(_bcc, names=names, probe_processes=probe_processes, host=host),
@@ -57,15 +57,15 @@ SOURCES = sources(("nginx",), PROBE_PROCESSES)
 
 
 def candidates(wanted: str) -> list[str]:
-    """The sources to try in this order: one that was asked for by name is tried alone."""
+    """The sources to try, in order; a named source is tried alone."""
     return list(SOURCES) if wanted == AUTO else [wanted]
 
 
 async def start_first(
     names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
 ) -> tuple[Source, dict[str, str]]:
-    """The first of the named sources that this host can run, started, and why those before it
-    could not be. Raises OSError with all reasons when none can."""
+    """Start the first of the named sources that this host can run. Returns it, and why each one
+    before it failed. Raises OSError with all reasons when none can run."""
     refused: dict[str, str] = {}
     for name in names:
         try:

@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 _STATES = {int(state): state for state in TcpState}
 _SLOTS = [_STATES.get(slot, TcpState.CLOSE) for slot in range(max(_STATES) + 1)]
-"""The state of each slot of the counters that is a state's; the first is unused."""
+"""The TCP state of each slot of the counters; the first slot is unused."""
 
 QUICK = 4000
-"""Counters of a port on a CPU that are read in the event loop at the most: in a millisecond."""
+"""Per-CPU counters that are read in the event loop at most, in a millisecond."""
 
 PORT_READ = 16
-"""The system call of a port, in counters that take as long."""
+"""The cost of a port's system call, in counters."""
 
 
 class CoreSource:
@@ -65,11 +65,11 @@ class CoreSource:
         self._held = contextlib.ExitStack()
         self._held.callback(self._usage.close)
         self._watching: dict[tuple[int, int], set[int]] = {}
-        """The numbers of the pods that watch a port: two of the host's namespace may share one."""
+        """The numbers of pods that watch a port: in the host's namespace two may share one."""
         self._seen: dict[int, FirstSeen] = {}
-        """Of the pods that are watched, by their numbers."""
+        """For watched pods, by number."""
         self._partly: set[int] = set()
-        """The numbers of the pods not all of whose ports are counted."""
+        """The numbers of pods with ports that are not counted."""
         self._unwatched = 0
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class CoreSource:
             self._listeners.changed(pod)
 
     async def start(self) -> None:
-        # Others are served while the kernel verifies the programs.
+        # The event loop runs on while the kernel verifies the programs.
         await asyncio.to_thread(self._load)
         conntrack = self._conntrack
         self._shares = Shares(conntrack.add_port, conntrack.forget_port, conntrack.ports_at_most)
@@ -130,7 +130,7 @@ class CoreSource:
         return await asyncio.to_thread(self._read_in_thread, pod.netns, share)
 
     def _is_quick(self, shares: list[Share]) -> bool:
-        """Whether reading the counters of these takes less than a millisecond."""
+        """Whether reading these counters takes less than a millisecond."""
         ports = sum(len(share.counted) for share in shares)
         return ports * (PORT_READ + self._conntrack.cpus) <= QUICK
 
@@ -170,7 +170,7 @@ class CoreSource:
         return await asyncio.wrap_future(netns.spawn_in(fd, body))
 
     def _look(self, pod: Pod, share: Share, seen: FirstSeen | None) -> Snapshot:
-        """In the pod's namespace."""
+        """A snapshot, taken by a thread in the pod's namespace."""
         before = self._read(pod.netns, share)
         taken = time.monotonic()
         parts = self._conntrack.read_snapshot(every_port=not share.whole)
@@ -197,7 +197,7 @@ class CoreSource:
         for port in self._shares.of(pod).counted:
             key = pod.netns, port
             self._watching.setdefault(key, set()).add(pod.number)
-            if not self._conntrack.watch(*key):  # changes are found by looking
+            if not self._conntrack.watch(*key):  # the map is full: looks find changes
                 self._unwatched += 1
 
     def unwatch(self, pod: Pod) -> None:
@@ -220,8 +220,8 @@ class CoreSource:
 
 
 def _counts(share: Share, ports: list[Counters]) -> Counts:
-    """The sum over the counted ports. If others are not counted, the last arrival may be now, and
-    the number of changes is not known."""
+    """The sum over the counted ports. With ports that are not counted, the last arrival may be now,
+    and the number of changes is unknown."""
     last = share.since
     if last is None and share.ports:
         last = time.monotonic()
@@ -237,6 +237,6 @@ def _counts(share: Share, ports: list[Counters]) -> Counts:
 
 
 def _judge_by_mptcp(sockets: list[Socket], ports: frozenset[int]) -> None:
-    """In the netns of the calling thread, where the kernel lists MPTCP connections."""
+    """`judge_by_mptcp` in the network namespace of the calling thread."""
     with contextlib.suppress(OSError), contextlib.closing(SockDiag()) as diag:
         judge_by_mptcp(sockets, diag, ports)

@@ -1,4 +1,4 @@
-"""A pod's sockets by sock_diag."""
+"""Reads a pod's sockets by sock_diag."""
 
 import time
 from collections.abc import Iterator
@@ -13,26 +13,26 @@ from drainmon.model.tcp import TcpState
 from drainmon.sources.reading import Ends, Reading, Wanted
 
 _STATES = [TcpState.CLOSE, *TcpState]
-"""By number."""
+"""The states, by number."""
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
 def read(diag: SockDiag, wanted: Wanted, mptcp: bool) -> Reading:
-    """The sockets of its namespace; with the states of MPTCP connections where there may be some.
+    """The sockets of the namespace of `diag`; with `mptcp`, judged by their MPTCP connections.
     Raises OSError "cannot list sockets: why"."""
     reading = Reading()
     reader = Reader()
     for number, part in enumerate(diag.tcp(CONNECTED | LISTENING, wanted.ports)):
         reading.in_parts |= part.interrupted or number > 0
-        _enter(reading, reader.read(part), wanted)
+        _add(reading, reader.read(part), wanted)
     _count_closed(reading, diag, wanted)
     if mptcp:
         judge_by_mptcp(reading.sockets, diag, wanted.ports)
     return reading
 
 
-def _enter(reading: Reading, messages: Iterator[Fields], wanted: Wanted) -> None:
+def _add(reading: Reading, messages: Iterator[Fields], wanted: Wanted) -> None:
     new = time.monotonic() if wanted.watched else None
     ports, opened, known = wanted.ports, reading.opened, wanted.opened
     for (
@@ -65,8 +65,7 @@ def _enter(reading: Reading, messages: Iterator[Fields], wanted: Wanted) -> None
 
 
 def _count_closed(reading: Reading, diag: SockDiag, wanted: Wanted) -> None:
-    """Those in TIME_WAIT apart: there may be very many, and their number is nearly all that is
-    wanted of them."""
+    """Count sockets in TIME_WAIT: there may be very many, and mostly only their number matters."""
     reader = Reader()
     for part in diag.tcp(TIME_WAIT, wanted.ports):
         if not wanted.closed and len(wanted.ports) <= PORTS_FILTERED:
@@ -80,7 +79,7 @@ def _count_closed(reading: Reading, diag: SockDiag, wanted: Wanted) -> None:
 
 
 def ends_of(fields: Fields) -> Ends:
-    """A message's ends as its socket sees them."""
+    """The ends of a message's socket."""
     local_port, remote_port, local, remote = fields[4:8]
     if fields[1] == AF_INET:
         local, remote = _MAPPED + local[:4], _MAPPED + remote[:4]
@@ -88,11 +87,11 @@ def ends_of(fields: Fields) -> Ends:
 
 
 def judge_by_mptcp(sockets: list[Socket], diag: SockDiag, ports: frozenset[int]) -> None:
-    """Give subflows the state of their MPTCP connection. It has the ends of its first one; those
-    that joined it stay by TCP's state."""
+    """Give subflows the state of their MPTCP connection, which has the ends of its first subflow.
+    Joined subflows keep TCP's state."""
     found: dict[Ends, tuple[TcpState, bool]] = {}
     reader = Reader()
-    with suppress(OSError):  # a kernel without
+    with suppress(OSError):  # a kernel without MPTCP
         for part in diag.mptcp(ports):
             for fields in reader.read(part):
                 found[ends_of(fields)] = _STATES[fields[2]], not fields[11]

@@ -1,12 +1,12 @@
-"""A source's events, consumed by the event loop as they come."""
+"""A source's events, consumed by the event loop as they arrive."""
 
 import asyncio
 from collections.abc import Callable, Iterable
 
 
 class Events:
-    """Calls `consume` whenever one of the file descriptors is readable, until it fails: from then
-    on `check` raises what it raised, as nobody would be woken any more."""
+    """Calls `consume` whenever one of the file descriptors is readable, until it raises. After that
+    nothing would be woken, so `check` raises the same error."""
 
     def __init__(self, fds: Iterable[int], consume: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,25 +1,24 @@
 """Opening times of connections for which the kernel has none.
 
-While a pod is watched the kernel records when a connection is opened. It may have missed the
-event, had no memory, or not counted the port. A connection that the first snapshot of a port shows
-is older than the drain; one that a later snapshot shows first gets the time of that snapshot.
-"""
+While a pod is watched the kernel records when a connection opens, unless it missed the event, had
+no memory, or does not count the port. A connection in the first snapshot of a port is older than
+the drain; one that first appears in a later snapshot gets the time of that snapshot."""
 
 from drainmon.model.standing import Socket
 from drainmon.sources.reading import Ends
 
 _Look = tuple[float, frozenset[int], dict[Ends, float | None]]
-"""When it began, of which ports, and when each connection was opened: None before any look."""
+"""When a look began, its ports, and when each connection opened: None before any look."""
 
 
 class FirstSeen:
-    """Of one pod, from look to look."""
+    """The connections of one pod, from look to look."""
 
     def __init__(self) -> None:
         self._last: _Look = (float("-inf"), frozenset(), {})
 
     def date(self, sockets: list[Socket], ports: frozenset[int], taken: float) -> None:
-        """Note in the connections of a look, begun at `taken`, when they were opened at the latest.
+        """Set the latest possible opening times in the connections of a look that began at `taken`.
         Looks may overlap, each in a thread of its own."""
         _, known_ports, known = self._last
         seen: dict[Ends, float | None] = {}

@@ -1,10 +1,9 @@
-"""Which connections to pods are those of the host's probing processes, by the changes of state of
-both ends. Pure.
+"""Recognises connections to pods from the host's probing processes, by the state changes of both
+ends. Pure.
 
-A probing process is known as its socket begins to connect, its ports when that is established; the
-other end, established only after it, has the same addresses turned round. Who is not recognised is
-traffic: when an event is lost, everything that is being followed is forgotten.
-"""
+A probing process is known when its socket begins to connect, its ports when that is established;
+the accepting end, established only after it, has the same addresses reversed. A connection that is
+not recognised is traffic: when an event is lost, all followed connections are forgotten."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
@@ -13,11 +12,11 @@ from drainmon.kernel.tcp_samples import ESTABLISHED, SYN_RECV, SYN_SENT, Transit
 from drainmon.sources.reading import Ends
 
 REMEMBERED = 4096
-"""So many connections of probes, the youngest, and so many sockets that have begun to connect."""
+"""Connections of probes that are remembered at most, and sockets that have begun to connect."""
 
 
 class Accepted(NamedTuple):
-    """A probe's connection as the pod sees it, and when it was established; the kernel counted its
+    """A probe's connection from the pod's view, and when it was established; the kernel counted its
     passive open a moment before."""
 
     time: float
@@ -25,32 +24,32 @@ class Accepted(NamedTuple):
 
 
 class HostProbes:
-    """`is_probe` says of a pid whether it is a probing process of the host."""
+    """`is_probe` returns whether a pid is a probing process of the host."""
 
     def __init__(self, is_probe: Callable[[int], bool]) -> None:
         self._is_probe = is_probe
         self._connecting: dict[int, None] = {}
         self._opened: dict[Ends, bool] = {}
-        """Whether the pod has accepted it: the next that it accepts from there is another's."""
+        """Whether the pod has accepted it: its next accept with the same ends is not a probe's."""
 
     @property
     def connections(self) -> Collection[Ends]:
-        """Those of probes, as the pods see them; some may have closed."""
+        """The ends of probes' connections, from the pods' view; some may have closed."""
         return self._opened.keys()
 
     def forget(self) -> None:
-        """Something was lost: a socket or ports may have become somebody else's."""
+        """Forget everything after a loss: a socket or ports may be reused by another process."""
         self._connecting.clear()
         self._opened.clear()
 
     def add(self, ends: Ends, accepted: bool = True) -> None:
-        """A connection that is open already."""
+        """Add an open connection of a probe."""
         self._opened.pop(ends, None)
         self._opened[ends] = accepted
         _shorten(self._opened)
 
     def accepted(self, transitions: Iterable[Transition]) -> list[Accepted]:
-        """The connections of probes that pods have accepted in these."""
+        """The connections of probes that pods have accepted in these transitions."""
         found = []
         for one in transitions:
             if one.after == SYN_SENT:
@@ -79,18 +78,18 @@ class HostProbes:
 
 
 class Explained:
-    """Passive opens of one pod that were probes', from look to look."""
+    """Attributes passive opens of one pod to probes, from look to look."""
 
     def __init__(self) -> None:
         self._ahead = 0
-        """Probes that are known before their passive open has been read."""
+        """Probes whose passive open has not been read yet."""
 
     def take(self, opens: int, probes: Collection[Accepted], read: float) -> int:
-        """How many of so many new passive opens were by probes. `probes` have shown since the last
+        """The number of probes among `opens` new passive opens. `probes` appeared since the last
         look; the opens were read at `read`, and the samples after that."""
         known = self._ahead + len(probes)
         recognised = min(opens, known)
-        # Who is left of those before was told as an arrival, and must not explain another's.
+        # Older probes were reported as arrivals, and must not explain another open.
         self._ahead = min(known - recognised, sum(one.time > read for one in probes))
         return recognised
 

@@ -1,21 +1,20 @@
-"""How often to look, so that all pods that are being drained take a twentieth of a core together.
-Pure."""
+"""How often to look, so that all draining pods together take a twentieth of a core. Pure."""
 
 LEAST = 0.075
-"""Seconds between two looks at a pod at the least."""
+"""Least seconds between two looks at a pod."""
 
 SHARE = 30
-"""One second of work for so many that pass: a third is left for what nobody's clock shows, such as
-making threads and waking them. Measured with 1, 5 and 20 pods: 2.2, 3.7 and 1.9 % of a core."""
+"""Seconds that pass for each second of work: leaves a third for unmeasured work, such as making and
+waking threads. Measured with 1, 5 and 20 pods: 2.2, 3.7 and 1.9 % of a core."""
 
 _SMOOTHING = 0.2
 
 
 class Pace:
-    """What looks have cost lately, by pod; times are seconds of processor time.
+    """The recent cost of looks, by pod, in seconds of CPU time.
 
-    `around` is what the event loop spends between one look and the next: reading counters, stepping
-    the drain, telling its callers.
+    `around` is the event loop's work between two looks: reading counters, stepping the drain,
+    writing to clients.
     """
 
     def __init__(self) -> None:
@@ -23,12 +22,12 @@ class Pace:
         self._around = 0.0
 
     def looked(self, pod: int, look: float, around: float) -> None:
-        """A look at a pod that is being drained has ended."""
+        """Record the cost of a look at a draining pod."""
         self._looks[pod] = _smooth(self._looks.get(pod, look), look)
         self._around = _smooth(self._around or around, around)
 
     def forget(self, pod: int) -> None:
-        """It is not drained any more."""
+        """Remove a pod that no longer drains."""
         self._looks.pop(pod, None)
 
     @property

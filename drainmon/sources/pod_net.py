@@ -1,4 +1,4 @@
-"""A pod's network namespace as source procfs holds it open."""
+"""A pod's network namespace, held open for source procfs."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from drainmon.sources.base import Place
 
 
 class PodNet(Place):
-    """Open files of /proc/<pid>/net, and a netlink socket of the namespace where one was made."""
+    """Open files of /proc/<pid>/net, and a netlink socket in the namespace, if one could be
+    made."""
 
     def __init__(self, files: tuple[int, ...], netns: int, diag: SockDiag | None) -> None:
         super().__init__(files, netns)
@@ -18,7 +19,7 @@ class PodNet(Place):
         self.snmp, self.netstat, *self.tables = files
 
     def dup(self) -> "PodNet":
-        """The same namespace, to be closed apart."""
+        """A copy with descriptors of its own."""
         with ExitStack() as opened:
             files = []
             for file in self.files:
@@ -35,12 +36,12 @@ class PodNet(Place):
 
 
 def open_pod_net(pid: int, open_diag: Callable[[int], SockDiag | None]) -> PodNet:
-    """The namespace of a process. `open_diag` is given a descriptor of it. Raises OSError "cannot
-    X: why"; FileNotFoundError or ProcessLookupError when the process is gone, or has changed
+    """The namespace of a process. `open_diag` gets a descriptor of it. Raises OSError "cannot X:
+    why"; FileNotFoundError or ProcessLookupError when the process has ended, or has changed
     namespaces meanwhile.
 
-    The files of /proc/<pid>/net do not say which namespace they are of. So the process is asked
-    before and after they are opened: while the first answer is held, its inode is no other's.
+    The files of /proc/<pid>/net do not identify their namespace. So the process's namespace is read
+    before and after they are opened: an open descriptor keeps its inode from being reused.
     """
     with ExitStack() as held, ExitStack() as on_error:
         fd = _open_netns(pid)

@@ -1,4 +1,4 @@
-"""Probes before pods that are being drained, where no program in the kernel recognises them."""
+"""Recognises probes of draining pods, for sources without a kernel program that does."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ from drainmon.sources.reading import Ends
 log = logging.getLogger(__name__)
 
 ASKED_AGAIN = 1.0
-"""Seconds for which it is remembered whether a process is a probing one."""
+"""Seconds for which the answer whether a process is probing is cached."""
 
 T = TypeVar("T")
 
@@ -39,8 +39,8 @@ class _Followed(NamedTuple):
 
 
 class ProbeWatch:
-    """Follows connections while pods are followed. Probing processes have one of the names and are
-    in one of the host's namespaces. Every method may be called in any thread."""
+    """Follows the connections of probing processes, which have one of the names and are in one of
+    the host's namespaces, while pods are followed. All methods are thread-safe."""
 
     def __init__(self, names: tuple[str, ...], host: frozenset[int]) -> None:
         self._names = {name[: process.COMM] for name in names}
@@ -54,7 +54,8 @@ class ProbeWatch:
         self.lost = 0
 
     def start(self) -> None:
-        """Raises OSError "cannot trace connections: why"; then nothing is ever a probe."""
+        """Open the samples. Raises OSError "cannot trace connections: why"; then no connection is
+        recognised as a probe."""
         if self._names and self._host:
             self._samples = TcpSamples()
 
@@ -69,8 +70,8 @@ class ProbeWatch:
         self._probes.forget()
 
     def follow(self, pod: Pod) -> None:
-        """From now on, the pod's probes. Blocks for some milliseconds for a pod that is new or has
-        other ports."""
+        """Follow the pod's probes. Blocks for some milliseconds when the pod is new or has other
+        ports."""
         with self._lock:
             known = self._pods.get(pod.number)
             if self._samples is None or (known and known.ports == pod.ports):
@@ -89,7 +90,7 @@ class ProbeWatch:
             self._find_open()
 
     def unfollow(self, number: int) -> None:
-        """No more of this pod."""
+        """Stop following the pod."""
         with self._lock:
             if self._pods.pop(number, None):
                 self._set_ports()
@@ -99,13 +100,11 @@ class ProbeWatch:
         if self._samples and ports != self._ports:
             self._read()
             self._ports = ports
-            goes_on = self._samples.follow(ports)
-            if not goes_on:
+            if not self._samples.follow(ports):
                 self._probes.forget()
 
     def accepted(self, number: int) -> list[Accepted]:
-        """The probes that a pod has accepted since it was last asked for, as far as that has
-        shown."""
+        """The probes that a pod has accepted since the last call, as far as samples show."""
         with self._lock:
             followed = self._pods.get(number)
             if followed is None:
@@ -117,7 +116,7 @@ class ProbeWatch:
 
     @property
     def connections(self) -> Collection[Ends]:
-        """Those of probes, as the pods see them."""
+        """The ends of probes' connections, from the pods' view."""
         return self._probes.connections
 
     def _read(self) -> None:
@@ -129,8 +128,8 @@ class ProbeWatch:
             self._probes.forget()
         for one in self._probes.accepted(transitions):
             pods = [pod for pod in self._pods.values() if one.ends[0] in pod.addresses]
-            # Nobody knows whose an address is that two namespaces have. Of one namespace every pod
-            # is told: passive opens are counted for all of it.
+            # An address of two namespaces is ambiguous. In one namespace the probe counts for every
+            # pod, as passive opens do.
             if len({pod.netns for pod in pods}) == 1:
                 for pod in pods:
                     pod.accepted.append(one)
@@ -141,20 +140,20 @@ class ProbeWatch:
         if now - asked > ASKED_AGAIN:
             if len(self._asked) > 1000:
                 self._asked.clear()
-            answer = self._find_out(pid)
+            answer = self._has_name(pid)
             self._asked[pid] = now, answer
         return answer
 
-    def _find_out(self, pid: int) -> bool:
+    def _has_name(self, pid: int) -> bool:
         try:
             return process.name(pid) in self._names and process.netns_inode(pid) in self._host
         except OSError:  # it has ended
             return False
 
     def _find_open(self) -> None:
-        """The connections that probing processes have already."""
+        """Add the existing connections of probing processes."""
         for pid in psutil.pids():
-            if self._find_out(pid):
+            if self._has_name(pid):
                 with contextlib.suppress(OSError):
                     self._find_open_of(pid)
 
@@ -181,8 +180,8 @@ def _in_netns_of(pid: int, function: Callable[[], T]) -> T:
 
 
 def _addresses(pod: Pod, host: frozenset[int]) -> frozenset[bytes]:
-    """The pod's own, 16 bytes each: of a namespace that is not the host's without the loopback's,
-    which every namespace has."""
+    """The pod's addresses, 16 bytes each; outside of the host's namespace without loopback, which
+    every namespace has."""
     for nginx in pod.processes:
         with contextlib.suppress(OSError):
             found = _in_netns_of(nginx.pid, psutil.net_if_addrs)

@@ -1,8 +1,8 @@
-"""Source `procfs`: it looks, for any kernel and, if need be, without capabilities.
+"""Source `procfs`: looks at sockets, on any kernel, and if need be without capabilities.
 
-By sock_diag in the pod's network namespace; where that may not be entered, or the kernel refuses,
-in /proc/<pid>/net/{tcp,tcp6}. It is exact as of its last look, and looks only at pods that somebody
-asks for.
+It lists sockets by sock_diag in the pod's network namespace, or, where it may not enter that or the
+kernel refuses, from /proc/<pid>/net/{tcp,tcp6}. Its counts are exact as of the last look; it looks
+only at pods that are asked for.
 """
 
 import asyncio
@@ -33,29 +33,29 @@ from drainmon.sources.watcher import Watcher
 log = logging.getLogger(__name__)
 
 WATCHED_FOR = 3
-"""Times the interval between two looks of a drain, for which counts of its last look do."""
+"""How long counts of a drain's last look are used, in multiples of the interval between looks."""
 
 REFUSALS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
 )
-"""Errors by which sock_diag is refused for good; others pass, as a lack of files or threads."""
+"""Permanent errors of sock_diag; others are temporary, such as a lack of files or threads."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 KEPT = 60.0
-"""Seconds after the last look for which a pod that is no more is remembered."""
+"""Seconds after its last look for which a departed pod is remembered."""
 
 
 class ProcfsSource:
-    """`accepted` is counted from the first look at a pod, on all ports of its namespace together;
-    `last_accept` is when a look found it grown, later than it was, never earlier; at first, when
-    the first look was."""
+    """Its `accepted` counts from the first look at a pod, on all ports of its namespace together.
+    Its `last_accept` is when a look noticed an arrival, never earlier than the arrival; before any,
+    the time of the first look."""
 
     name = "procfs"
     longest_pause = 5.0
     announces = False
-    """It does not hear of new listeners."""
+    """It does not notice new listeners."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ProcfsSource:
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="procfs")
         self._by_diag = by_diag
         self._drained: set[int] = set()
-        """The numbers of the pods that are being drained."""
+        """The numbers of draining pods."""
         self._probed: dict[int, Pod] = {}
         self._pace = Pace()
         self._probes = ProbeWatch(probe_processes, host)
@@ -81,7 +81,7 @@ class ProcfsSource:
         return min(self._pace.interval, self.longest_pause)
 
     async def start(self) -> None:
-        """Find out how sockets can be read. What exists already is seen when it is looked at."""
+        """Find out how sockets can be read."""
         if self._by_diag:
             try:
                 await asyncio.to_thread(_try_diag)
@@ -105,12 +105,12 @@ class ProcfsSource:
         )
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False)  # looks that have begun go on
+        self._threads.shutdown(wait=False)  # looks that have begun continue
         self._usage.close()
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """The coming result of a function that a thread runs. Raises OSError when this source is
-        closed; and when there is no thread, but then one may run it yet."""
+        """The future result of a function, run by a thread. Raises OSError when the source is
+        closed, and when no thread can start; in that case the function may run later."""
         with self._usage:
             try:
                 return self._threads.submit(function, *args, **kwargs)
@@ -121,7 +121,7 @@ class ProcfsSource:
         return open_pod_net(pid, self._open_diag)
 
     def _open_diag(self, fd: int) -> SockDiag | None:
-        """A netlink socket of the namespace open as `fd`, unless that is refused."""
+        """A netlink socket in the namespace open as `fd`; None when the kernel refuses it."""
         if self._by_diag:
             try:
                 return netns.call_in(fd, SockDiag)
@@ -152,8 +152,8 @@ class ProcfsSource:
                             return
 
     def _fresh_for(self, pod: Pod) -> float:
-        """Seconds for which the last look's counts do. A drain looks by itself, and asks for counts
-        around each look."""
+        """Seconds for which the last look's counts are used. A drain takes snapshots itself, and
+        reads counters around each of them."""
         return WATCHED_FOR * self.look_interval if pod.number in self._drained else LEAST
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
@@ -161,7 +161,7 @@ class ProcfsSource:
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         watcher = self._watcher(pod)
-        # A caller who gives up closes its place while the thread still reads.
+        # A cancelled caller closes its place while the thread still reads.
         with self._usage:
             own = cast(PodNet, place).dup()
             future = self._submit(self._look, watcher, pod, own)
@@ -174,13 +174,13 @@ class ProcfsSource:
         return snapshot
 
     def _look(self, watcher: Watcher, pod: Pod, place: PodNet) -> tuple[Snapshot, float]:
-        """And how many seconds of processor time it took. Closes the place."""
+        """A snapshot, and the seconds of CPU time that it took. Closes the place."""
         with contextlib.closing(place), self._usage:
             if pod.number in self._probed:
                 self._probes.follow(pod)
                 if pod.number not in self._probed:  # the drain has ended meanwhile
                     self._probes.unfollow(pod.number)
-            began = time.thread_time()  # what comes once a drain is not what the next look costs
+            began = time.thread_time()  # work above is done once per drain, not at each look
             with watcher.lock:
                 snapshot = watcher.look(pod, place)
             return snapshot, time.thread_time() - began
@@ -195,7 +195,7 @@ class ProcfsSource:
         return self._watchers[pod.number]
 
     def watch(self, pod: Pod) -> None:
-        """The pod is being drained: changes are found by looking."""
+        """Begin to look at a draining pod: looks find its changes."""
         if not self._drained:
             self._loop_time = time.thread_time()
         self._drained.add(pod.number)
@@ -210,13 +210,13 @@ class ProcfsSource:
         self.forget_probes(pod)
 
     def recognise(self, pod: Pod) -> None:
-        """Tell the pod's probes from traffic, from its next look on."""
+        """Recognise the pod's probes from its next look on."""
         self._probed[pod.number] = pod
 
     def forget_probes(self, pod: Pod) -> None:
-        """No more of the pod's."""
+        """Stop recognising the pod's probes."""
         self._probed.pop(pod.number, None)
-        # To close the samples takes the kernel many milliseconds.
+        # Closing the samples takes the kernel many milliseconds.
         with contextlib.suppress(OSError):  # this source is closed
             self._submit(self._probes.unfollow, pod.number)
 
@@ -224,10 +224,10 @@ class ProcfsSource:
         return {"probe": self._probes.lost}
 
     def watch_listeners(self) -> None:
-        """They are found by looking."""
+        """Do nothing: scans find new listeners."""
 
     def follow(self, pods: list[Pod]) -> None:
-        """What is known of a pod that is no more is remembered for a while."""
+        """Forget pods that ended a while ago."""
         known = {pod.number for pod in pods}
         latest = time.monotonic() - KEPT
         for number, watcher in list(self._watchers.items()):

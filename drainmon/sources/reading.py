@@ -1,4 +1,4 @@
-"""What one pass over a pod's sockets says, whichever way they are read."""
+"""The result of one pass over a pod's sockets, by sock_diag or from /proc."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from drainmon.model.snapshot import Listener
 from drainmon.model.standing import Socket
 
 WATCHED_WITHIN = 3.0
-"""Seconds between two passes above which it is not known what has come and gone meanwhile."""
+"""Seconds between two passes above which connections may have come and gone unseen."""
 
 Opened = Mapping[Hashable, float | None]
-"""When each connection was first seen, by what names it for good; None when it was there before
-anybody looked."""
+"""When each connection was first seen, by a key that is never reused; None when it was there before
+the first pass."""
 
 Ends = tuple[bytes, int, bytes, int]
 """Local address and port, remote address and port."""
@@ -19,8 +19,8 @@ Ends = tuple[bytes, int, bytes, int]
 
 @dataclass
 class Reading:
-    """Sockets on the ports that were asked for. What remains of closed connections in TIME_WAIT is
-    counted; `closed` has its ends where they were asked for."""
+    """Sockets on the ports of a request. `time_wait` counts the remains of closed connections;
+    `closed` has their ends, if requested."""
 
     sockets: list[Socket] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -32,9 +32,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The ports whose sockets to read, whether with the ends of those in TIME_WAIT, and what is
-    known of when connections were opened; `watched`: those that are new have been opened since the
-    pass before, a moment ago."""
+    """A request: the ports to read; `closed`: also the ends of sockets in TIME_WAIT; `opened`:
+    known opening times; `watched`: the last pass was a moment ago, so that new connections have
+    opened since then."""
 
     ports: frozenset[int]
     closed: bool = False

@@ -1,4 +1,4 @@
-"""What is on a pod's ports among the records of a snapshot by bpf/."""
+"""Reads the sockets on a pod's ports from the records of a snapshot by bpf/."""
 
 from collections.abc import Iterator
 from struct import Struct
@@ -19,7 +19,7 @@ _PORT = Struct("=H")
 
 
 class Records:
-    """Grows by `SocketRecord`s."""
+    """The sockets in parts of `SocketRecord`s."""
 
     def __init__(self) -> None:
         self.sockets: list[Socket] = []
@@ -29,7 +29,7 @@ class Records:
         """Whether there are subflows of MPTCP connections."""
 
     def add(self, records: bytes, ports: frozenset[int]) -> None:
-        """Take in whole records. Raises struct.error for a torn one."""
+        """Add whole records. Raises struct.error for a torn one."""
         for (
             local,
             remote,
@@ -81,8 +81,8 @@ class Records:
                 )
 
     def _open(self, records: bytes, ports: frozenset[int]) -> Iterator[tuple[Any, ...]]:
-        """Those of sockets that are not in TIME_WAIT. These are counted: there may be very many, of
-        which nothing but state and port is looked at."""
+        """The records of sockets that are not in TIME_WAIT. Those in TIME_WAIT are counted by state
+        and port without being unpacked: there may be very many."""
         states = records[_STATE_AT :: SOCKET_RECORD.size]
         if _TIME_WAIT not in states or len(records) % SOCKET_RECORD.size:
             yield from SOCKET_RECORD.iter_unpack(records)

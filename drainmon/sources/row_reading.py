@@ -1,5 +1,5 @@
-"""A pod's sockets from the rows of /proc/<pid>/net/tcp and tcp6, which tell neither how much has
-come and gone on a connection nor when."""
+"""Reads a pod's sockets from the rows of /proc/<pid>/net/tcp and tcp6, which have neither byte
+counts nor times."""
 
 import time
 from collections.abc import Iterable
@@ -24,13 +24,13 @@ def read(tables: Iterable[int], wanted: Wanted) -> Reading:
             for text in find_rows(piece, wanted.ports):
                 row = parse_row(text)
                 if row is not None and row.state in _STATES:
-                    _enter(reading, row, wanted, new)
+                    _add(reading, row, wanted, new)
             size += len(piece)
         reading.in_parts |= size > net_files.PAGE
     return reading
 
 
-def _enter(reading: Reading, row: Row, wanted: Wanted, new: float | None) -> None:
+def _add(reading: Reading, row: Row, wanted: Wanted, new: float | None) -> None:
     ends, state = row[:4], _STATES[row.state]
     if state is TcpState.LISTEN:
         reading.listeners.append(Listener(row.local, row.local_port, row.rx_queue, None))

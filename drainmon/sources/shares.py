@@ -1,4 +1,4 @@
-"""Which ports the kernel counts: those of the node's pods, of each no more than its share."""
+"""Chooses the ports that the kernel counts: those of the node's pods, at most a share of each."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from drainmon.pods.pod import Pod
 
 SHARE = 256
-"""At most so many ports of one pod are counted: without a limit one pod could use up the room of
-all others."""
+"""Ports of one pod that are counted at most, so that one pod cannot take the room of all others."""
 
 Port = tuple[int, int]
 """Netns inode and local port."""
@@ -18,13 +17,13 @@ Port = tuple[int, int]
 class _Counted:
     since: float
     pods: frozenset[int]
-    """The numbers of those whose port it is: in the host's namespace two may share one."""
+    """The numbers of the port's pods: in the host's namespace two may share one."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What is counted of a pod's `ports`: the same ones, or some. `since`: for how long all of them
-    are (monotonic seconds); None when some are not, or there are none."""
+    """The `counted` ones of a pod's `ports`. `since`: when counting began on all of them (monotonic
+    seconds); None when some are not counted, or there are none."""
 
     ports: frozenset[int]
     counted: tuple[int, ...]
@@ -36,8 +35,8 @@ class Share:
 
 
 def fair_share(wanted: Iterable[int], room: int) -> int:
-    """The largest share with which all fit into the room: who wants less leaves the rest to the
-    others (max-min fairness)."""
+    """The largest share with which all fit into the room; what small pods leave goes to the others
+    (max-min fairness)."""
     sizes = sorted(wanted)
     for number, size in enumerate(sizes):
         each = room // (len(sizes) - number)
@@ -48,8 +47,8 @@ def fair_share(wanted: Iterable[int], room: int) -> int:
 
 
 class Shares:
-    """`add` counts on a port from zero, unless there is no memory for it: then it is false. There
-    is `room` for so many ports. `clock` is monotonic."""
+    """`add` counts on a port from zero, and returns False when there is no memory for it. `room` is
+    the number of ports that fit. `clock` is monotonic."""
 
     def __init__(
         self,
@@ -66,8 +65,8 @@ class Shares:
         self._shares: dict[int, Share] = {}
 
     def follow(self, pods: list[Pod]) -> None:
-        """Count on the ports of these pods and no others. What a pod that is gone has left is not
-        its successor's: that begins at zero."""
+        """Count on the ports of these pods and no others. A new pod on the port of a departed one
+        starts at zero."""
         wanted = self._choose(pods)
         for key in self._counted.keys() - wanted.keys():
             self._forget(*key)
@@ -77,7 +76,7 @@ class Shares:
             if known is None or known.pods.isdisjoint(numbers):
                 now = self._clock()
                 if not self._add(*key):
-                    break  # nor is there for others
+                    break  # no memory for others either
                 known = self._counted[key] = _Counted(now, frozenset())
             known.pods = frozenset(numbers)
         self._shares = {pod.number: self._find(pod) for pod in pods}
@@ -85,7 +84,7 @@ class Shares:
     def _choose(self, pods: list[Pod]) -> Mapping[Port, set[int]]:
         """The ports to count, each with the numbers of its pods."""
         of_owner: dict[str, list[Pod]] = {}
-        for pod in pods:  # a container can make namespaces: they are all its owner's
+        for pod in pods:  # a container can make namespaces, which share its label
             of_owner.setdefault(pod.label, []).append(pod)
         sizes = [sum(len(pod.ports) for pod in own) for own in of_owner.values()]
         share = min(SHARE, fair_share(sizes, self._room))
@@ -100,7 +99,8 @@ class Shares:
         return wanted
 
     def _first(self, pod: Pod, number: int) -> list[int]:
-        """So many of the pod's ports. What is counted stays so, whatever the pod opens next."""
+        """At most `number` of the pod's ports. Counted ports stay counted when the pod opens
+        more."""
         if len(pod.ports) <= number:
             return [*pod.ports]
         known = self._shares.get(pod.number)
@@ -115,7 +115,7 @@ class Shares:
         return Share(pod.ports, counted, since)
 
     def of(self, pod: Pod) -> Share:
-        """By the ports that the pod has now."""
+        """The share of a pod, for its present ports."""
         known = self._shares.get(pod.number)
         if known and (known.ports is pod.ports or known.ports == pod.ports):
             return known

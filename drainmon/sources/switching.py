@@ -1,4 +1,4 @@
-"""A source that goes on with the next one when the one in use breaks, and comes back later."""
+"""A source that switches to the next one when the one in use fails, and back later."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST = 5.0
 RETRY_MOST = 300.0
-"""Seconds until a broken source is tried again: the first time, and, doubled each time, at most."""
+"""Seconds until a failed source is tried again: the first time, and, doubled each time, at most."""
 
 T = TypeVar("T")
 
 
 class SwitchingPlace(Place):
-    """A place of whichever source is in use."""
+    """A place of the source in use."""
 
     def __init__(self, pid: int, source: Source) -> None:
         self.pid = pid
@@ -35,8 +35,8 @@ class SwitchingPlace(Place):
         self.place.close()
 
     def through(self, source: Source, pod: Pod) -> Place:
-        """The same namespace for another source, by any process that is left in it. A source that
-        still reads the old place in a thread has its own descriptors."""
+        """The same namespace for another source, through any remaining process in it. A source that
+        still reads the old place in a thread has descriptors of its own."""
         if source is not self.source:
             place = _open(source, [self.pid, *(nginx.pid for nginx in pod.processes)], self.netns)
             self.place.close()
@@ -45,7 +45,7 @@ class SwitchingPlace(Place):
 
 
 def _open(source: Source, pids: list[int], netns: int) -> Place:
-    """The namespace with this inode, by the first of the processes that is in it."""
+    """The namespace with this inode, through the first of the processes that is in it."""
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             place = source.open(pid)
@@ -56,8 +56,8 @@ def _open(source: Source, pids: list[int], netns: int) -> Place:
 
 
 class SwitchingSource:
-    """A `Source` made of several. `start` chooses among those named, the best first; whenever one
-    breaks, `generation` grows and its figures begin anew."""
+    """A `Source` made of several. `start` chooses among the named ones, best first. After each
+    switch `generation` is greater and counts start at zero."""
 
     def __init__(
         self, names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
@@ -104,7 +104,7 @@ class SwitchingSource:
             self._current.close()
 
     async def retry(self, first: float = RETRY_FIRST, most: float = RETRY_MOST) -> None:
-        """Come back to better sources as soon as they work again, until cancelled."""
+        """Return to better sources as soon as they work again, until cancelled."""
         pause = first
         while True:
             await asyncio.sleep(pause)
@@ -134,19 +134,19 @@ class SwitchingSource:
 
     def follow(self, pods: list[Pod]) -> None:
         self._pods = pods
-        self._tell(lambda source: source.follow(pods))
+        self._call(lambda source: source.follow(pods))
 
     def watch_listeners(self) -> None:
-        self._tell(lambda source: source.watch_listeners())
+        self._call(lambda source: source.watch_listeners())
 
     def watch(self, pod: Pod) -> None:
-        self._tell(lambda source: source.watch(pod))
+        self._call(lambda source: source.watch(pod))
 
-    def _tell(self, tell: Callable[[Source], None]) -> None:
-        """When it breaks, the next call that is awaited goes on with the next one."""
+    def _call(self, call: Callable[[Source], None]) -> None:
+        """Call a method of the source. If it fails, the next awaited call switches sources."""
         if self._current:
             try:
-                tell(self._current)
+                call(self._current)
             except OSError as error:
                 self._failure = self._current, error
 
@@ -170,7 +170,7 @@ class SwitchingSource:
         return self._source.missed()
 
     async def _try(self, call: Callable[[Source], Awaitable[T]]) -> T:
-        """What the source in use answers; when it breaks, the next one."""
+        """The result of a call to the source in use; if it fails, of the next source."""
         while True:
             if self._failure:
                 failure, self._failure = self._failure, None
@@ -179,7 +179,7 @@ class SwitchingSource:
             try:
                 return await call(source)
             except (FileNotFoundError, ProcessLookupError):
-                raise  # the pod is gone, the source is well
+                raise  # the pod has ended; the source works
             except OSError as error:
                 await self._give_up(source, error)
             except Exception as error:
@@ -190,7 +190,7 @@ class SwitchingSource:
     async def _give_up(self, broken: Source, error: OSError) -> None:
         async with self._switching:
             if self._current is not broken:
-                return  # somebody else has noticed already
+                return  # another call has switched already
             why = error.strerror or str(error)
             rest = self._names[self._names.index(broken.name) + 1 :]
             if not rest:
@@ -206,7 +206,7 @@ class SwitchingSource:
             )
             self._current.close()
         self._current, self.refused = source, refused
-        self._tell(lambda source: source.follow(self._pods))
+        self._call(lambda source: source.follow(self._pods))
         for pod, ignored in self._ignored.values():
             source.ignore(pod, ignored)
         self.generation += 1

@@ -1,15 +1,15 @@
-"""Who still uses what a source holds open, so that it is closed behind the last of them."""
+"""Closes what a source holds open after its last user."""
 
 import threading
 from collections.abc import Callable
 
 
 class Usage:
-    """A context manager for the body of each thread that uses a source's descriptors, since a
-    thread goes on when the call that awaits it is cancelled. Entering it raises OSError "cannot
-    count: the source is closed" after `close`.
+    """A context manager for the body of each thread that uses a source's descriptors: a thread
+    continues when the call that awaits it is cancelled. After `close` it raises OSError "cannot
+    count: the source is closed".
 
-    `release` closes the descriptors. It is called once: by `close` when nobody uses them, else by
+    `release` closes the descriptors. It is called once: by `close` when there is no user, else by
     the last user in its own thread.
     """
 
@@ -33,7 +33,7 @@ class Usage:
             self._release()
 
     def close(self) -> None:
-        """Let nobody else in."""
+        """Admit no more users."""
         with self._lock:
             last = not self._closed and not self._users
             self._closed = True

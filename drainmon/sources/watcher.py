@@ -1,4 +1,4 @@
-"""What source procfs knows of one pod, from look to look."""
+"""The state of one pod in source procfs, from look to look."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from drainmon.sources.probe_watch import ProbeWatch
 from drainmon.sources.reading import WATCHED_WITHIN, Opened, Reading, Wanted
 
 LOOK_SHARE = 20
-"""Counters are read again no sooner than this many times what the last look took."""
+"""Least time until counters are read again, in multiples of what the last look took."""
 
 Refused = Callable[[OSError], None]
 """Called when the kernel does not list sockets by sock_diag."""
@@ -29,7 +29,7 @@ _NEVER = float("-inf")
 
 
 class Watcher:
-    """Hold `lock` to look: that is done in threads."""
+    """Looks at one pod. Hold `lock` to look: threads do."""
 
     def __init__(self, refused: Refused, probes: ProbeWatch, sockmaps: Sockmaps) -> None:
         self.lock = threading.Lock()
@@ -45,12 +45,12 @@ class Watcher:
         self._ports: frozenset[int] = frozenset()
         self._opened: Opened = {}
         self._by_diag: bool | None = None
-        """How the last look read; what names a connection depends on it."""
+        """Whether the last look read by sock_diag; the keys of connections depend on it."""
         self._opens: int | None = None
         self._ignored: IgnoredArrivals | None = None
 
     def ignore(self, ignored: Ignored) -> None:
-        """For looks that begin later."""
+        """Ignore these connections in later looks."""
         self._ignored = IgnoredArrivals(ignored) if ignored else None
 
     def outdated(self, pod: Pod, interval: float) -> bool:
@@ -59,17 +59,17 @@ class Watcher:
         return self._ports != pod.ports or time.monotonic() > fresh_until
 
     def look(self, pod: Pod, place: PodNet) -> Snapshot:
-        """The pod's sockets."""
+        """A snapshot of the pod's sockets."""
         began = time.monotonic()
         ignored = self._ignored
         opens_before = _passive_opens(place, pod) if ignored else 0
         ports = pod.ports | ignored.ports if ignored else pod.ports
         reading = self._read(place, ports, began)
-        # Read behind the sockets: who comes in between is at least an arrival.
+        # Read after the sockets, so that a connection made in between counts as an arrival.
         counted = time.monotonic()
         opens = _passive_opens(place, pod)
         ended = time.monotonic()
-        # Behind that: what it counts has shown by now.
+        # Read after the counter, so that samples cover all that it counts.
         probes = self._probes.accepted(pod.number)
         new = opens - self._opens if self._opens is not None else 0
         recognised = self._explained.take(new, probes, counted)
@@ -124,7 +124,7 @@ class Watcher:
         return reading
 
     def _doubt_silence(self, reading: Reading) -> None:
-        """Where a sockmap may carry data past TCP, no byte in its counters says nothing."""
+        """Mark byte counts of zero as unknown where a sockmap may carry data past TCP."""
         silent = [
             number
             for number, one in enumerate(reading.sockets)
@@ -161,7 +161,7 @@ def _mark(reading: Reading, probes: ProbeWatch) -> None:
 
 
 def _keep_ports(reading: Reading, ports: frozenset[int]) -> None:
-    """Others were read only to know what was ignored."""
+    """Remove the sockets on ignored ports, which were read to recognise ignored arrivals."""
     reading.sockets = [socket for socket in reading.sockets if socket.local_port in ports]
     reading.listeners = [one for one in reading.listeners if one.local_port in ports]
     reading.time_wait = sum(ends[1] in ports for ends in reading.closed)

@@ -1,4 +1,4 @@
-"""What the metrics are made of, as the daemon tells it."""
+"""What the metrics need of the daemon."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -27,7 +27,7 @@ class Node(Protocol):
         """Every pod with its counts."""
 
     def departed(self) -> Sequence[tuple[Pod, Counts]]:
-        """The pods that have gone lately, with the last that was counted of each."""
+        """The pods that ended recently, each with its last counts."""
 
 
 class Drains(Protocol):
@@ -40,4 +40,4 @@ class Drains(Protocol):
     def running(self) -> int: ...
 
     def records(self) -> Iterator[DrainRecord]:
-        """Drains that run or have ended."""
+        """Running and ended drains."""
