@@ -1,10 +1,9 @@
 """Counters, snapshots and ss after very many connections: `python -m bench.churn`.
 
-Several processes in several namespaces open connections and end them in every way there is, while
-the daemon is killed and restarted twice. Whenever they pause, what the daemon's counters say, what
-its snapshot lists and what ss lists must be the same for every pod, and the connections accepted
-since the last pause must be the namespace's own PassiveOpens. Then pods come and go. Exit
-status 1 on any disagreement. Root only.
+Several processes in several namespaces open connections and end them in every possible way, while
+the daemon is killed and restarted twice. At every pause the daemon's counters, its snapshot and ss
+must agree for every pod, and the connections accepted since the last pause must match the
+namespace's PassiveOpens. Then pods come and go. Exit status 1 on any disagreement. Root only.
 """
 
 import argparse
@@ -31,10 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DAEMON = Path(sys.executable).with_name("drainmon")
 FLAGS = ["--process", "churnd", "--reconcile-interval", "50ms"]
 SETTLE_SECONDS = 15.0
-"""In which the daemon corrects itself and forgets dead namespaces: at that interval in 3."""
+"""The daemon corrects itself at the reconcile interval and forgets dead namespaces within 3 s."""
 RSS_GROWTH = 2 << 20
 AT_ONCE = 50
-"""Pods that come and go together."""
+"""Pods that start and end together."""
 NAMES = {
     "ESTAB": "ESTABLISHED", "SYN-RECV": "SYN_RECV", "FIN-WAIT-1": "FIN_WAIT1",
     "FIN-WAIT-2": "FIN_WAIT2", "CLOSE-WAIT": "CLOSE_WAIT", "LAST-ACK": "LAST_ACK",
@@ -50,17 +49,17 @@ class Place:
         self.ports = [8000 + number for number in range(processes)]
         self.workers = [stack.enter_context(churner(self.netns, Spot(p))) for p in self.ports]
 
-    def tell(self, command: str) -> None:
+    def send(self, command: str) -> None:
         for worker in self.workers:
             assert worker.stdin
             worker.stdin.write(command + "\n")
 
     def answers(self) -> int:
-        """The sum of what the workers did."""
+        """The sum of the workers' connections."""
         return sum(int(worker.stdout.readline()) for worker in self.workers if worker.stdout)
 
     def ss(self) -> Counter[str]:
-        """Connections on the pod's ports by state; what remains of closed ones left out."""
+        """Connections on the pod's ports by state, without TIME_WAIT and other remains."""
         rows = self.run("ss", "-Htan")
         ports = {str(port) for port in self.ports}
         found = (row.split() for row in rows.splitlines())
@@ -105,21 +104,21 @@ class Churn:
         return Counter(c["state"] for c in found["connections"] if c["state"] != "TIME_WAIT")
 
     def begin(self, number: int) -> None:
-        """Have the workers open so many connections in all, from now on."""
+        """Let the workers open `number` connections in all; returns at once."""
         share = number // sum(len(place.workers) for place in self.places)
         for place in self.places:
-            place.tell(f"run {share}")
+            place.send(f"run {share}")
 
     def end(self) -> int:
-        """Wait until they have; how many it were."""
+        """Wait for the workers; returns how many connections they opened."""
         return sum(place.answers() for place in self.places)
 
     def accepted(self) -> dict[Place, tuple[int, int]]:
-        """What the daemon and the kernel have counted; at a pause they mean the same."""
+        """The daemon's and the kernel's counts of accepted connections; equal at a pause."""
         return {p: (self.pod(p).get("accepted", 0), p.passive_opens()) for p in self.places}
 
     def compare(self, when: str) -> None:
-        """What everybody says of each pod's states. The daemon has a moment to correct itself."""
+        """Compare every source's states per pod. The daemon has a moment to correct itself."""
         for place in self.places:
             deadline = time.monotonic() + SETTLE_SECONDS
             while True:
@@ -132,7 +131,7 @@ class Churn:
                     break
 
     def compare_accepted(self, when: str, before: dict[Place, tuple[int, int]]) -> None:
-        """What the daemon and the kernel have counted since `before`."""
+        """Compare the daemon's and the kernel's counts since `before`."""
         for place, now in self.accepted().items():
             mine, kernels = (new - old for new, old in zip(now, before[place], strict=True))
             print(f"  {place.netns.name}: {mine} accepted, {kernels} passive opens")
@@ -140,7 +139,7 @@ class Churn:
                 self.disagree(f"{when}: accepted {mine}, PassiveOpens {kernels}")
 
     def soon(self, condition: Callable[[], bool]) -> bool:
-        """Whether it comes true while the daemon has time to settle."""
+        """Whether the condition becomes true while the daemon has time to settle."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while not (true := condition()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -152,13 +151,13 @@ class Churn:
 
 
 def churn(connections: int, namespaces: int, processes: int) -> list[str]:
-    """Two rounds of two parts each: one in which the daemon is killed, an undisturbed one."""
+    """Two rounds of two parts: one in which the daemon is killed, one undisturbed."""
     with ExitStack() as stack:
         run = Churn(stack, namespaces, processes)
         daemon = stack.enter_context(ExitStack())
         pid = daemon.enter_context(run.daemon())
         for place in run.places:
-            place.tell("hold")
+            place.send("hold")
         run.end()
         part, done, began = connections // 4, 0, time.monotonic()
         for number in (1, 2):
@@ -187,8 +186,7 @@ def churn(connections: int, namespaces: int, processes: int) -> list[str]:
 
 
 def come_and_go(pods: int) -> list[str]:
-    """Pods in namespaces of their own, with listeners and connections, made and ended: nothing
-    stays."""
+    """Start and end pods with listeners and connections; nothing of them may remain."""
     with ExitStack() as stack:
         run = Churn(stack, 0, 0)
         pid = stack.enter_context(run.daemon("--process", "nginx"))
@@ -221,7 +219,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--namespaces", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2, help="in each namespace")
-    parser.add_argument("--come-and-go", type=int, default=2_000, help="pods that do")
+    parser.add_argument("--come-and-go", type=int, default=2_000, help="pods that start and end")
     options = parser.parse_args()
     disagreements = churn(options.connections, options.namespaces, options.processes)
     disagreements += come_and_go(options.come_and_go)

@@ -1,18 +1,17 @@
 """What drainmon costs a node: `python -m bench.cost`. Root only.
 
-Nanoseconds per change of a TCP state by the kernel's own statistics (kernel.bpf_stats_enabled):
-each program alone and in turns, over connections that end in every way. Side by side: drainmon's on
-ports that it counts, on others, and on those that it counts in another namespace; bcc's tcpstates,
-older builds, and an empty program, of which nothing but the measuring is seen. Then the same with
-every CPU on one port, beside one CPU.
+Nanoseconds per TCP state change by the kernel's own statistics (kernel.bpf_stats_enabled): each
+program alone, in turns, over connections that end in every way. Side by side: drainmon on ports
+that it counts, on other ports, and on ports that it counts in another namespace; bcc's tcpstates;
+older builds; and an empty program, which shows the cost of measuring. Then the same with every CPU
+on one port, compared with one CPU.
 
-As such statistics leave out how a program is reached, also connections per second of nginx, with a
-daemon and without, in pairs of short turns: the median of the pairs, and in which interval it lies.
-At last the daemon's memory and what it does when nothing happens.
+These statistics leave out the cost of reaching a program, so nginx's connections per second are
+measured as well, with and without a daemon, in pairs of short turns: the median of the pairs and
+its interval. Last come the daemon's memory and its work when nothing happens.
 
-Exit status 1 when an event on nginx's ports takes more than 150 ns or on others more than 60, what
-an empty program takes taken off, or when more than a hundredth of nginx's connections per second is
-lost for sure.
+Exit status 1 when an event takes more than 150 ns on nginx's ports or 60 ns on others, not counting
+the empty program's time, or when nginx certainly loses more than 1% of its connections per second.
 """
 
 import argparse
@@ -41,16 +40,15 @@ LOSS_AT_MOST = 0.01
 PORT = 8000
 
 Contender = Callable[[int, list[int]], AbstractContextManager[int]]
-"""Attaches something that may be told a netns inode and the ports that will be used there; gives
-the pid of who holds it."""
-Figures = dict[str, list[float]]
+"""Attaches a program for a netns inode and the ports used there; yields the pid that holds it."""
+Samples = dict[str, list[float]]
 
 
 def turn(contender: Contender, spots: Iterable[Spot], connections: int) -> float:
-    """Nanoseconds per event with this one attached alone."""
+    """Nanoseconds per event with this contender attached alone."""
     spots = list(spots)
     ports = sorted({spot.port for spot in spots})
-    # What is attached must be there first: older builds learn of ports by seeing them listen.
+    # Attach first: older builds learn of a port when it starts to listen.
     with (
         churn_netns() as namespace,
         contender(namespace.inode, ports) as pid,
@@ -80,9 +78,9 @@ def contenders(others: Iterable[Path]) -> dict[str, Contender]:
 
 
 def events(options: argparse.Namespace) -> bool:
-    """Print what an event costs, of two processes with a port each; whether it is little enough."""
+    """Print the cost of an event, for two processes with a port each; whether it is low enough."""
     found = contenders(options.beside)
-    taken: Figures = {name: [] for name in found}
+    taken: Samples = {name: [] for name in found}
     spots = [Spot(PORT), Spot(PORT + 1)]
     with counting_runs():
         for _ in range(options.rounds):
@@ -92,18 +90,18 @@ def events(options: argparse.Namespace) -> bool:
 
 
 def contention(options: argparse.Namespace) -> bool:
-    """Print what one costs with one CPU, all CPUs on one port, all CPUs on a port each."""
+    """Print the cost of an event with one CPU, all CPUs on one port, and a port per CPU."""
     cpus = sorted(os.sched_getaffinity(0))
     one, shared = f"CPU {cpus[0]} alone", f"{len(cpus)} CPUs, one port"
     apart = f"{len(cpus)} CPUs, a port each"
-    # Two listeners of one port would get each other's connections, unless their addresses differ.
+    # Two listeners on one port would share connections unless their addresses differ.
     everywhere = [Spot(PORT, f"127.1.0.{number}", cpu) for number, cpu in enumerate(cpus, 1)]
     loads = {
         one: everywhere[:1],
         shared: everywhere,
         apart: [Spot(PORT + s.cpu, s.address, s.cpu) for s in everywhere if s.cpu is not None],
     }
-    taken: Figures = {name: [] for name in loads}
+    taken: Samples = {name: [] for name in loads}
     with counting_runs():
         for _ in range(options.rounds):
             for name, spots in loads.items():
@@ -111,18 +109,18 @@ def contention(options: argparse.Namespace) -> bool:
     return report(f"ns per event, {COUNTED}", taken)
 
 
-def report(title: str, taken: Figures) -> bool:
-    """Print a table of nanoseconds; whether all are as low as they must be."""
+def report(title: str, taken: Samples) -> bool:
+    """Print a table of nanoseconds; whether all values are within their limits."""
     floor = statistics.median(taken[EMPTY]) if EMPTY in taken else None
     width = max(map(len, (title, *taken)))
     heads = ("median", "least", "most", *(("less empty",) if floor else ()))
     print(f"{title:{width}}" + "".join(f"{head:>12}" for head in heads))
     good = True
-    for name, figures in taken.items():
-        cells = [statistics.median(figures), min(figures), max(figures)]
+    for name, samples in taken.items():
+        cells = [statistics.median(samples), min(samples), max(samples)]
         if floor:
             cells.append(cells[0] - floor)
-        # The kernel's two looks at a clock are the measuring's, not the program's.
+        # The kernel reads the clock twice for the measurement, not for the program.
         too_much = name in AT_MOST and cells[-1 if floor else 0] > AT_MOST[name]
         note = f"   more than {AT_MOST[name]:.0f}" if too_much else ""
         print(f"{name:{width}}" + "".join(f"{cell:12.0f}" for cell in cells) + note)
@@ -131,7 +129,7 @@ def report(title: str, taken: Figures) -> bool:
 
 
 def nginx(options: argparse.Namespace) -> bool:
-    """Print what nginx loses; whether that may be little enough."""
+    """Print what nginx loses; whether the loss may be within the limit."""
     effects = {}
     try:
         with throughput.server() as pod:
@@ -147,13 +145,13 @@ def nginx(options: argparse.Namespace) -> bool:
     print(
         f"nginx's connections per second, {options.pairs} pairs of {options.requests} connections,"
     )
-    print("both ends of each and all that serves them on one CPU")
+    print("both ends of each, and everything that serves them, on one CPU")
     verdicts = [report_effect(name, effect) for name, effect in effects.items()]
     return all(verdicts)
 
 
 def report_effect(name: str, effect: throughput.Effect) -> bool:
-    """Print it; False when it is a loss of more than may be, for sure."""
+    """Print the effect; False when it is certainly a loss beyond the limit."""
     gain = effect.gain
     print(
         f"with {name:18} {gain.median:+7.2%}   in 95 %: {gain.low:+.2%} to {gain.high:+.2%}"
@@ -170,7 +168,7 @@ def report_effect(name: str, effect: throughput.Effect) -> bool:
 
 
 def daemon(options: argparse.Namespace) -> bool:
-    """Print what a daemon takes for itself."""
+    """Print the daemon's own use of memory and CPU."""
     with ExitStack() as stack:
         run = Churn(stack, namespaces=1, processes=2)
         pid = stack.enter_context(run.daemon("--reconcile-interval", "1s"))

@@ -1,7 +1,7 @@
-"""Stop an nginx pod under load, once per preStop hook, and count what each one loses.
+"""Stop an nginx pod under load, once per preStop hook, and count what each hook loses.
 
-Needs root; everything happens in network namespaces of its own. Exit status: 0
-when drainmon-wait lost nothing, 1 when it did, 2 when the demo could not run.
+Needs root; everything happens in separate network namespaces. Exit status: 0 when drainmon-wait
+lost nothing, 1 when it did, 2 when the demo could not run.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from bench.terminal import Terminal
 ROOT = Path(__file__).resolve().parents[1]
 
 EXPLANATION = """\
-Every client learns of the termination after a delay of its own (0.1 to 5 s), as in a cluster, and
-the stop signal and the end of the pod's network follow the hook at once; seconds run until then.
-Refused could not connect, reset got no reply, truncated got a part; endless clients never leave
-the connection that they have, so only nginx itself can end it without a loss.
+As in a cluster, each client learns of the termination after its own delay (0.1 to 5 s). The stop
+signal and the end of the pod's network follow the hook at once; "seconds" is the time until then.
+Refused: could not connect; reset: got no reply; truncated: got a part. Endless clients never close
+their connection, so only nginx itself can end it without a loss.
 """
 RACE_NOTE = """\
 This nginx has no keepalive_min_timeout (1.27.4 has): it closes idle keep-alive connections without
 notice when its workers roll, and a request already on its way is reset: no hook can prevent that.
-Those of endless clients are counted "by the race", if there were any.
+Such losses of endless clients are counted "by the race", if there are any.
 """
 
 
@@ -73,11 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(sys.executable).with_name("drainmon"),
         help="the drainmon to start (default: %(default)s)",
     )
+    daemon.add_argument("--socket", metavar="PATH", type=Path, help="use the daemon at this socket")
     daemon.add_argument(
-        "--socket", metavar="PATH", type=Path, help="use the daemon that serves this socket"
-    )
-    daemon.add_argument(
-        "--no-daemon", action="store_true", help="none: drainmon-wait counts by itself"
+        "--no-daemon", action="store_true", help="run without a daemon: drainmon-wait counts alone"
     )
     return parser
 
@@ -143,12 +141,12 @@ def _trial(hook: Hook, tools: Tools, nginx: Path, place: str, terminal: Terminal
 
 
 def verdict(trials: Sequence[Trial], *, endless_can_race: bool, terminal: Terminal) -> int:
-    """0 when drainmon-wait lost nothing; with an nginx that races, no endless race counts."""
+    """0 when drainmon-wait lost nothing, apart from endless clients' races if nginx can race."""
     for trial in trials:
         if trial.hook.name == "drainmon":
             excused = trial.totals.races[Kind.ENDLESS] if endless_can_race else 0
             if trial.totals.lost() > excused:
-                terminal.line(terminal.bad("drainmon-wait lost requests; it said:"))
+                terminal.line(terminal.bad("drainmon-wait lost requests; its output:"))
                 terminal.line(trial.termination.output.rstrip())
                 return 1
     return 0

@@ -1,4 +1,4 @@
-"""How a bench ends: by signals, by errors, and always by way of every cleanup."""
+"""How a bench ends: by signals or by errors, and always through every cleanup."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from bench.terminal import Terminal
 
 
 def clean_up_when_told() -> None:
-    """From now on SIGTERM and SIGHUP raise SystemExit; Ctrl-C raises KeyboardInterrupt anyway."""
+    """Make SIGTERM and SIGHUP raise SystemExit; Ctrl-C raises KeyboardInterrupt anyway."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _exit)
 

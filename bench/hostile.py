@@ -1,17 +1,17 @@
 """What one pod can do to the drains of others: `python -m bench.hostile`. Root only.
 
-For each attack a daemon without sockets in pods, then the attack, then a pod that comes while it
-lasts: how long after the pod's last connection its waiting client exits, beside the same in quiet.
+For each attack: a daemon without sockets in pods, then the attack, then a pod that starts during
+the attack. Measured is the time from the end of the pod's last connection to the exit of its
+waiting client, compared with the same time without an attack. The attackers run in their own
+namespaces, with the CPU share of pods that request none: 20,000 listeners; ten processes that
+listen and close without a pause; 100,000 idle connections and some that come and go; all at once.
+Listening processes have the name of nginx or another name. Processes that only open and close
+sockets show the effect of a busy node.
 
-The attackers are in namespaces of their own, with the share of the CPUs of pods that request none:
-20,000 listeners; ten processes that listen and close without a pause; 100,000 connections that stay
-and some that come and go; all at once. What listens has the name of nginx, or another. Processes
-that only open and close sockets show what is nothing but a busy node.
-
-Beside that: the daemon's memory, and the kernel's for it; which events it has missed; how the
-drains ended; which source is in use. Exit status 1 when the median or the 99th percentile is worse
-by more than 50 ms than in quiet, the daemon has grown by more than 8 MB or missed an event, a drain
-did not end as drained, or another source took over from core.
+Also recorded: the daemon's memory and the kernel's for the daemon; missed events; the results of
+the drains; the source in use. Exit status 1 when the median or the 99th percentile is worse by more
+than 50 ms than without an attack, the daemon has grown by more than 8 MB or missed an event, a
+drain did not end as drained, or another source took over from core.
 """
 
 import argparse
@@ -45,12 +45,12 @@ LISTENERS = 20_000
 LOOPS = 10
 CONNECTIONS = 100_000
 ENDLESS = 10**9
-"""Connections that come and go until the end of the attack."""
+"""Connections that come and go until the attack ends."""
 WARM_UP = 5
-"""Releases before an attack: the first ones load what a daemon needs for them."""
+"""Releases before an attack: the daemon loads code during the first ones."""
 SEEN_SECONDS = 30.0
 NOTICE_SECONDS = 3.0
-"""In which the daemon has looked at the attackers for the first time."""
+"""Time for the daemon's first snapshot of the attackers."""
 
 SLOWER_AT_MOST = 0.050
 MB = 1 << 20
@@ -59,16 +59,16 @@ GROWTH_AT_MOST = 8 * MB
 
 @dataclass(frozen=True)
 class Attackers:
-    """Processes in one namespace: what they do (bench.rig.attack), and of how many things."""
+    """Processes in one namespace: the attack (bench.rig.attack) and its size."""
 
     way: str
     name: str
     number: int
     churn: bool = False
-    """Whether connections come and go besides, elsewhere."""
+    """Whether connections also come and go in another namespace."""
 
     def commands(self) -> Iterator[list[str]]:
-        """Of each process."""
+        """The command of each process."""
         for place, first in enumerate(range(0, self.number, PER_PROCESS)):
             share = min(PER_PROCESS, self.number - first)
             argv = [sys.executable, "-m", "bench.rig.attack", self.way, f"--name={self.name}"]
@@ -97,24 +97,24 @@ ATTACKS: dict[str, tuple[Attackers, ...]] = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a daemon."""
+    """A daemon's memory in bytes."""
 
     rss: int
     maps: int
-    """Of its BPF maps."""
+    """Bytes of its BPF maps."""
     kernel: int | None
-    """That the kernel keeps for it, None where nobody counts them."""
+    """The kernel's memory for the daemon; None where no controller counts it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was seen during one attack."""
+    """The measurements during one attack."""
 
     seconds: list[float]
-    """From the victim's last connection to its client's exit, each time."""
+    """Each time from the victim's last connection to its client's exit."""
     before: Memory
     after: Memory
-    """While the attack still lasts."""
+    """Taken while the attack still runs."""
     missed: dict[str, int]
     """By place, since the daemon's start."""
     drains: Counter[str]
@@ -133,7 +133,7 @@ class Outcome:
 
 
 class Daemon:
-    """A running one, and what it says."""
+    """A running daemon and its reports."""
 
     def __init__(self, stack: ExitStack) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -159,7 +159,7 @@ class Daemon:
             time.sleep(0.05)
 
     def drains(self) -> Counter[str]:
-        """Those that have ended, by how."""
+        """Finished drains by result."""
         return Counter(record["result"] for record in self.said("/v1/drains")["drains"])
 
     def said(self, resource: str) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Daemon:
 
 
 def endure(attack: Sequence[Attackers], releases: int) -> Outcome:
-    """What an attack does to a daemon that was there before, and to a pod that comes meanwhile."""
+    """Measure a daemon that started before the attack, and a pod that starts during it."""
     with ExitStack() as stack:
         daemon = Daemon(stack)
         client = stack.enter_context(fresh_netns("drainmon-bench"))
@@ -195,7 +195,7 @@ def endure(attack: Sequence[Attackers], releases: int) -> Outcome:
 
 @contextmanager
 def under(attack: Sequence[Attackers]) -> Iterator[None]:
-    """All of these attack, each in a namespace of its own."""
+    """Run all of these attackers, each in its own namespace."""
     with ExitStack() as stack:
         processes = []
         cgroup = stack.enter_context(best_effort_group())
@@ -221,7 +221,7 @@ def under(attack: Sequence[Attackers]) -> Iterator[None]:
 
 
 def complaints(outcome: Outcome, quiet: Outcome, releases: int) -> list[str]:
-    """What is not as it must be."""
+    """The limits that the outcome exceeds."""
     found = []
     for name, now, before in (
         ("median", outcome.median, quiet.median),

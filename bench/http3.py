@@ -1,8 +1,8 @@
 """Stop an nginx that serves HTTP/3, under load, by each hook: `python -m bench.http3`.
 
-Every client is an HTTP/3 client; the pod has no TCP connection. Once with each stop signal, with
-and without quic_host_key. Needs root. Exit status: 0 when drainmon-wait lost nothing, 1 when it
-did, 2 when the bench could not run.
+Every client uses HTTP/3; the pod has no TCP connection. Runs once with each stop signal, with and
+without quic_host_key. Needs root. Exit status: 0 when drainmon-wait lost nothing, 1 when it did, 2
+when the bench could not run.
 """
 
 import argparse
@@ -44,9 +44,9 @@ LOAD = LoadSpec(
 )
 
 EXPLANATION = """\
-Short ones take a connection each, slow readers seven seconds. Every client learns of the end
-0.1 to 4.5 s after it began, and opens no connection from then on. What nginx disclaims by
-GOAWAY counts as neither lost nor served; endless clients stay until nginx says so.
+Short requests take a connection each, slow readers seven seconds. Every client learns of the
+termination after 0.1 to 4.5 s, and opens no connection from then on. A request that nginx disclaims
+by GOAWAY counts as neither lost nor served; endless clients stay until they get a GOAWAY.
 """
 
 

@@ -1,11 +1,11 @@
-"""What looking at a pod's sockets costs: `python -m bench.procfs`.
+"""What a snapshot of a pod's sockets costs: `python -m bench.procfs`.
 
-Both ends of loopback connections in one namespace, 1,000, 10,000 and 100,000 sockets, each used;
-the accepted ends are on the pod's ports. Side by side: the source procfs by sock_diag and by the
-rows of /proc/<pid>/net (each reading, parsing, and counting what is in flight), reading those files
-raw, ss with the same filter, and psutil.net_connections. Processor time, medians of rounds in which
-everybody has a turn. Exit status 1 unless sock_diag costs less than ss and less than the rows do,
-for 10,000 sockets and more. Root only.
+Both ends of loopback connections in one namespace: 1,000, 10,000 and 100,000 used sockets, with the
+accepted ends on the pod's ports. Side by side: the source procfs by sock_diag and by the rows of
+/proc/<pid>/net (reading, parsing, and counting connections in flight), reading those files raw, ss
+with the same filter, and psutil.net_connections. Reports processor time, as medians of rounds in
+which every method has a turn. Exit status 1 unless sock_diag costs less than ss and less than the
+rows for 10,000 sockets and more. Root only.
 """
 
 import argparse
@@ -29,33 +29,34 @@ from drainmon.sources.procfs import ProcfsSource
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS_PER_HOLDER = 8_000
-"""A process may open only so many files."""
+"""The limit of open files per process."""
 SERVER_PORT, CLIENT_PORT = 8080, 7070
 SIZES = (1_000, 10_000, 100_000)
 DIAG, ROWS, RAW = "procfs by sock_diag", "procfs by rows", "read raw"
 SS, PSUTIL_NAME = "ss", "psutil.net_connections"
 JUDGED = 10_000
-"""Sockets from which on a look is compared: below, making a process is most of what ss costs."""
+"""The least number of sockets that is judged: below, ss spends most time on starting its process.
+"""
 PSUTIL = """
 import time, psutil
 began = time.process_time()
 psutil.net_connections("tcp")
 print(time.process_time() - began)
 """
-"""It reads its own namespace only."""
+"""Reads its own namespace only."""
 
 
 Holder = subprocess.Popen[bytes]
 
 
-class Nobody:
-    """Wants to hear of nothing."""
+class NoListener:
+    """A listener that ignores every event."""
 
     def listening(self) -> None:
-        """A new listener."""
+        """Ignores a new listener."""
 
     def changed(self, netns: int) -> None:
-        """A change."""
+        """Ignores a change."""
 
 
 def exchange(one: socket.socket, other: socket.socket) -> None:
@@ -65,7 +66,7 @@ def exchange(one: socket.socket, other: socket.socket) -> None:
 
 
 def hold(number: int, pairs: int) -> None:
-    """Keep both ends of so many connections, each used once, until stdin ends."""
+    """Keep both ends of `pairs` connections, each used once, until stdin ends."""
     port = SERVER_PORT + number
     with ExitStack() as ends, socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
         for pair in range(pairs):
@@ -87,7 +88,7 @@ def await_ready(running: list[Holder]) -> None:
 
 @contextmanager
 def holders(namespace: Netns, pairs: int) -> Iterator[list[Holder]]:
-    """Processes that hold the connections."""
+    """Run processes that hold the connections."""
     with ExitStack() as stack:
         running = []
         for number, first in enumerate(range(0, pairs, PAIRS_PER_HOLDER)):
@@ -109,13 +110,13 @@ def read_raw(tables: list[int]) -> None:
 
 
 def processor_time() -> float:
-    """Seconds that this process and its ended children have used."""
+    """Seconds of CPU time of this process and its finished children."""
     used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, float]:
-    """Seconds of processor time that each way of looking takes."""
+    """Seconds of processor time that each method takes."""
     ports = frozenset(range(SERVER_PORT, SERVER_PORT + len(running)))
     pod = Pod(1, namespace.inode, Identity(), (), ports)
     ss = namespace.command(["ss", "-Htani", *_ss_filter(ports)])
@@ -125,7 +126,7 @@ def measure(namespace: Netns, running: list[Holder], rounds: int) -> dict[str, f
     with ExitStack() as stack:
         looks = {}
         for name, by_diag in ((DIAG, True), (ROWS, False)):
-            source = stack.enter_context(closing(ProcfsSource(Nobody(), by_diag=by_diag)))
+            source = stack.enter_context(closing(ProcfsSource(NoListener(), by_diag=by_diag)))
             place = stack.enter_context(closing(source.open(running[0].pid)))
             looks[name] = partial(_run_look, source, pod, place)
         tables = place.tables
@@ -158,7 +159,7 @@ def _ss_filter(ports: frozenset[int]) -> list[str]:
 
 
 def report(taken: dict[int, dict[str, float]]) -> bool:
-    """Print what each look costs; whether sock_diag is cheap enough."""
+    """Print the cost of each method; whether sock_diag is cheap enough."""
     names = (DIAG, ROWS, RAW, SS, PSUTIL_NAME)
     print(f"{'ms of processor time':26}" + "".join(f"{size:>12,}" for size in taken))
     for name in names:

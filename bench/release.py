@@ -1,7 +1,7 @@
-"""How long after a pod's last connection has ended drainmon-wait exits: `python -m bench.release`.
+"""How long drainmon-wait takes to exit after a pod's last connection: `python -m bench.release`.
 
 One nginx, one connection in flight, one waiting client; the connection is reset, and the time to
-the client's exit is taken. With the daemon and, side by side, with the client alone. Root only.
+the client's exit is taken. Measures the client with the daemon and, side by side, alone. Root only.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FLAGS = ["--min-wait=0", "--quiet=0", "--no-roll", "--no-pod-log"]
 
 
 def release(pod: FakePod, path: Path) -> float:
-    """Seconds from the reset of the pod's only connection to the exit of its waiting client."""
+    """Seconds from the reset of the pod's only connection to the exit of the waiting client."""
     with pod.client.socket() as connection:
         connection.connect((pod.address, pod.port))
         connection.sendall(b"GET / HTTP/1.1\r\n")  # never finished: in flight
@@ -36,7 +36,7 @@ def release(pod: FakePod, path: Path) -> float:
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as waiting:
             assert waiting.stdout
             if not any(b"waiting" in line for line in waiting.stdout):
-                raise RigError("cannot measure a release: the client has not waited")
+                raise RigError("cannot measure a release: the client did not wait")
             pidfd = os.pidfd_open(waiting.pid)
             try:
                 began = time.perf_counter()

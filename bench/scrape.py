@@ -1,9 +1,9 @@
 """What a scrape of /metrics costs on a node with very many pods: `python -m bench.scrape`.
 
-A daemon, 500 pods with two ports and ten connections each. The daemon's CPU time per scrape, its
-idle time taken off; how long a scrape takes; what scrapes do to others: how long GET /healthz takes
-meanwhile, and how long after a pod's last connection its waiting client exits. Exit status 1 when a
-scrape costs more processor time than it may. Root only.
+A daemon and 500 pods with two ports and ten connections each. Reports the daemon's CPU time per
+scrape without its idle time; the duration of a scrape; and the effect on others: the duration of
+GET /healthz meanwhile, and the time from a pod's last connection to the exit of its waiting client.
+Exit status 1 when a scrape costs more processor time than allowed. Root only.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from drainmon.cli.client import get
 ROOT = Path(__file__).resolve().parents[1]
 DAEMON = Path(sys.executable).with_name("drainmon")
 PAUSE = 0.25
-"""Seconds between two scrapes: every one reads all counters anew."""
+"""Seconds between two scrapes: every scrape reads all counters anew."""
 SCRAPE_AT_MOST = 0.010
-"""Seconds of the daemon's processor time that a scrape of 500 pods may cost."""
+"""The limit for a scrape of 500 pods, in seconds of the daemon's processor time."""
 
 
 class Client:
-    """A connection to the daemon that is kept."""
+    """A persistent connection to the daemon."""
 
     def __init__(self, path: Path) -> None:
         self._http = http.client.HTTPConnection("drainmon")
@@ -42,7 +42,7 @@ class Client:
         self._http.sock.connect(str(path))
 
     def get(self, resource: str) -> tuple[float, bytes]:
-        """How many seconds it took, and the answer."""
+        """The request's duration in seconds, and the response."""
         began = time.perf_counter()
         self._http.request("GET", resource)
         body = self._http.getresponse().read()
@@ -53,14 +53,14 @@ class Client:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What all threads of a process have run, to the nanosecond."""
+    """CPU time of all threads of a process, to the nanosecond."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 @contextmanager
 def scraping(path: Path) -> Iterator[list[float]]:
-    """Scrape all the time; the seconds that each took."""
+    """Scrape continuously; yields the seconds that each scrape took."""
     took: list[float] = []
     stop = threading.Event()
 
@@ -79,7 +79,7 @@ def scraping(path: Path) -> Iterator[list[float]]:
 
 
 def pings(path: Path, seconds: float) -> list[float]:
-    """How long GET /healthz took each time."""
+    """The duration of each GET /healthz."""
     with closing(Client(path)) as client:
         until = time.monotonic() + seconds
         took = []
@@ -89,15 +89,15 @@ def pings(path: Path, seconds: float) -> list[float]:
         return took
 
 
-def told(name: str, seconds: list[float]) -> None:
+def print_quantiles(name: str, seconds: list[float]) -> None:
     ms = sorted(second * 1e3 for second in seconds)
     p99 = ms[min(len(ms) - 1, round(len(ms) * 0.99))]
     print(f"{name:38} median {statistics.median(ms):7.2f}   p99 {p99:7.2f}   most {ms[-1]:7.2f} ms")
 
 
 def report(used: float, idle: float, scrapes: int, seconds: float) -> bool:
-    """Print what a scrape costs, of processor time used while scraped and while idle for so many
-    seconds each; whether that is cheap enough."""
+    """Print the cost of a scrape from the processor time used while scraped and while idle, over
+    `seconds` each; whether a scrape is cheap enough."""
     each = (used - idle) / scrapes
     print(f"daemon's CPU time per scrape {each * 1e3:.2f} ms, idle {idle / seconds:.2%}")
     return each <= SCRAPE_AT_MOST
@@ -135,14 +135,16 @@ def main() -> int:
         with scraping(path) as took:
             time.sleep(options.seconds)
         cheap = report(cpu_seconds(pid) - began, idle, len(took), options.seconds)
-        told("a scrape", took)
-        told("healthz, no scrapes", pings(path, options.seconds))
+        print_quantiles("a scrape", took)
+        print_quantiles("healthz, no scrapes", pings(path, options.seconds))
         with scraping(path):
-            told("healthz, scraped 4 times a second", pings(path, options.seconds))
-        told("release, no scrapes", [release(pod, path) for _ in range(options.releases)])
+            print_quantiles("healthz, scraped 4 times a second", pings(path, options.seconds))
+        print_quantiles(
+            "release, no scrapes", [release(pod, path) for _ in range(options.releases)]
+        )
         with scraping(path):
             times = [release(pod, path) for _ in range(options.releases)]
-        told("release, scraped 4 times a second", times)
+        print_quantiles("release, scraped 4 times a second", times)
     return 0 if cheap else 1
 
 

@@ -1,4 +1,4 @@
-"""The demo's table: one row per hook, what it lost and how long it took."""
+"""The demo's table: one row per hook, with its losses and its duration."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,8 +28,8 @@ REST: dict[str, Value] = {
 def render(trials: Sequence[Trial], terminal: Terminal, *, endless_can_race: bool) -> str:
     """The whole table, coloured as the terminal allows.
 
-    With an nginx that races, requests that endless clients lost by that have a column of their own,
-    if there are any, instead of being in "endless".
+    With an nginx that can race, requests that endless clients lost to the race have a separate
+    column, if there are any, instead of counting in "endless".
     """
     columns = LOSSES | REST
     if endless_can_race and any(trial.totals.races[Kind.ENDLESS] for trial in trials):

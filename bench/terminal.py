@@ -1,4 +1,4 @@
-"""Colours and a line that updates itself, on a terminal only."""
+"""Colours and a status line that updates itself, on a terminal only."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import threading
 
 
 class Terminal:
-    """Standard output; plain lines without colours when it is no terminal."""
+    """Standard output; plain lines without colours when it is not a terminal."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -20,14 +20,14 @@ class Terminal:
             print(text, flush=True)
 
     def update(self, text: str) -> None:
-        """Replace the line that does not stay; nothing where lines cannot be replaced."""
+        """Replace the status line; does nothing where lines cannot be replaced."""
         if self._live:
             with self._lock:
                 self._erase()
                 print(text, end="", flush=True)
 
     def clear(self) -> None:
-        """Erase the line that does not stay."""
+        """Erase the status line."""
         with self._lock:
             self._erase()
 

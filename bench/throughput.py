@@ -1,9 +1,8 @@
-"""Connections per second of nginx with something attached and without, in pairs of short turns.
+"""nginx's connections per second with and without an attached program, in pairs of short turns.
 
-nginx, the load, and the daemon when there is one share one CPU: nothing that they cost is hidden by
-a CPU that has nothing to do. Each connection has both its ends on this node: twice the events, and
-about twice the work, of a node whose clients are elsewhere. It carries one request for a few bytes;
-more of either makes a loss smaller.
+nginx, the load and the daemon, if any, share one CPU, so that no idle CPU hides their cost. Each
+connection has both ends on this node: twice the events, and about twice the work, of a node with
+remote clients. Each connection carries one short request; more of either makes a loss smaller.
 """
 
 import os
@@ -31,7 +30,7 @@ NGINX = "/usr/sbin/nginx"
 CPU = 0
 CONCURRENCY = 32
 SETTLE = 20_000
-"""Connections before the first turn: what is left of them in TIME_WAIT makes all turns alike."""
+"""Connections before the first turn: the resulting TIME_WAIT sockets make all turns alike."""
 SEEN_SECONDS = 10.0
 
 Attached = Callable[[FakePod], AbstractContextManager[object]]
@@ -47,16 +46,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Effect:
-    """What being attached does."""
+    """The effect of an attached program."""
 
     without: float
     """Connections per second, the median."""
     gain: Interval
-    """The share of connections per second by which there are more; a loss is negative."""
+    """The relative change of connections per second; a loss is negative."""
 
     @property
     def seconds(self) -> float:
-        """Of the CPU that a connection costs more."""
+        """CPU seconds that a connection costs more."""
         return (1 / (1 + self.gain.median) - 1) / self.without
 
 
@@ -67,7 +66,7 @@ def effect(pairs: list[Pair]) -> Effect:
 
 @contextmanager
 def server() -> Iterator[FakePod]:
-    """Debian's nginx with one worker. Raises RigError when there is none, or nobody to load it."""
+    """Debian's nginx with one worker. Raises RigError without nginx or without a load generator."""
     if not shutil.which("ab"):
         raise RigError(
             "cannot measure connections per second: ab is not installed (Debian: apache2-utils)"
@@ -83,7 +82,7 @@ def server() -> Iterator[FakePod]:
 
 
 def measure(pod: FakePod, attached: Attached, pairs: int, connections: int) -> Iterator[Pair]:
-    """So many pairs of turns of so many connections each; every other one begins attached."""
+    """Measure `pairs` of turns of `connections` each; every other pair begins attached."""
     _load(pod, SETTLE)
     for number in range(pairs):
         rates = {}
@@ -96,7 +95,7 @@ def measure(pod: FakePod, attached: Attached, pairs: int, connections: int) -> I
 
 @contextmanager
 def daemon(pod: FakePod) -> Iterator[None]:
-    """With default flags, from when it has seen the pod."""
+    """A daemon with default flags, once it has seen the pod."""
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder, "drainmon.sock")
         with running_daemon(DAEMON, socket, Path(folder, "log")) as pid:
@@ -115,7 +114,7 @@ def _nothing() -> Iterator[None]:
 
 
 def _pin(pid: int) -> None:
-    """All threads of a process; those that it starts later as well."""
+    """Pin all threads of a process, and those that it starts later."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread.name), {CPU})

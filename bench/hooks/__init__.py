@@ -1,1 +1,1 @@
-"""Which preStop hook loses what: `python -m bench.hooks --help`."""
+"""Which preStop hook loses which requests: `python -m bench.hooks --help`."""

@@ -1,7 +1,7 @@
-"""End an nginx pod under load, many times and by each known preStop hook: who loses what.
+"""Stop an nginx pod under load, many times and by each known preStop hook: which hook loses what.
 
-Needs root; everything happens in network namespaces of its own. Every hook meets the same traffic:
-it follows from the trial's number. Writes trials.jsonl (one line per trial), results.json,
+Needs root; everything happens in separate network namespaces. Every hook meets the same traffic,
+which follows from the trial's number. Writes trials.jsonl (one line per trial), results.json,
 results.md and a chart per table (SVG).
 
 Exit status: 0 done, 1 the bar was not reached, 2 the harness could not run.
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs",
         type=_number,
         default=2 * (os.cpu_count() or 1),
-        help="trials side by side; each takes a quarter of a core (default: %(default)s)",
+        help="parallel trials; each takes a quarter of a core (default: %(default)s)",
     )
     parser.add_argument(
         "--hook", choices=CONTENDERS, action="append", help="only this one (repeatable)"
@@ -57,12 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stop-signal", choices=("TERM", "QUIT"), default="TERM")
     parser.add_argument("--out", metavar="DIR", type=Path, default=ROOT / "build" / "hooks")
     parser.add_argument(
-        "--resume", action="store_true", help="keep the trials that DIR has, do what is missing"
+        "--resume", action="store_true", help="keep the trials in DIR and run the missing ones"
     )
     parser.add_argument(
         "--bar",
         action="store_true",
-        help="what drainmon must reach: "
+        help="the bar for drainmon: "
         f"{', '.join(bar.CONTENDER_NAMES)} under the full mix, and a verdict",
     )
     return parser
@@ -85,15 +85,15 @@ def _bench(options: argparse.Namespace, terminal: Terminal) -> int:
     store = Store(options.out / "trials.jsonl", resume=options.resume)
     runs = plan(options, terminal)
     try:
-        asyncio.run(_until_told(Runner(store, terminal, options.jobs), runs))
+        asyncio.run(_until_interrupted(Runner(store, terminal, options.jobs), runs))
     finally:
         output.write(options.out, store.records)
-    terminal.line(f"tables, figures and charts are in {options.out}")
+    terminal.line(f"tables, numbers and charts are in {options.out}")
     return _judge(store, runs, options.trials, terminal) if options.bar else 0
 
 
 def plan(options: argparse.Namespace, terminal: Terminal) -> list[Run]:
-    """Every trial asked for, contender by contender: each may need a daemon of its own."""
+    """Every requested trial, contender by contender: each may need its own daemon."""
     binaries = [nginx_binaries.choose(path) for path in options.nginx or ()]
     binaries = binaries or nginx_binaries.installed() or [nginx_binaries.choose()]
     kinds = [
@@ -117,13 +117,13 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> list[Run]:
     return runs
 
 
-async def _until_told(runner: Runner, runs: Sequence[Run]) -> None:
+async def _until_interrupted(runner: Runner, runs: Sequence[Run]) -> None:
     main_task = asyncio.current_task()
     assert main_task is not None
-    told = []
+    interrupted = []
 
     def stop() -> None:
-        told.append(True)
+        interrupted.append(True)
         main_task.cancel()
 
     for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -131,7 +131,7 @@ async def _until_told(runner: Runner, runs: Sequence[Run]) -> None:
     try:
         await runner.run(runs)
     except asyncio.CancelledError:
-        if told:
+        if interrupted:
             raise KeyboardInterrupt from None
         raise
 

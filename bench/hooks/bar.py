@@ -1,4 +1,4 @@
-"""What drainmon must reach: no request lost, and hardly a moment wasted."""
+"""The bar for drainmon: no request lost, and almost no time wasted."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -10,16 +10,16 @@ from bench.hooks.record import Record
 CONTENDER_NAMES = ("core", "procfs", "alone")
 TRIALS = 20
 MIN_WAIT_SECONDS = 5.0
-"""drainmon-wait's default: nobody can end before it."""
+"""drainmon-wait's default: no drain can end earlier."""
 BEYOND_SECONDS = 0.3
-"""By core, in the median, beyond the ideal end or the min-wait."""
+"""For core: the median beyond the later of the ideal end and min-wait."""
 
 
 def judge(records: Sequence[Record], trials: int = TRIALS) -> tuple[list[str], list[str]]:
-    """What was reached, and what was not: a line each.
+    """The criteria that were met, and those that were not: a line each.
 
-    Requests that nginx itself loses are no hook's: those of endless clients on an nginx without
-    keepalive_min_timeout.
+    Requests that nginx itself loses do not count against a hook: those of endless clients on an
+    nginx without keepalive_min_timeout.
     """
     good: list[str] = []
     bad: list[str] = []
@@ -45,7 +45,7 @@ def judge(records: Sequence[Record], trials: int = TRIALS) -> tuple[list[str], l
 
 
 def wasted(records: Iterable[Record]) -> float:
-    """The median of seconds beyond the ideal end, or the min-wait when that is later."""
+    """The median of seconds beyond the later of the ideal end and min-wait."""
     return statistics.median(
         record.seconds - max(record.ideal_end, MIN_WAIT_SECONDS) for record in records
     )

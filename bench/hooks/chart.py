@@ -1,11 +1,11 @@
-"""A table as a picture: in how many trials a hook lost something, and how long it kept the pod."""
+"""A table as a picture: trials in which a hook lost something, and how long it kept the pod."""
 
 from xml.sax.saxutils import escape
 
 from bench.hooks.report import Group, Row
 
 ROW, TOP, BOTTOM = 26, 86, 34
-"""Pixels, as everywhere here."""
+"""Pixels, like all sizes here."""
 TITLES, LOSSES, SECONDS, GAP = 240, 340, 250, 30
 LABELS = 120
 """Beside each bar."""
@@ -36,7 +36,7 @@ def draw(group: Group) -> str:
         parts += _losses(row, y)
         parts += seconds.bar(row, y)
     foot = height - 12
-    parts.append(_text(TITLES, foot, "and how many requests in all of them"))
+    parts.append(_text(TITLES, foot, "and the number of lost requests"))
     parts.append(_text(TITLES + LOSSES + GAP, foot, "median; red: cut short"))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -53,7 +53,7 @@ def _losses(row: Row, y: int) -> list[str]:
 
 
 class _Seconds:
-    """The right half: its zero stands where the longest bar to the left ends."""
+    """The right half; zero is where the longest bar on the left ends."""
 
     def __init__(self, group: Group) -> None:
         shortest = min(0.0, *(row.beyond for row in group.rows))

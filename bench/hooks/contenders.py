@@ -1,4 +1,4 @@
-"""Who is compared, and under which traffic."""
+"""The contenders, and the traffic that they meet."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from bench.rig.hooks import (
 
 @dataclass(frozen=True)
 class Contender:
-    """A hook, and the source of the daemon that it asks; None: there is no daemon."""
+    """A hook, and the source of the daemon that it uses; None means no daemon."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Mix:
-    """Traffic, how long it runs before the end begins, and who is compared unless asked for."""
+    """Traffic, how long it runs before the pod stops, and the default contenders."""
 
     title: str
     load: LoadSpec
@@ -70,7 +70,7 @@ ROLLS = ("roll-quit", "roll-quit-hup", "roll-hup")
 
 MIXES: dict[str, Mix] = {
     "full": Mix(
-        "clients of every kind, who learn of the end after 0.2 to 5 s",
+        "clients of every kind, which learn of the deletion after 0.2 to 5 s",
         LoadSpec(streams=4, never_used=3, earliest=0.2, propagation=5.0),
         (
             "none", "quit", "quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON, *WAYS_IN
@@ -82,7 +82,7 @@ MIXES: dict[str, Mix] = {
         ("quit-wait", "quit-poll", "poll-status", "sleep-15", *DRAINMON),
     ),
     "sparse": Mix(
-        "0.7 short connections per second, until 3 to 7 s after the end began",
+        "0.7 short connections per second, until 3 to 7 s after the deletion",
         LoadSpec(
             short_rate=0.7, short_clients=1, keep_alive=0, endless=0, slow_readers=0,
             slow_upstream=0, earliest=3.0, propagation=7.0,
@@ -96,7 +96,7 @@ MIXES: dict[str, Mix] = {
         workers=4,
     ),
     "quick": Mix(
-        "a few clients, who learn of the end within 0.8 s",
+        "a few clients, which learn of the deletion within 0.8 s",
         LoadSpec(
             short_rate=100, keep_alive=2, endless=2, slow_readers=2, slow_upstream=0, streams=2,
             stream_seconds=1.0, never_used=1, slow_rate=2_000_000, slow_stagger=0.5,

@@ -1,4 +1,4 @@
-"""The files that a run leaves."""
+"""The files that a run writes."""
 
 import json
 import os
@@ -11,17 +11,17 @@ from bench.hooks.record import Record
 
 EXPLANATION = """\
 "lost" counts requests of all trials; "s beyond" is the median of the seconds from the ideal end
-(everybody has heard of the pod's end, and whoever leaves by itself has its last byte) until nginx
-was gone: negative when the pod was cut short.
+(all clients have learned of the pod's end, and those that leave by themselves have their last
+byte) until nginx was gone: negative when the pod was cut short.
 """
 RACE = """\
-"by the race" counts requests of endless clients that were on their way while this nginx closed
+"by the race" counts requests of endless clients that were in transit while this nginx closed
 the idle connection; no hook can save them, and they are not counted in the other columns.
 """
 
 
 def write(folder: Path, records: Sequence[Record]) -> None:
-    """results.md, results.json and a chart per table."""
+    """Write results.md, results.json and a chart per table."""
     found = report.groups(records)
     tables = [report.markdown(group) for group in found]
     note = EXPLANATION + (RACE if any(group.can_race for group in found) else "")

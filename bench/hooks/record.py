@@ -1,4 +1,4 @@
-"""What one trial was, and what it cost: a line of JSON each, so that a long run can go on later."""
+"""What one trial was and what it cost: a line of JSON each, so that a long run can be resumed."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from bench.rig.outcome import Kind, Totals
 
 @dataclass(frozen=True)
 class Run:
-    """One trial to be done. The same seed means the same traffic, whatever the hook."""
+    """One trial to run. The same seed means the same traffic, whichever the hook."""
 
     contender: str
     mix: str
@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """What came of it; seconds are counted from the hook's start."""
+    """A trial's outcome; seconds count from the hook's start."""
 
     run: Run
     totals: Totals
@@ -40,17 +40,17 @@ class Record:
     seconds: float
     """Until nginx was gone."""
     ideal_end: float
-    """When it could have gone at the earliest without a loss."""
+    """The earliest end without a loss."""
     hook_exit: int | None
     killed: bool
     lag: float
-    """By how many seconds at most the clients were late: much of it makes figures doubtful."""
+    """The clients' greatest delay in seconds; a large one makes the numbers doubtful."""
     output: str
-    """What the hook said, when requests were lost."""
+    """The hook's output, if requests were lost."""
 
     @property
     def races(self) -> int:
-        """Requests of endless clients that were on their way when nginx closed the connection."""
+        """Requests of endless clients that were in transit when nginx closed the connection."""
         return self.totals.races[Kind.ENDLESS] if self.run.can_race else 0
 
     @property
@@ -60,7 +60,7 @@ class Record:
 
     @property
     def beyond(self) -> float:
-        """Seconds that the pod lived longer than it had to; negative when it was cut short."""
+        """Seconds that the pod lived longer than necessary; negative when it was cut short."""
         return self.seconds - self.ideal_end
 
     def to_json(self) -> str:
@@ -78,7 +78,7 @@ class Store:
     """The records of a run, in a file."""
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        """Raises RigError when the file is not one of its own."""
+        """Raises RigError when the file is not a store's."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         if not resume:

@@ -1,4 +1,4 @@
-"""What the records of a run say: a row per contender, as markdown and as JSON."""
+"""The records of a run as tables: a row per contender, as markdown and as JSON."""
 
 import statistics
 from collections import Counter
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def trials_with_a_loss(self) -> int:
-        """Those in which a request was lost that a hook could have saved."""
+        """Trials that lost a request which a hook could have saved."""
         return sum(record.avoidable > 0 for record in self.records)
 
     @property
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def lost(self) -> int:
-        """Those by the keep-alive race, which no hook can save, left out."""
+        """Lost requests without those of the keep-alive race, which no hook can save."""
         return sum(record.avoidable for record in self.records)
 
     @property
@@ -95,7 +95,7 @@ class Group:
 
     @property
     def lag(self) -> float:
-        """The longest that any load of it was late, in seconds."""
+        """The greatest delay of any load in the group, in seconds."""
         return max(record.lag for row in self.rows for record in row.records)
 
     @property
@@ -137,7 +137,7 @@ def groups(records: Iterable[Record]) -> list[Group]:
 
 
 def markdown(group: Group) -> str:
-    """The group's table. Kinds that the mix does not have are left out."""
+    """The group's table, without kinds that the mix does not have."""
     kinds = {
         title: kind
         for title, kind in LOSS_COLUMNS.items()
@@ -160,7 +160,7 @@ def markdown(group: Group) -> str:
         _line("---", ["---:" for _ in columns]),
         *(_line(row.title, [value(row) for value in columns.values()]) for row in group.rows),
         "",
-        f"The clients themselves were late by {group.lag:.2f} s at the most.",
+        f"The clients themselves were late by at most {group.lag:.2f} s.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Runs trials side by side, each in a process and in namespaces of its own."""
+"""Runs trials in parallel, each in its own process and namespaces."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ CLIENT = ROOT / "build" / "drainmon-wait"
 
 
 class Runner:
-    """Does what is missing of a plan; `jobs` trials at a time."""
+    """Runs the missing trials of a plan, `jobs` at a time."""
 
     def __init__(self, store: Store, terminal: Terminal, jobs: int) -> None:
         self.store = store
@@ -36,9 +36,9 @@ class Runner:
         self.total = 0
 
     async def run(self, plan: Sequence[Run]) -> None:
-        """Contender by contender: no other daemon runs beside the one that is asked.
+        """Run contender by contender, so that only one daemon runs at a time.
 
-        Raises RigError at the first trial whose rig failed; what is done is in the store.
+        Raises RigError at the first trial whose rig failed; finished trials are in the store.
         """
         missing = self.store.missing(plan)
         self.total, self.done = len(plan), len(plan) - len(missing)
@@ -81,15 +81,15 @@ def describe(record: Record) -> str:
 
 @contextmanager
 def _tools() -> Iterator[Tools]:
-    """With a folder of their own, and a socket's name like it."""
+    """Tools with their own folder, and a socket name derived from it."""
     with tempfile.TemporaryDirectory(prefix="drainmon-hooks-") as folder:
         yield Tools(CLIENT, Path(folder, "drainmon.sock"), Path(folder).name)
 
 
 @contextmanager
 def _daemon_for(contender: Contender, tools: Tools) -> Iterator[None]:
-    """The daemon that a contender asks, if any. For hooks that run on the node it has a port in the
-    pods, and an address that the client of every trial has too: that one is its node."""
+    """Run the contender's daemon, if it has one. For hooks that run on the node, the daemon has a
+    port in the pods and an address that every trial's client has too: that client is its node."""
     if contender.source is None:
         yield
         return
@@ -123,7 +123,7 @@ async def _measure(run: Run, tools: Tools) -> Record:
             trial.terminate()
             await trial.wait()
     if trial.returncode:
-        raise RigError(f"cannot do a trial of {run.contender}: {complaint.decode().strip()}")
+        raise RigError(f"cannot run a trial of {run.contender}: {complaint.decode().strip()}")
     return Record.from_json(output.decode())
 
 

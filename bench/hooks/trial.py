@@ -1,7 +1,7 @@
-"""One trial, a process of its own: `python -m bench.hooks.trial RUN CLIENT SOCKET NAME`.
+"""One trial in its own process: `python -m bench.hooks.trial RUN CLIENT SOCKET NAME`.
 
-RUN is a `Run` as JSON, NAME that of the daemon's socket in the pod. Prints its `Record` as a line
-of JSON; exit status 1 and a line on standard error when the rig failed.
+RUN is a `Run` as JSON, NAME the name of the daemon's socket in the pod. Prints its `Record` as a
+line of JSON; exit status 1 and a line on standard error when the rig failed.
 """
 
 import json
@@ -21,7 +21,7 @@ OUTPUT_LINES = 20
 
 
 def measure(run: Run, tools: Tools) -> Record:
-    """Raises RigError when the rig failed."""
+    """The trial's record. Raises RigError when the rig failed."""
     mix = MIXES[run.mix]
     trial = run_trial(
         CONTENDERS[run.contender].hook,

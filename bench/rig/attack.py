@@ -1,9 +1,9 @@
-"""What a pod may do that costs others: `python -m bench.rig.attack listeners --name nginx`.
+"""What a pod may do at the cost of others: `python -m bench.rig.attack listeners --name nginx`.
 
-`listeners`: as many as --number, on a port each. `listen-loop`: --number processes that listen and
-close without a pause, on any port. `idle-loop`: the same without listening. `connections`:
---number of them, both ends here, which stay. All in the namespace that it is started in, under
---name; until standard input ends.
+`listeners`: --number listeners, on a port each. `listen-loop`: --number processes that listen and
+close without a pause, on any port. `idle-loop`: the same without listening. `connections`: --number
+idle connections with both ends here. Everything happens in the current namespace, under --name,
+until standard input ends.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from collections.abc import Callable
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 PER_PROCESS = 8_000
-"""Listeners or connections: a process may have only so many files."""
+"""Listeners or connections per process, below the limit of open files."""
 FIRST_PORT = 1024
 BACKLOG = 4096
 CLIENTS = 16_384
-"""Connections of one address: as many as there are ports, by far."""
+"""Connections per address, well below the number of ports."""
 
 _libc = ctypes.CDLL(None)
 
@@ -90,7 +90,7 @@ def main() -> int:
     kept = WAYS[options.way](options.number, options.place)
     print("ready", flush=True)
     sys.stdin.read()
-    if options.way.endswith("loop"):  # else the files close with the process
+    if options.way.endswith("loop"):  # otherwise the files close with the process
         for child in kept if isinstance(kept, list) else ():
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

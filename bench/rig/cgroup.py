@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.rig.errors import RigError
 
 EMPTY_SECONDS = 5.0
-"""How long the last process of a cgroup may take to be gone when its parent has reaped it."""
+"""How long a cgroup's last process may take to leave after its parent has reaped it."""
 
 MOUNTS = Path("/proc/self/mounts")
 
@@ -21,8 +21,8 @@ def hierarchies(*kinds: str) -> list[Path]:
 
 
 class Cgroup:
-    """A cgroup of v2, alone or beside v1, by its path from the root. Its parents are made as
-    needed. Raises RigError when cgroup v2 is not mounted."""
+    """A cgroup v2, alone or beside v1, by its path from the root; missing parents are created.
+    Raises RigError when cgroup v2 is not mounted."""
 
     def __init__(self, path: str) -> None:
         unified = hierarchies("cgroup2")
@@ -34,15 +34,15 @@ class Cgroup:
 
     def command(self, argv: list[str]) -> list[str]:
         """`argv` wrapped to run in the cgroup."""
-        script = 'echo 0 >"$0" && exec "$@"'  # 0 is who writes
+        script = 'echo 0 >"$0" && exec "$@"'  # 0 is the writing process
         return ["sh", "-c", script, str(self.folder / "cgroup.procs"), *argv]
 
 
 @contextlib.contextmanager
 def cgroup_root() -> Iterator[str]:
-    """The path of a cgroup of this run's own, for a kubelet's --cgroup-root or for services: it has
-    the name of a slice. At the end it is removed from every hierarchy, with all below; nothing may
-    run in it then."""
+    """The path of this run's cgroup, for a kubelet's --cgroup-root or for services; its name is
+    that of a slice. Removed from every hierarchy at the end, with all below; no process may be left
+    in it."""
     name = f"drainmon-{secrets.token_hex(4)}.slice"
     try:
         yield f"/{name}"
@@ -58,7 +58,7 @@ def _remove(folder: Path) -> None:
         while path.exists():
             try:
                 path.rmdir()
-            except OSError:  # a process is still on its way out
+            except OSError:  # a process is still exiting
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)

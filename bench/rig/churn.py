@@ -1,9 +1,9 @@
-"""A process that opens and ends connections in every way, both ends in its own namespace.
+"""Opens and ends connections in every way, both ends in the current namespace.
 
-`python -m bench.rig.churn --port 8080`: reads commands on standard input, answers each with a line.
-`run N`: N connections come and go. `hold`: from now on some stay open, in many states, until it
-ends. It calls itself `churnd`, so that a daemon can be told to watch it. Several may share a port,
-each with an `--address` of its own.
+`python -m bench.rig.churn --port 8080` reads commands from standard input and answers each with a
+line. `run N`: N connections come and go. `hold`: some connections stay open, in many states, until
+the process ends. The process is named `churnd`, for a daemon that watches this name. Several
+processes may share a port, each with its own `--address`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ class Churn:
         return self.only or self.any_address(), self.port
 
     def any_address(self) -> str:
-        # Many addresses: a client's ports would run out in TIME_WAIT.
+        # Many addresses: a single client address would run out of ports in TIME_WAIT.
         return f"127.0.{self.random.randrange(256)}.{self.random.randrange(1, 255)}"
 
     def dial(self) -> socket.socket:
@@ -129,7 +129,7 @@ class Churn:
         return 1
 
     def die_in_the_accept_queue(self) -> int:
-        # A second listener of the same port gets its share of them, and closes.
+        # A second listener on the port gets a share of them, and closes.
         with self.listen():
             clients = [self.dial() for _ in range(BATCH)]
         self.listener.setblocking(False)
@@ -155,7 +155,7 @@ class Churn:
         return BATCH
 
     def run(self, number: int) -> int:
-        """At least so many connections; how many exactly."""
+        """Open at least `number` connections; returns how many."""
         ways, weights = zip(*self.endings, strict=True)
         done = 0
         while done < number:
@@ -164,7 +164,7 @@ class Churn:
         return done
 
     def hold(self) -> int:
-        """Leave connections in every state that stays; how many."""
+        """Leave connections in every lasting state; returns how many."""
         for _ in range(HELD):
             for shut in ("neither", "client", "server", "tail"):
                 client, server = self.pair()

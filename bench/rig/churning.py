@@ -1,4 +1,4 @@
-"""Churn processes in a namespace, each on a port, an address or a CPU of its own as needed."""
+"""Churn processes in a namespace, each with its own port, address or CPU as needed."""
 
 import os
 import subprocess
@@ -22,28 +22,28 @@ class Spot:
 
     port: int
     address: str | None = None
-    """None: on every address of 127.0.0.0/16; two processes cannot share a port like that."""
+    """None: every address of 127.0.0.0/16, which only one process per port can use."""
     cpu: int | None = None
 
 
 class Churning:
-    """Running processes, told to open connections and to say when they have."""
+    """Running processes that open connections on command and report when they are done."""
 
     def __init__(self, processes: "list[subprocess.Popen[str]]") -> None:
         self._processes = processes
 
     def begin(self, connections: int) -> None:
-        """Have the processes open so many in all, from now on."""
+        """Let the processes open `connections` in all; returns at once."""
         for process in self._processes:
             assert process.stdin
             process.stdin.write(f"run {connections // len(self._processes)}\n")
 
     def end(self) -> int:
-        """Wait until they have; how many it were."""
+        """Wait for the processes; returns how many connections they opened."""
         return sum(int(_answer(process)) for process in self._processes)
 
     def run(self, connections: int) -> int:
-        """Open at least so many, less one for each process; how many it were."""
+        """Open `connections`, rounded down per process; returns how many."""
         self.begin(connections)
         return self.end()
 
@@ -60,7 +60,7 @@ def churn_netns() -> Iterator[Netns]:
 def churning(
     namespace: Netns, spots: Iterable[Spot], group: Group = NO_GROUP
 ) -> Iterator[Churning]:
-    """A process at each spot, in a cgroup; killed at the end of the block."""
+    """Run a process at each spot, in a cgroup; killed at the end of the block."""
     with ExitStack() as stack:
         yield Churning([stack.enter_context(churner(namespace, spot, group)) for spot in spots])
 

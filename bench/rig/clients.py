@@ -1,9 +1,8 @@
-"""The clients of a pod that is told to stop: one coroutine per kind.
+"""The clients of a pod that is stopped: one coroutine per kind.
 
-Each one learns of the termination after a delay of its own. Until then it opens
-connections; afterwards it finishes what it has and opens no more. Its delay and
-its habits follow from the seed, its kind and its number alone: every hook meets
-the same traffic.
+Each client learns of the termination after its own delay. Until then it opens connections;
+afterwards it finishes its requests and opens no more. Delay and habits follow from the seed, the
+kind and the client's number alone: every hook meets the same traffic.
 """
 
 import asyncio
@@ -29,29 +28,29 @@ SLOW_RECEIVE_BUFFER = 32_768
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """Who sends what to whom; 0 leaves a kind out. Seconds, bytes and bytes/s."""
+    """The clients of a run; 0 leaves a kind out. Seconds, bytes and bytes/s."""
 
     address: str = "127.0.0.1"
     port: int = 80
     upstream_port: int = 9000
     http3: bool = False
-    """Over QUIC, where the server has to be slow for a slow reader, and nothing can be upgraded."""
+    """Over QUIC, where the server must send slowly for a slow reader and cannot upgrade."""
     short_rate: float = 200.0
     """New connections per second, at random times."""
     short_clients: int = 20
-    """Who shares that rate; each one learns of the end by itself."""
+    """Clients that share that rate; each learns of the termination separately."""
     keep_alive: int = 8
     endless: int = 4
     slow_readers: int = 12
     slow_upstream: int = 6
     streams: int = 0
     stream_seconds: float = 8.0
-    """The longest that a stream lives before its client ends it; the shortest is half of it."""
+    """A stream's longest life before its client ends it; the shortest is half of it."""
     never_used: int = 0
-    """Connections opened in advance, as browsers do, on which nothing is ever sent."""
+    """Connections opened in advance, as by browsers, that never send anything."""
     slow_rate: float = 250_000.0
     slow_stagger: float = 4.0
-    """Within which time the slow readers begin."""
+    """The period in which the slow readers begin."""
     earliest: float = 0.1
     propagation: float = 5.0
     """When the first and the last client learn of the termination."""
@@ -65,7 +64,7 @@ class LoadSpec:
 
 @dataclass(frozen=True)
 class Client:
-    """One of them: when it learns of the termination, and its own chance."""
+    """One client: when it learns of the termination, and its random numbers."""
 
     news: News
     delay: float
@@ -77,7 +76,7 @@ class Client:
 
 @dataclass
 class Load:
-    """What all clients of a run share. `report` hears of each lost request as it happens."""
+    """State shared by all clients of a run. `report` receives each lost request as it happens."""
 
     spec: LoadSpec
     report: Callable[[Kind, Lost, bool], None]
@@ -87,16 +86,17 @@ class Load:
     """When the last byte reached a client that leaves by itself; the loop's time."""
 
     def ideal_end(self) -> float:
-        """When the pod could end at the earliest without a loss; the loop's time.
+        """The pod's earliest end without a loss; the loop's time.
 
-        Everybody has learned of it, and who leaves by itself has left. Endless clients have no end
-        of their own: whatever ends them has to do it without a loss, and may do it at once.
+        By then every client has learned of the termination, and clients that leave by themselves
+        have left. Endless clients have no end of their own: a hook has to end them without a loss,
+        and may do so at once.
         """
         longest = max((client.delay for _, client in self.crowd()), default=0.0)
         return max(self.news.terminated_at + longest, self.last_reply)
 
     def crowd(self) -> Iterator[tuple[Kind, Client]]:
-        """Everybody who sends something."""
+        """Every client that sends something."""
         spec = self.spec
         counts = {
             Kind.SHORT: spec.short_clients if spec.short_rate else 0,
@@ -124,7 +124,7 @@ class Load:
             yield behaviours[kind](client)
 
     async def never_used(self) -> None:
-        """Hold connections on which nothing is sent, for as long as the other end does."""
+        """Hold connections on which nothing is sent, until the peer closes them."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self.spec.never_used):
                 group.create_task(self._never_use())
@@ -146,7 +146,8 @@ class Load:
             due = max(due, clock() - 1 / rate)  # late, but never a burst to catch up
 
     async def _slow_reader(self, client: Client) -> None:
-        # Out of step: at every moment some are near their end, with all of it in the kernel.
+        # Out of step, so that at every moment some replies are near their end and held by the
+        # kernel.
         await asyncio.sleep(client.random.uniform(0, self.spec.slow_stagger))
         while not client.learned():
             await self._once(
@@ -174,7 +175,7 @@ class Load:
         patience: float | None = None,
         receive_buffer: int | None = None,
     ) -> None:
-        """One request on a connection of its own."""
+        """One request on its own connection."""
         try:
             with await self._open(receive_buffer) as connection:
                 await connection.get(path, last=True, rate=rate, patience=patience)
@@ -182,7 +183,7 @@ class Load:
             return
         except Lost as lost:
             self._lost(kind, lost)
-            if kind is not Kind.SHORT:  # those keep their rate
+            if kind is not Kind.SHORT:  # short requests keep their rate
                 await asyncio.sleep(BACKOFF_SECONDS)
         else:
             self._served(kind, connection)
@@ -208,7 +209,7 @@ class Load:
         await self._persistent(Kind.ENDLESS, client, lambda: self.news.stopped)
 
     async def _persistent(self, kind: Kind, client: Client, finished: Callable[[], bool]) -> None:
-        """Requests on one connection until it is `finished`; a new one until it has learned."""
+        """Requests on one connection until `finished`; a new one until the client has learned."""
         await asyncio.sleep(client.random.uniform(*THINK_SECONDS))
         while not client.learned():
             try:
@@ -230,8 +231,8 @@ class Load:
         reused = False
         while not finished() and not connection.hung_up():
             if reused:
-                # Stands for the network's latency, which a veth has none of: what the
-                # server closes from here on, this client cannot know before it sends.
+                # Stands for network latency, which a veth lacks: a close by the server from here on
+                # is unknown to this client before it sends.
                 await asyncio.sleep(self.spec.round_trip)
             try:
                 keep = await connection.get("/", last=False)
@@ -248,7 +249,7 @@ class Load:
 
     async def _open(self, receive_buffer: int | None = None) -> "Connection | Http3Connection":
         if self.spec.http3:
-            # The demo does without aioquic.
+            # The demo runs without aioquic.
             from bench.rig.http3.connection import Http3Connection  # noqa: PLC0415
 
             return await Http3Connection.open(self.spec.address, self.spec.port, self.spec.patience)

@@ -1,4 +1,4 @@
-"""What is closed at the end of its `with` block, or by hand."""
+"""Base class of objects that close at the end of a `with` block, or by hand."""
 
 from abc import ABC, abstractmethod
 from typing import Self

@@ -1,7 +1,7 @@
-"""Containers without an image: runc, on a root file system made of this host's own, read-only.
+"""Containers without an image: runc on a read-only root file system made of this host's own.
 
-runc is what containerd and docker run: namespaces, capabilities and above all cgroups are those
-that a pod's container really has, in every hierarchy of this host.
+containerd and docker run containers by runc: namespaces, capabilities and above all cgroups match
+those of a pod's container, in every hierarchy of this host.
 """
 
 import json
@@ -19,28 +19,28 @@ from bench.rig.errors import RigError
 from bench.rig.netns import Netns
 
 SHARED = ("bin", "etc", "lib", "lib64", "sbin", "usr")
-"""What a container has of the host's root, as far as it is there."""
+"""Folders of the host's root that a container gets, where they exist."""
 
 CAPABILITIES = ("CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID")
 
 IDS = 65_536
-"""Users of a user namespace, as many as a kubelet gives one."""
+"""Users of a user namespace, as many as a kubelet assigns."""
 
 NAMESPACES = ("pid", "ipc", "uts", "mount")
-"""Its own. A cgroup namespace would change what the container sees of itself, not what the host
-sees of it."""
+"""The container's own namespaces. A cgroup namespace would change the container's view of itself,
+not the host's."""
 
 
 class Container(Closing):
     """A running container. Close it, or use it as a context manager.
 
-    `name` is the container ID, 64 hex digits as from any runtime; `argv` its pid 1, run by `user`;
-    `cgroup` its cgroup's path from the root. It is in `netns`, or without one in the host's. It has
-    the folders `mounts` where the host has them, and may write to those in `writable`.
+    `name` is the container ID, 64 hex digits as from any runtime; `argv` is pid 1, run by `user`;
+    `cgroup` is its cgroup's path from the root. It is in `netns`, by default the host's. It has the
+    folders `mounts` where the host has them, and may write to those in `writable`.
 
-    With `first_id` it is in a user namespace of its own as with hostUsers: false, whose user 0 is
-    the host's `first_id`, and in a network namespace of that, which `netns` cannot be: its pid
-    leads there. Raises RigError when it does not start.
+    With `first_id` it is in its own user namespace as with hostUsers: false, whose user 0 is the
+    host's `first_id`, and in a network namespace owned by that user namespace; `netns` cannot be
+    given then. Raises RigError when it does not start.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Container(Closing):
             raise
 
     def exec(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start `argv` (an absolute path) in the container, as a hook is."""
+        """Start `argv` (an absolute path) in the container, as a hook."""
         user = f"--user={self._user}:{self._user}"
         return subprocess.Popen(
             self._runc("exec", user, self.name, *argv),
@@ -87,7 +87,7 @@ class Container(Closing):
         return (self.folder / "log").read_text(errors="replace")
 
     def close(self) -> None:
-        """Kill it and remove what was made, its cgroup's parents apart; again does nothing."""
+        """Kill it and remove all but its cgroup's parents; a second call does nothing."""
         self._cleanup.close()
 
     def _document(
@@ -130,7 +130,7 @@ class Container(Closing):
         linux = document["linux"]
         linux["namespaces"] += [{"type": "user"}, {"type": "network"}]
         linux |= {"uidMappings": [mapping], "gidMappings": [mapping]}
-        # Its root makes the places to mount to, and everybody leads there.
+        # The container's root creates the mount points, so everyone may reach them.
         self.folder.chmod(0o755)
         for path in (self.folder / "rootfs", *(self.folder / "rootfs").rglob("*")):
             os.chown(path, first_id, first_id, follow_symlinks=False)
@@ -150,7 +150,7 @@ class Container(Closing):
         self.pid = int(pid_file.read_text())
 
     def _runc(self, command: str, *arguments: str) -> list[str]:
-        # Its state in the folder: nothing is left on the host, and no ID is another's.
+        # The state is in the folder: nothing is left on the host, and IDs cannot clash.
         return ["runc", f"--root={self.folder / 'state'}", command, *arguments]
 
 

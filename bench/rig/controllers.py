@@ -1,4 +1,4 @@
-"""Cgroups that count memory and share out the CPUs, v1 or v2, and what BPF maps take."""
+"""Cgroups that count memory and share out the CPUs, v1 or v2, and the size of BPF maps."""
 
 import secrets
 import time
@@ -11,13 +11,13 @@ from bench.rig.cgroup import hierarchies
 
 EMPTY_SECONDS = 5.0
 BEST_EFFORT = 0.2
-"""Kubernetes gives all pods without requests together 2 shares of the CPUs; the daemon, which
+"""Kubernetes gives all pods without requests 2 shares of the CPUs together; the daemon, which
 requests 10m, has 10."""
 
 
 def map_bytes(pid: int) -> int:
-    """`memlock` of every BPF map that a process has a descriptor of, as /proc/<pid>/fdinfo says it:
-    without what a map keeps inside of sockets."""
+    """The sum of `memlock` of a process's BPF maps, from /proc/<pid>/fdinfo; without the memory
+    that a map keeps in sockets."""
     found: dict[str, int] = {}
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         with suppress(FileNotFoundError):  # closed since the folder was read
@@ -34,14 +34,14 @@ class Group:
     folder: Path | None
 
     def command(self, argv: list[str]) -> list[str]:
-        """`argv` wrapped to run in it with the same pid."""
+        """`argv` wrapped to run in the cgroup with the same pid."""
         if self.folder is None:
             return argv
-        script = 'echo 0 >"$0" && exec "$@"'  # 0 is who writes
+        script = 'echo 0 >"$0" && exec "$@"'  # 0 is the writing process
         return ["sh", "-c", script, str(self.folder / "cgroup.procs"), *argv]
 
     def wrap(self, program: Path, script: Path) -> Path:
-        """A `script`, written anew, that runs `program` in it with the same pid."""
+        """Write a `script` that runs `program` in the cgroup with the same pid."""
         if self.folder is None:
             return program
         procs = self.folder / "cgroup.procs"
@@ -50,8 +50,8 @@ class Group:
         return script
 
     def kernel_bytes(self) -> int | None:
-        """What the kernel keeps for its processes: maps, what these keep in anybody's sockets, and
-        files, sockets and page tables of their own. None without the controller memory."""
+        """The kernel's memory for its processes: maps, their storage in sockets, and the processes'
+        files, sockets and page tables. None without the memory controller."""
         if self.folder is None:
             return None
         with suppress(FileNotFoundError):
@@ -65,14 +65,14 @@ NO_GROUP = Group(None)
 
 @contextmanager
 def memory_group() -> Iterator[Group]:
-    """One whose memory is counted."""
+    """A group whose memory is counted."""
     with _group(_parent("memory", "memory.kmem.usage_in_bytes")) as group:
         yield group
 
 
 @contextmanager
 def best_effort_group() -> Iterator[Group]:
-    """One with the share of the CPUs that pods have who request nothing."""
+    """A group with the CPU share of pods that request nothing."""
     with _group(_parent("cpu", "cpu.shares")) as group:
         for name, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
             if group.folder and (group.folder / name).exists():
@@ -93,7 +93,7 @@ def _parent(controller: str, file_of_v1: str) -> Path | None:
 
 @contextmanager
 def _group(parent: Path | None) -> Iterator[Group]:
-    """Below `parent`; nothing may run in it at the end of the block."""
+    """A group below `parent`; no process may be left in it at the end of the block."""
     if parent is None:
         yield NO_GROUP
         return
@@ -106,7 +106,7 @@ def _group(parent: Path | None) -> Iterator[Group]:
         while folder.exists():
             try:
                 folder.rmdir()
-            except OSError:  # a process is still on its way out
+            except OSError:  # a process is still exiting
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A drainmon daemon on this host, for as long as a block lasts."""
+"""A drainmon daemon on this host for the length of a block."""
 
 import http.client
 import socket
@@ -15,16 +15,17 @@ START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 SHOWN_LINES = 8
 BESIDE_OTHERS = ("--listen", "off", "--in-pod-socket", "off")
-"""Flags of a daemon that leaves others in peace: their ports, and the pods that they serve."""
+"""Flags of a daemon that leaves other daemons' ports and pods alone."""
 
 
 @contextmanager
 def running_daemon(
     program: Path, socket_path: Path, log: Path, flags: Sequence[str] = ()
 ) -> Iterator[int]:
-    """Run the daemon of `program` at `socket_path` until the block ends; it prints to `log`.
-    Without a web page and sockets in pods unless `flags` say --listen and --in-pod-socket: several
-    may run at once. Gives its pid.
+    """Run the daemon of `program` at `socket_path` until the block ends, with output to `log`.
+
+    It has no web page and no sockets in pods unless `flags` include --listen and --in-pod-socket:
+    several may run at once. Yields its pid.
 
     Raises RigError, with its last lines, when it does not become healthy.
     """

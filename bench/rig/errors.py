@@ -1,5 +1,5 @@
-"""The one error of the rig: what it could not do, and why."""
+"""The one error of the rig: what failed, and why."""
 
 
 class RigError(Exception):
-    """Reads "cannot X: why". The rig failed, which is never counted as a loss of nginx."""
+    """Reads "cannot X: why". A failure of the rig is never counted as a loss of nginx."""

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection on a bare socket: every way in which it can fail keeps its name."""
+"""One HTTP/1.1 connection on a bare socket; every kind of failure is told apart."""
 
 import asyncio
 import errno
@@ -63,7 +63,8 @@ class Connection(Closing):
         self._socket.close()
 
     def hung_up(self) -> bool:
-        """Whether the server has closed it, so that a careful client would not send on it again."""
+        """Whether the server has closed the connection, so that a careful client would not use it
+        again."""
         try:
             return self._socket.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
@@ -76,8 +77,8 @@ class Connection(Closing):
     ) -> bool:
         """GET `path`, reading at `rate` bytes/s; whether the connection may be used again.
 
-        `last` asks the server to close. `patience` replaces the connection's own.
-        Raises Lost, and RigError when the reply is not a 200.
+        `last` makes the server close. `patience` replaces the connection's own. Raises Lost, and
+        RigError when the reply is not a 200.
         """
         patience = patience or self._patience
         wish = "close" if last else "keep-alive"
@@ -95,8 +96,8 @@ class Connection(Closing):
     async def stream(self, path: str, seconds: float, pause: float) -> None:
         """Upgrade at `path`, then send a line every `pause` seconds and have it echoed.
 
-        It is this side that ends it, after `seconds`. Raises Lost, and RigError when the reply is
-        not a 101 or the echo is not what was sent.
+        The client ends the stream, after `seconds`. Raises Lost, and RigError when the reply is not
+        a 101 or the echo differs.
         """
         with self._losses_named():
             upgrade = "Connection: Upgrade\r\nUpgrade: echo"
@@ -116,14 +117,14 @@ class Connection(Closing):
             self.whole_at = self._loop.time()
 
     async def end(self) -> None:
-        """Wait for the other side to close the connection, in whichever way."""
+        """Wait for the peer to close the connection, in any way."""
         with suppress(OSError):
             while await self._loop.sock_recv(self._socket, CHUNK_BYTES):
                 pass
 
     @contextmanager
     def _losses_named(self) -> Iterator[None]:
-        """Whatever cuts a reply short becomes Lost, by what of it had come."""
+        """Turn a cut reply into Lost, by how much of it had arrived."""
         self._answered = False
         try:
             yield
@@ -144,7 +145,7 @@ class Connection(Closing):
     async def _ask(
         self, path: str, fields: str, rate: float, patience: float
     ) -> tuple[bytes, bytes]:
-        """The reply's head, and what of its body came with it."""
+        """The reply's head, and the part of its body that arrived with it."""
         request = f"GET {path} HTTP/1.1\r\nHost: pod\r\n{fields}\r\n\r\n"
         await self._send(request.encode(), patience)
         head = b""
@@ -154,7 +155,7 @@ class Connection(Closing):
         return head, body
 
     def _see_whole(self, missing: int) -> None:
-        # A slow reader's kernel has acknowledged what the reader has yet to take.
+        # A slow reader's kernel has acknowledged bytes that the reader has yet to take.
         if self.whole_at == math.inf and (not missing or _unread(self._socket) >= missing):
             self.whole_at = self._loop.time()
 
@@ -174,7 +175,7 @@ class Connection(Closing):
 
 
 def _unread(sock: socket.socket) -> int:
-    """Bytes received that nobody has read."""
+    """Bytes received but not read."""
     return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 

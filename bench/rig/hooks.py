@@ -1,4 +1,4 @@
-"""The preStop hooks people use, and drainmon's, as the command lines a kubelet would run."""
+"""Common preStop hooks and drainmon's, as the command lines a kubelet would run."""
 
 import shlex
 import sys
@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Tools:
-    """Where drainmon is, as seen from inside a pod: the client's binary, the daemon's socket in a
-    folder, and what the daemon has in each pod's network namespace: an abstract socket of this
-    name, and a TCP port."""
+    """Where drainmon is, as seen from inside a pod: the client's binary, the folder of the daemon's
+    socket, and the daemon's ways in to each pod's network namespace: the name of an abstract
+    socket, and a TCP port."""
 
     client: Path
     socket: Path
@@ -26,15 +26,15 @@ class Tools:
 
 @dataclass(frozen=True)
 class Hook:
-    """`argv` makes the command line for a pod; None means no hook at all."""
+    """`argv` makes the command line for a pod; None means no hook."""
 
     name: str
     title: str
     argv: Callable[[FakePod, Tools], list[str] | None]
     stub_status: bool = False
-    """Whether it needs nginx's own count of connections."""
+    """Whether the hook needs nginx's own count of connections."""
     place: Place = Place.POD
-    """Where it runs."""
+    """Where the hook runs."""
 
 
 def _none(_pod: FakePod, _tools: Tools) -> None:
@@ -57,7 +57,7 @@ def _quit_wait(before: float, poll: float) -> Callable[[FakePod, Tools], list[st
 
 
 def _roll(to: str) -> Callable[[FakePod, Tools], list[str]]:
-    """Settle for five seconds, signal, and wait for the workers that there were."""
+    """Settle for five seconds, signal, and wait for the old workers."""
 
     def argv(_pod: FakePod, _tools: Tools) -> list[str]:
         return _shell(
@@ -69,7 +69,7 @@ def _roll(to: str) -> Callable[[FakePod, Tools], list[str]]:
 
 
 def _poll_status(pod: FakePod, _tools: Tools) -> list[str]:
-    # Its own connection is one of those that are counted.
+    # Its own connection is one of those counted.
     status = f"curl -s http://127.0.0.1:{pod.port}/stub_status"
     return _shell(f"while ! {status} | grep -q '^Active connections: 1 $'; do sleep 5; done")
 
@@ -84,7 +84,7 @@ def drainmon(*flags: str) -> Hook:
 
 
 def by_socket(*flags: str) -> Hook:
-    """The same without a folder, by the abstract socket in the pod's network namespace."""
+    """drainmon-wait without a folder, by the abstract socket in the pod's network namespace."""
 
     def argv(_pod: FakePod, tools: Tools) -> list[str]:
         return [str(tools.client), f"--socket=@{tools.in_pod_socket}", "--timeout", "25s", *flags]
@@ -95,7 +95,7 @@ def by_socket(*flags: str) -> Hook:
 def by_port(**options: str) -> Hook:
     """preStop.httpGet, with a timeout of 25 s and more options of the query.
 
-    As the kubelet's: whatever the status, the hook has ended well; without an answer it has failed.
+    As for the kubelet, the hook succeeds on any status and fails without a response.
     """
 
     def argv(pod: FakePod, tools: Tools) -> list[str]:
@@ -122,7 +122,7 @@ def roll(way: str, title: str) -> Hook:
 
 
 def sleep(seconds: float) -> Hook:
-    """The fixed guess: long enough loses nothing that ends by itself, and always costs as much."""
+    """The fixed guess: if long enough, keeps all that ends by itself, at a fixed cost."""
     title = f"sleep {seconds:g}"
     return Hook("sleep", title, lambda _pod, _tools: _shell(title))
 
@@ -134,15 +134,15 @@ QUIT_LATE = Hook("quit-late", "sleep 5; nginx -s quit; wait", _quit_wait(before=
 ROLL_BY_HUP = Hook("hup", "sleep 5; HUP; old workers gone", _roll("kill -HUP 1"))
 ROLL_BY_QUIT = Hook("quit-workers", "sleep 5; QUIT to workers; gone", _roll("kill -QUIT $workers"))
 DRAINMON_ALONE = Hook("alone", "drainmon-wait, no daemon", _alone)
-QUIT_POLL = Hook("quit-poll", "nginx -s quit; look every second", _quit_wait(before=0, poll=1))
-"""What ingress-nginx's wait-shutdown comes to: it looks every second for nginx's processes."""
+QUIT_POLL = Hook("quit-poll", "nginx -s quit; check every second", _quit_wait(before=0, poll=1))
+"""Equivalent to ingress-nginx's wait-shutdown, which checks for nginx's processes every second."""
 POLL_STATUS = Hook(
     "poll-status", "stub_status every 5 s until none", _poll_status, stub_status=True
 )
-"""What Contour's shutdown manager does with Envoy's figures."""
+"""Equivalent to Contour's shutdown manager, which reads Envoy's statistics."""
 
 HOOKS: dict[str, Hook] = {hook.name: hook for hook in (NONE, QUIT, QUIT_WAIT, drainmon())}
-"""Those of the demo."""
+"""The demo's hooks."""
 
 HTTP3_HOOKS: dict[str, Hook] = {
     hook.name: hook

@@ -1,4 +1,4 @@
-"""Interrupts at the wrong moment."""
+"""Interrupts at inconvenient moments."""
 
 import signal
 import threading
@@ -10,9 +10,9 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Interrupts that come during the block happen at its end.
+    """Delay interrupts during the block to its end.
 
-    Otherwise one amid Popen would leave a process that runs and that nobody knows of.
+    An interrupt amid Popen would leave a running process without an owner.
     """
     if threading.current_thread() is not threading.main_thread():  # no handler runs there
         yield

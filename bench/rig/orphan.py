@@ -1,4 +1,4 @@
-"""A connection that nobody holds any more, and that outlives its namespace."""
+"""A connection that no process holds and that outlives its namespace."""
 
 import socket
 import subprocess
@@ -9,9 +9,8 @@ PORT = 80
 
 
 def leave_an_orphan(namespace: Netns) -> None:
-    """Both ends of a connection in FIN-WAIT-1, closed by their process: what they have sent is not
-    acknowledged, as loopback is down. A namespace that is deleted now has them until they time out.
-    """
+    """Leave both ends of a connection in FIN-WAIT-1, closed by their process: their data is not
+    acknowledged, as loopback is down. A namespace deleted now keeps them until they time out."""
     server, client = namespace.call(_connect)
     ip("-n", namespace.name, "link", "set", "lo", "down")
     server.close()

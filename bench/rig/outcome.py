@@ -1,4 +1,4 @@
-"""What became of each request, and the totals of a run."""
+"""The outcome of each request, and the totals of a run."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class Kind(StrEnum):
-    """Which client sent it."""
+    """The client that sent the request."""
 
     SHORT = "short"
     KEEP_ALIVE = "keep-alive"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The one end of a request."""
+    """The end of a request."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -27,13 +27,13 @@ class Outcome(StrEnum):
     RESET = "reset"
     """The connection ended, by RST or EOF, before the first byte of the reply."""
     TRUNCATED = "truncated"
-    """The reply began and did not end: RST, EOF, or nothing more came."""
+    """The reply began and did not end: RST, EOF, or silence."""
     TIMEOUT = "timeout"
-    """Nothing came at all."""
+    """Nothing arrived."""
 
 
 class Lost(Exception):
-    """A request that got no whole reply: how it ended, and what the kernel said."""
+    """A request without a whole reply: its outcome, and the kernel's message."""
 
     def __init__(self, outcome: Outcome, why: str) -> None:
         super().__init__(f"{outcome}: {why}")
@@ -42,9 +42,10 @@ class Lost(Exception):
 
 
 class Disclaimed(Exception):
-    """The server has said that it has not acted on the request, which goes to another one: no loss.
+    """The server has declared that it did not act on the request, which goes to another one: no
+    loss.
 
-    Only HTTP/3's GOAWAY says so.
+    Only HTTP/3's GOAWAY does so.
     """
 
 
@@ -52,8 +53,8 @@ class Disclaimed(Exception):
 class Totals:
     """Requests by kind and outcome; `races` of them were sent on a reused connection and reset.
 
-    Such a request was on its way while the server closed the idle connection:
-    only the server can prevent it, by announcing the close in a reply.
+    Such a request was in transit while the server closed the idle connection: only the server can
+    prevent it, by announcing the close in a reply.
     """
 
     outcomes: dict[Kind, Counter[Outcome]] = field(
@@ -75,7 +76,7 @@ class Totals:
         return self.requests(*chosen) - sum(self.outcomes[kind][Outcome.OK] for kind in chosen)
 
     def losses(self, *kinds: Kind) -> Counter[Outcome]:
-        """The lost ones by outcome, of all kinds unless some are named."""
+        """Lost requests by outcome, of all kinds unless some are named."""
         merged: Counter[Outcome] = Counter()
         for kind in kinds or Kind:
             merged += self.outcomes[kind]

@@ -1,4 +1,4 @@
-"""What pairs of measurements, taken shortly after each other, say of a difference."""
+"""The difference between pairs of measurements taken shortly after each other."""
 
 import random
 import statistics
@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A median, and where it may lie: 19 of 20 such intervals hold the true one."""
+    """A median and its 95% confidence interval."""
 
     median: float
     low: float
@@ -19,7 +19,8 @@ class Interval:
 
 
 def median_of(values: Sequence[float]) -> Interval:
-    """By bootstrap, always with the same random numbers. Raises StatisticsError without values."""
+    """The interval by bootstrap, always with the same random numbers. Raises StatisticsError
+    without values."""
     chance = random.Random(1)
     medians = sorted(
         statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)

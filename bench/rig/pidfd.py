@@ -12,7 +12,7 @@ from contextlib import suppress
 
 
 def send_signal(pidfd: int, number: signal.Signals) -> None:
-    """Nothing to a process that has ended."""
+    """Send a signal; does nothing to a process that has ended."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, number)
 
@@ -25,7 +25,7 @@ def ends(pidfd: int, deadline: float) -> bool:
 
 
 def child_ends(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether a child that nobody has waited for ends before the deadline."""
+    """Whether a child that has not been reaped ends before the deadline."""
     pidfd = os.pidfd_open(process.pid)
     try:
         return ends(pidfd, deadline)
@@ -34,7 +34,7 @@ def child_ends(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 def end(process: subprocess.Popen[bytes], deadline: float) -> None:
-    """Let it end by itself until the deadline, then kill it."""
+    """Let the process end by itself until the deadline, then kill it."""
     if process.stdout is not None:
         process.stdout.close()
     if process.poll() is None and not child_ends(process, deadline):

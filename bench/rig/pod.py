@@ -1,8 +1,7 @@
 """A pod without a container runtime: nginx as pid 1 of its own pid, mount and network namespaces.
 
-What a kubelet and a container runtime would do at its end is in `terminate`:
-hook, stop signal, SIGKILL, and the network gone while the kernel still holds
-bytes that no client has seen.
+`terminate` does what a kubelet and a container runtime do when a pod is deleted: hook, stop signal,
+SIGKILL, and the network gone while the kernel still holds bytes that no client has seen.
 """
 
 import itertools
@@ -31,10 +30,10 @@ from bench.rig.netns import Netns, add_address, delete_netns, ip, link
 from bench.rig.pidfd import child_ends, end, ends, send_signal
 
 PID_FILE = "/run/nginx.pid"
-"""Where the pod's processes find nginx: /run is the pod's own."""
+"""nginx's pid file as the pod's processes see it: /run is the pod's own."""
 
 FIRST_CLIENT_ADDRESS = "10.64.0.1"
-"""The client's towards the first pod of a process."""
+"""The client's address towards the first pod of a process."""
 
 START_SECONDS = 10.0
 KILL_DELAY_SECONDS = 2.0
@@ -52,12 +51,12 @@ class Place(Enum):
 
 @dataclass(frozen=True)
 class Termination:
-    """What happened when; all times are time.monotonic() seconds."""
+    """The times of a termination, in time.monotonic() seconds."""
 
     hook_start: float
     hook_end: float
     hook_exit: int | None
-    """Negative when a signal ended it; None without a hook, or when it outlived the grace."""
+    """Negative when a signal ended the hook; None without a hook, or when it outlived the grace."""
     nginx_exit: float
     killed: bool
     """Whether nginx had to be killed at the end of the grace period."""
@@ -73,9 +72,9 @@ class Termination:
 class FakePod(Closing):
     """A running nginx, reachable from `client`. Close it, or use it as a context manager.
 
-    `http` and `server` are added to those blocks of its configuration; /file is
-    `file_bytes` long; /slow-upstream and /stream go to `upstream_port` of the client's side. It
-    and its hooks run in `cgroup`, when one is given. Raises RigError when nginx does not start.
+    `http` and `server` are added to those blocks of its configuration; /file is `file_bytes` long;
+    /slow-upstream and /stream go to `upstream_port` of the client's side. nginx and its hooks run
+    in `cgroup`, if given. Raises RigError when nginx does not start.
     """
 
     def __init__(
@@ -125,11 +124,12 @@ class FakePod(Closing):
         return [str(self.nginx), "-p", str(self.directory), "-c", str(self.config), "-e", "stderr"]
 
     def log(self) -> str:
-        """What the container printed: nginx's error log, and whatever hooks wrote to pid 1's."""
+        """The container's output: nginx's error log, and the lines that hooks wrote to pid 1's
+        output."""
         return self._log.read_text(errors="replace")
 
     def workers(self) -> set[int]:
-        """The host pids of nginx's workers, old ones that still finish their work included."""
+        """The host pids of nginx's workers, including old ones that finish their work."""
         with suppress(psutil.NoSuchProcess):
             return {child.pid for child in psutil.Process(self.master_pid).children()}
         return set()
@@ -140,7 +140,7 @@ class FakePod(Closing):
         env: Mapping[str, str] | None = None,
         output: int | IO[bytes] = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
-        """Start `argv` (absolute paths) in the pod's namespaces, as a hook: nginx's end is its end.
+        """Start `argv` (absolute paths) in the pod's namespaces, as a hook that ends with nginx.
 
         Its stdout and stderr both go to `output`; `env` is added to this process's own.
         """
@@ -150,8 +150,8 @@ class FakePod(Closing):
     def call(
         self, argv: Sequence[str], output: int | IO[bytes] = subprocess.PIPE
     ) -> subprocess.Popen[bytes]:
-        """Start `argv` beside the pod, as the node's kubelet that makes a request: in the client's
-        namespace, whose addresses here are the node's. Nginx's end is not its end."""
+        """Start `argv` beside the pod, as a request of the node's kubelet: in the client's
+        namespace, whose addresses here are the node's. It does not end with nginx."""
         return self._hook(self.client.command([*argv]), None, output)
 
     def _hook(
@@ -177,11 +177,11 @@ class FakePod(Closing):
         place: Place = Place.POD,
     ) -> Termination:
         """End the pod as a kubelet does; `grace` in seconds, counted from the hook's start. `env`
-        is a hook's in the pod.
+        is for a hook in the pod.
 
-        The stop signal follows the hook's end at once, or the end of the grace
-        period while the hook still runs; SIGKILL not before that, nor within
-        `KILL_DELAY_SECONDS` of the stop signal. Then the network goes.
+        The stop signal follows the hook's end at once, or the end of the grace period while the
+        hook still runs; SIGKILL not before that, nor within `KILL_DELAY_SECONDS` of the stop
+        signal. Then the network goes.
         """
         start = time.monotonic()
         status: int | None = None
@@ -212,7 +212,7 @@ class FakePod(Closing):
         return Termination(start, hook_end, status, nginx_exit, killed, teardown, said)
 
     def close(self) -> None:
-        """Kill what runs and remove what was made, in whatever state; again does nothing."""
+        """Kill what runs and remove what was made, in any state; a second call does nothing."""
         self._cleanup.close()
 
     def _make_directory(self, file_bytes: int) -> Path:

@@ -1,5 +1,5 @@
-"""BPF programs attached to TCP's changes of state, each for as long as a block lasts, and what the
-kernel says of their runs (kernel.bpf_stats_enabled)."""
+"""BPF programs attached to TCP state changes for the length of a block, and the kernel's statistics
+of their runs (kernel.bpf_stats_enabled)."""
 
 import ctypes
 import os
@@ -21,12 +21,12 @@ _RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Runs:
-    """What programs have run."""
+    """The runs of programs and their time."""
 
     ns: int
-    """Of all of them."""
+    """The time of all programs together."""
     events: int
-    """Runs of the one that ran most often: an event may run several."""
+    """Runs of the program that ran most often: an event may run several."""
 
     def since(self, before: "Runs") -> float:
         """Nanoseconds per event. Raises ZeroDivisionError without one."""
@@ -34,7 +34,7 @@ class Runs:
 
 
 def runs(pid: int) -> Runs:
-    """Of the programs that a process has descriptors of, since they were loaded and while the
+    """Runs of the programs that a process has descriptors of, since they were loaded and while the
     kernel counted."""
     found: dict[int, tuple[int, int]] = {}
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
@@ -49,7 +49,7 @@ def runs(pid: int) -> Runs:
 
 @contextmanager
 def counting_runs() -> Iterator[None]:
-    """Have the kernel count programs' runs and time, which costs each run two looks at a clock."""
+    """Let the kernel count runs and time of programs, which costs each run two clock reads."""
     before = STATS.read_text()
     STATS.write_text("1")
     try:
@@ -60,7 +60,7 @@ def counting_runs() -> Iterator[None]:
 
 @contextmanager
 def ours(netns: int, ports: Iterable[int] = ()) -> Iterator[int]:
-    """drainmon's own, told to count on these ports of a netns inode. Gives the pid to ask about."""
+    """drainmon's own programs, counting on these ports of a netns inode. Yields their pid."""
     with closing(Conntrack(lambda *_: None)) as conntrack:
         for port in ports:
             conntrack.add_port(netns, port)
@@ -69,8 +69,8 @@ def ours(netns: int, ports: Iterable[int] = ()) -> Iterator[int]:
 
 @contextmanager
 def beside(path: Path) -> Iterator[int]:
-    """The program `on_state` of another build's object, told nothing. Raises OSError when it cannot
-    be loaded."""
+    """The program `on_state` of another build's object, without ports. Raises OSError when it
+    cannot be loaded."""
     lib = libbpf.load_library()
     with ExitStack() as stack:
         opened = libbpf.must_pointer(
@@ -87,7 +87,7 @@ def beside(path: Path) -> Iterator[int]:
 
 @contextmanager
 def empty() -> Iterator[int]:
-    """One that returns at once: what is measured of it is the measuring."""
+    """A program that returns at once: its time is the cost of measuring."""
     lib = libbpf.load_library()
     attach = AttachType.TRACE_RAW_TP
     options = LoadOptions(

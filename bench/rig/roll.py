@@ -1,6 +1,8 @@
-"""Have an nginx that is pid 1 replace its workers: `python -m bench.rig.roll quit|quit-hup|hup`, a
-part of a hook. Begins when no connection has come for QUIET seconds; the ways of doing it are
-compared by `make bench-roll`."""
+"""Replace the workers of an nginx that is pid 1: `python -m bench.rig.roll quit
+quit-hup
+hup`, part of a hook. Begins when no connection has come for QUIET seconds; `make bench-roll`
+compares these methods.
+"""
 
 import math
 import os
@@ -19,14 +21,14 @@ PATIENCE = 1.0
 
 def passive_opens() -> int:
     """The connections that this network namespace has accepted."""
-    titles, figures = (
+    titles, values = (
         line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if "Tcp:" in line
     )
-    return int(figures[titles.index("PassiveOpens")])
+    return int(values[titles.index("PassiveOpens")])
 
 
 def workers() -> set[int]:
-    """The master's workers that accept."""
+    """The master's workers that accept connections."""
     found = set()
     for child in Path(f"/proc/{MASTER}/task/{MASTER}/children").read_text().split():
         try:
@@ -47,8 +49,9 @@ def settle() -> None:
 
 
 def by_quitting(patience: float = math.inf) -> None:
-    """SIGQUIT to all workers but one, and to that one when the first replacement is there: there is
-    none while connections hold those told. SIGHUP to the master when that lasts too long."""
+    """SIGQUIT to all workers but one, and to that one once the first replacement has started: none
+    starts while connections hold the signalled workers. SIGHUP to the master when that takes too
+    long."""
     old = sorted(workers())
     for worker in old[:-1]:
         os.kill(worker, signal.SIGQUIT)
@@ -60,7 +63,7 @@ def by_quitting(patience: float = math.inf) -> None:
             return
         time.sleep(LOOK_EVERY)
     os.kill(old[-1], signal.SIGQUIT)
-    print(f"the last worker was told {time.monotonic() - began:.2f} s after the first")
+    print(f"the last worker was signalled {time.monotonic() - began:.2f} s after the first")
 
 
 def by_reload() -> None:

@@ -1,7 +1,7 @@
-"""bcc's tcpstates, as Debian has it: `python -m bench.rig.tcpstates` runs it until it is killed.
+"""bcc's tcpstates, as in Debian: `python -m bench.rig.tcpstates` runs it until it is killed.
 
-It is given what it does not find by itself: tracefs where nobody has mounted it, and headers of
-another kernel's version, which do as its program reads the tracepoint's own fields.
+It gets what it does not find by itself: tracefs where it is not mounted, and headers of another
+kernel's version, which suffice because its program reads the tracepoint's own fields.
 """
 
 import os
@@ -24,7 +24,7 @@ START_SECONDS = 30.0
 
 @contextmanager
 def tcpstates() -> Iterator[int]:
-    """It runs as a process that prints every event to nowhere. Gives its pid.
+    """Run tcpstates as a process that discards every event. Yields its pid.
 
     Raises RigError when it is not installed or does not start.
     """
@@ -53,12 +53,12 @@ def tcpstates() -> Iterator[int]:
 
 
 def has_programs(pid: int) -> bool:
-    """Whether a process has BPF programs and perf buffers to read what they say."""
+    """Whether a process has BPF programs and the perf buffers to read their output."""
     try:
         files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:  # it ends, or has closed what was listed
+    except OSError:  # the process is ending, or has closed a listed descriptor
         return False
-    # One perf event on each CPU for each of its two tables, besides the tracepoint's own.
+    # One perf event per CPU for each of its two tables, besides the tracepoint's own.
     events = files.count("anon_inode:[perf_event]")
     return "anon_inode:bpf-prog" in files and events > 2 * (os.cpu_count() or 1)
 

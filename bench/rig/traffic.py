@@ -1,4 +1,4 @@
-"""The parent's end of a load process: start it, tell it of the termination, read its totals."""
+"""The parent's side of a load process: start it, signal the termination, read its totals."""
 
 import json
 import os
@@ -70,16 +70,16 @@ class Traffic(Closing):
         return self._process.pid
 
     def terminate(self) -> None:
-        """Now the pod's termination begins; the clients learn of it one by one."""
-        self._tell("terminate")
+        """The pod's termination begins; the clients learn of it one by one."""
+        self._send("terminate")
 
     def gone(self) -> None:
-        """The pod has ended: nobody needs to hold a connection to it any more."""
-        self._tell("gone")
+        """The pod has ended: no client needs to hold a connection to it any more."""
+        self._send("gone")
 
     def stop(self) -> None:
-        """The run is over for every client, once its request has ended."""
-        self._tell("stop")
+        """End the run for every client, once its request has ended."""
+        self._send("stop")
 
     def wait(self, timeout: float = 60.0) -> Totals:
         """The totals, once every client is done. Raises RigError when the load failed."""
@@ -89,11 +89,11 @@ class Traffic(Closing):
             raise RigError(f"cannot end the load: still running after {timeout:g} s") from error
         self._reader.join()
         if not self._finished:
-            raise RigError(f"cannot use the load's figures: {self._complaint()}")
+            raise RigError(f"cannot use the load's numbers: {self._complaint()}")
         return self.totals
 
     def close(self) -> None:
-        """Kill it if it still runs; again does nothing."""
+        """Kill it if it still runs; a second call does nothing."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -102,7 +102,7 @@ class Traffic(Closing):
                 with suppress(BrokenPipeError):
                     stream.close()
 
-    def _tell(self, word: str) -> None:
+    def _send(self, word: str) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended; `wait` says how
             self._process.stdin.write(f"{word}\n")
@@ -111,10 +111,10 @@ class Traffic(Closing):
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._hear(json.loads(line))
-        self._ready.set()  # or never will be: `__init__` looks
+            self._handle(json.loads(line))
+        self._ready.set()  # or never will be: `__init__` checks
 
-    def _hear(self, line: dict[str, Any]) -> None:
+    def _handle(self, line: dict[str, Any]) -> None:
         match line:
             case {"ready": True}:
                 self._ready.set()

@@ -1,4 +1,4 @@
-"""One trial: a fresh pod under load is told to stop, and every request is accounted for."""
+"""One trial: a fresh pod under load is stopped, and every request is accounted for."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ from bench.rig.traffic import Traffic
 
 @dataclass(frozen=True)
 class Trial:
-    """What one termination cost."""
+    """The cost of one termination."""
 
     hook: Hook
     totals: Totals
@@ -27,9 +27,9 @@ class Trial:
     """The first lost requests: kind, what, race, seconds after the termination's start."""
     termination: Termination
     ideal_end: float
-    """When the pod could have ended at the earliest without a loss; time.monotonic()."""
+    """The pod's earliest end without a loss; time.monotonic()."""
     lag: float
-    """By how many seconds at most the load itself was late."""
+    """The load's greatest delay in seconds."""
     pod_log: str
 
 
@@ -48,8 +48,8 @@ def run_trial(
     progress: Callable[[Totals], None] | None = None,
 ) -> Trial:
     """Run `load` (its address is filled in, and its port unless it is HTTP/3's) against a pod of
-    `make_pod`, by default one with `nginx`, that ends by `hook`. Its clients are in `client`, by
-    default a namespace of their own.
+    `make_pod`, by default one with `nginx`, that is stopped by `hook`. The clients are in `client`,
+    by default a new namespace.
 
     Raises RigError when the rig itself fails.
     """

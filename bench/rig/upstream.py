@@ -1,4 +1,4 @@
-"""The server behind nginx: /slow-upstream?delay=SECONDS answers after these, an upgrade echoes."""
+"""The server behind nginx: /slow-upstream?delay=SECONDS answers after the delay, upgrades echo."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: e
 @asynccontextmanager
 async def serve(port: int) -> AsyncIterator[None]:
     """Listen on every IPv4 address of this network namespace until the block ends."""
-    server = await asyncio.start_server(_answer, "0.0.0.0", port)  # noqa: S104 - a netns of its own
+    server = await asyncio.start_server(_answer, "0.0.0.0", port)  # noqa: S104 - a separate netns
     try:
         yield
     finally:
@@ -20,7 +20,7 @@ async def serve(port: int) -> AsyncIterator[None]:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # An nginx that is being killed hangs up at any moment: its clients will report it.
+    # An nginx that is being killed closes at any moment: its clients report the loss.
     with suppress(OSError, asyncio.IncompleteReadError):
         head = await reader.readuntil(b"\r\n\r\n")
         if b"\r\nUpgrade: echo\r\n" in head:

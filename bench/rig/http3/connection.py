@@ -1,4 +1,4 @@
-"""An HTTP/3 connection that a client of the load uses as it uses bench.rig.exchange's over TCP."""
+"""An HTTP/3 connection with the interface of bench.rig.exchange's Connection."""
 
 import asyncio
 import math
@@ -24,7 +24,7 @@ from bench.rig.http3.goaway import ServerStreams
 from bench.rig.outcome import Disclaimed, Lost, Outcome
 
 IDLE_SECONDS = 3600.0
-"""The server's idle timeout counts: the less of both does."""
+"""Large: the lower of the client's and the server's idle timeout counts."""
 
 
 class Http3Connection(Closing):
@@ -67,7 +67,7 @@ class Http3Connection(Closing):
         self._protocol.close()
 
     def hung_up(self) -> bool:
-        """Whether the server takes no more requests on it, as far as it has said so."""
+        """Whether the server has announced that it takes no more requests on the connection."""
         return bool(self._protocol.end) or self._protocol.server.goaway is not None
 
     async def get(
@@ -75,8 +75,8 @@ class Http3Connection(Closing):
     ) -> bool:
         """GET `path`; whether the connection may be used again.
 
-        The reply comes as fast as it is sent: `rate` is for the server to keep. Raises Lost,
-        Disclaimed, and RigError when the reply is not a 200.
+        The reply comes as fast as it is sent: the server keeps the `rate`. Raises Lost, Disclaimed,
+        and RigError when the reply is not a 200.
         """
         protocol = self._protocol
         protocol.request(path)
@@ -93,13 +93,13 @@ class Http3Connection(Closing):
         return not last and not self.hung_up()
 
     async def end(self) -> None:
-        """Wait for the other side to close the connection, in whichever way."""
+        """Wait for the peer to close the connection, in any way."""
         with suppress(ConnectionError):
             await self._protocol.wait_closed()
 
 
 class _Protocol(QuicConnectionProtocol):
-    """One request at a time, and what came of it."""
+    """One request at a time, and its outcome."""
 
     def __init__(self, quic: QuicConnection) -> None:
         super().__init__(quic)
@@ -139,7 +139,7 @@ class _Protocol(QuicConnectionProtocol):
         return Lost(Outcome.TRUNCATED if self._head else unanswered, why)
 
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
-        # RFC 9000, 10.3: the connection is over. aioquic does not look.
+        # RFC 9000, 10.3: the connection is over. aioquic does not check.
         known = (self._quic._peer_cid, *self._quic._peer_cid_available)
         tokens = {cid.stateless_reset_token for cid in known} - {b""}
         if data[-STATELESS_RESET_TOKEN_SIZE:] in tokens:
@@ -156,7 +156,7 @@ class _Protocol(QuicConnectionProtocol):
                 self._loop.call_soon(self._transport.close)
             case StreamReset() if event.stream_id == self._stream:
                 self._reset = f"stream reset with {event.error_code:#x}"
-            case StreamDataReceived() if event.stream_id % 4 == 3:  # the server's, one way
+            case StreamDataReceived() if event.stream_id % 4 == 3:  # the server's, unidirectional
                 self.server.feed(event.stream_id, event.data)
         for message in self._http.handle_event(event):
             if (

@@ -17,9 +17,9 @@ class ServerStreams:
         """The first stream whose request the server will not act on: it may be sent again."""
 
     def feed(self, stream_id: int, data: bytes) -> None:
-        """The next bytes of one of them."""
+        """Read a stream's next bytes."""
         if data and stream_id not in self._others and stream_id != self._control:
-            # The type comes first; those that exist take one byte.
+            # The type comes first; existing types take one byte.
             if data[0] == CONTROL_STREAM:
                 self._control, data = stream_id, data[1:]
             else:
@@ -28,7 +28,7 @@ class ServerStreams:
             self._unread = self._read_frames(self._unread + data)
 
     def _read_frames(self, data: bytes) -> bytes:
-        """What is left: the beginning of a frame."""
+        """The unread rest: the beginning of a frame."""
         buffer, whole = Buffer(data=data), 0
         try:
             while True:

@@ -38,7 +38,7 @@ def http3_pod(
 ) -> Iterator[FakePod]:
     """A running nginx that serves HTTP/3 and HTTP/2 at `PORT`, and sends `rate` bytes/s of a reply.
 
-    `host_key`: it has a quic_host_key, as those do whose connections are to outlive a reload.
+    `host_key`: with a quic_host_key, which lets connections outlive a reload.
     """
     with tempfile.TemporaryDirectory(prefix="drainmon-http3-") as name:
         folder = Path(name)
@@ -61,7 +61,7 @@ def http3_pod(
 
 
 def certificate(folder: Path) -> str:
-    """nginx's directives for a certificate of its own, made in the folder."""
+    """nginx's directives for a self-signed certificate, made in the folder."""
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     argv += ["-keyout", f"{folder}/key", "-out", f"{folder}/crt", "-subj", "/CN=pod"]
     subprocess.run(argv, check=True, capture_output=True, text=True)
