@@ -11,7 +11,7 @@ from bench.rig.netns import Netns, fresh_netns
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `root` skip where they cannot run, and say why."""
+    """Skip tests marked `root` where they cannot run, with a reason."""
     why = _why_not()
     for item in items:
         if why and item.get_closest_marker("root"):

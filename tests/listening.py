@@ -6,7 +6,7 @@ from bench.rig.netns import Netns
 
 
 def listen_on_many(namespace: Netns, ports: range) -> None:
-    """Listen on one after the other, each for a moment."""
+    """Listen on one port after the other, each for a moment."""
 
     def body() -> None:
         for port in ports:

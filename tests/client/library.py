@@ -1,4 +1,4 @@
-"""The client's pure parts by ctypes. A read beyond the input hits a guarded page and crashes."""
+"""The client's pure parts by ctypes. A read beyond the input hits a guard page and crashes."""
 
 import ctypes
 import mmap
@@ -73,7 +73,7 @@ class Library:
         return self._out, ctypes.c_size_t(OUTPUT)
 
     def duration(self, text: str) -> int | None:
-        """Milliseconds, or None: not a duration."""
+        """Milliseconds; None when the text is not a duration."""
         time = ctypes.c_int64()
         good = self._shim.shim_duration(text.encode(), ctypes.byref(time))
         return time.value if good else None
@@ -92,11 +92,6 @@ class Library:
     def walk(self, data: bytes) -> int:
         return int(self._shim.shim_walk(*self._bytes(data)))
 
-    def count(self, data: bytes) -> int | None:
-        count = ctypes.c_uint64()
-        good = self._shim.shim_count(*self._bytes(data), ctypes.byref(count))
-        return count.value if good else None
-
     def millis(self, data: bytes) -> int | None:
         time = ctypes.c_int64()
         good = self._shim.shim_millis(*self._bytes(data), ctypes.byref(time))
@@ -107,7 +102,7 @@ class Library:
         return self._out.value.decode() if size >= 0 else None
 
     def answer(self, data: bytes) -> tuple[str, list[str]] | None:
-        """The result, then the progress and who is left, a line each. None: garbage."""
+        """The result, then progress and remaining connections, a line each. None: garbage."""
         result = self._shim.shim_answer(*self._bytes(data), *self._output())
         said = self._out.value.decode().rstrip("\n").split("\n")
         return (RESULTS[result], said) if result >= 0 else None
@@ -133,7 +128,7 @@ class Library:
         )
 
     def standing(self, row: Row, unreachable_after: int) -> tuple[str, bool]:
-        """How it stands, and whether it seems to have sent no request; milliseconds."""
+        """How the connection stands, and whether it seems to have sent no request."""
         unrequested = ctypes.c_int()
         standing = self._shim.shim_standing(
             ctypes.byref(row), ctypes.c_int64(unreachable_after), ctypes.byref(unrequested)
@@ -141,7 +136,7 @@ class Library:
         return STANDINGS[standing], bool(unrequested.value)
 
     def diag(self, data: bytes) -> list[str]:
-        """What is made of one receive, a line for each message."""
+        """The parsed messages of one receive, a line each."""
         self._shim.shim_diag(*self._bytes(data), *self._output())
         return self._out.value.decode().splitlines()
 
@@ -150,7 +145,7 @@ class Library:
         return self._out.raw[:size]
 
     def mptcp(self, closing: list[Row], subflow: Row) -> tuple[int, int]:
-        """State and inode that a subflow is judged by, beside these MPTCP sockets."""
+        """State and inode that decide how a subflow stands, beside these MPTCP sockets."""
         rows = (Row * len(closing))(*closing)
         inode = ctypes.c_uint64()
         state = self._shim.shim_mptcp(
@@ -159,12 +154,13 @@ class Library:
         return int(state), inode.value
 
     def gateway(self, line: bytes, v6: bool) -> str | None:
-        """The gateway of a default route, or None: it is no such line."""
+        """The gateway of a default route; None for any other line."""
         good = self._shim.shim_gateway(*self._bytes(line), v6, *self._output())
         return self._out.value.decode() if good else None
 
     def peers(self, text: str, address: bytes) -> bool | None:
-        """Whether a list of peers covers an address of 16 bytes; None: it is no such list."""
+        """Whether a list of peers covers an address of 16 bytes; None when it is not a list of
+        peers."""
         covers = ctypes.c_int()
         if self._shim.shim_peers(text.encode(), address, ctypes.byref(covers)) != 0:
             return None
@@ -182,8 +178,8 @@ class Library:
         nodes: str = "",
         first: bool = False,
     ) -> int:
-        """How many passive opens one look tells of, ignored ones apart: of `opens` ever, `during`
-        while it read the table."""
+        """How many passive opens one look reports without ignored ones: of `opens` ever, `during`
+        while the table was read."""
         texts = peers.encode(), ports.encode(), nodes.encode()
         return int(
             self._shim.shim_arrivals(
@@ -238,7 +234,7 @@ class Library:
         listens: bool = True,
         lives: bool = True,
     ) -> str:
-        """One look of the drain at the pod; what to do next, or how it has ended."""
+        """One look of the drain at the pod; the next action, or how the drain has ended."""
         i64, u64 = ctypes.c_int64, ctypes.c_uint64
         action = self._shim.shim_step(
             i64(now), u64(in_flight), u64(arrivals), u64(udp_workers), udp_told, listens, lives
@@ -246,12 +242,12 @@ class Library:
         return ACTIONS[action]
 
     def late(self, count: int, since: int) -> None:
-        """How many of those in flight that the next steps see were opened since min_wait was over,
-        and when the first of these was."""
+        """Set how many connections in flight of the next steps were opened after min_wait, and when
+        the first of them was."""
         self._shim.shim_late(ctypes.c_uint64(count), ctypes.c_int64(since))
 
     def newcomers(self, now: int) -> str | None:
-        """What a deadline adds to its reason; None: nobody is sent here any more."""
+        """The addition to a deadline's reason; None when no more clients are sent to the pod."""
         added = self._shim.shim_newcomers(ctypes.c_int64(now), *self._output())
         return self._out.value.decode().removeprefix("; ") if added else None
 
@@ -280,6 +276,6 @@ class Library:
         return bytes(self._shim.shim_phase()).decode()
 
     def reason(self, now: int) -> str:
-        """Why it was not over at the last step."""
+        """Why the drain did not end at the last step."""
         self._shim.shim_reason(ctypes.c_int64(now), *self._output())
         return self._out.value.decode()

@@ -1,4 +1,5 @@
-"""What tells nginx's processes and sockets apart, by ctypes: typed calls into shim_nginx.c."""
+"""The client's code that identifies nginx's processes and sockets, by ctypes: calls into
+shim_nginx.c."""
 
 import ctypes
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ PORTS = 65536
 
 
 class NginxLibrary(Library):
-    """Input is guarded as the base class has it."""
+    """Input is guarded as in the base class."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -29,7 +30,7 @@ class NginxLibrary(Library):
         return int(self._shim.shim_inode(*self._bytes(line), word))
 
     def unix_listens(self, line: bytes) -> str | None:
-        """The path where it listens."""
+        """The path of a listening unix socket."""
         size = self._shim.shim_unix_listens(*self._bytes(line), *self._output())
         return self._out.value.decode() if size >= 0 else None
 
@@ -39,7 +40,7 @@ class NginxLibrary(Library):
         return bounds[0], bounds[1]
 
     def choose(self, ports: Sequence[int], first: int, last: int, *, any_port: bool) -> set[int]:
-        """Which of the local ports of connections nginx must have listened on."""
+        """Which of the connections' local ports nginx must have listened on."""
         counts, chosen = (ctypes.c_uint8 * PORTS)(), (ctypes.c_uint8 * PORTS)()
         for port in ports:
             counts[port] += 1
@@ -55,7 +56,7 @@ class NginxLibrary(Library):
         return LIVES[looked]
 
     def holders(self, count: int) -> int:
-        """How many of so many sockets are not kept; those that are must be found."""
+        """How many of `count` sockets do not fit; the others must be found."""
         lost = int(self._shim.shim_holders(count))
         assert lost >= 0
         return lost

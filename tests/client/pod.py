@@ -1,4 +1,4 @@
-"""A pod where a plain server listens, for a client that counts by itself."""
+"""A pod with a plain server, for a client that counts alone."""
 
 import socket
 import subprocess
@@ -13,13 +13,13 @@ from tests.client.run import Client
 PORT = 8080
 REFUSE = str(Path(__file__).with_name("refuse.py"))
 WITHOUT_DIAG = [sys.executable, REFUSE, "socket"]
-"""The client looks at the files of /proc/self/net instead."""
+"""The client reads the files of /proc/self/net instead."""
 
 QUICK = ["--no-pod-log", "--min-wait=0.3s", "--quiet=0.2s"]
 
 
 class Pod:
-    """A netns with a listener on [::]:PORT, IPv4 included, and who connects to it from outside."""
+    """A netns with a listener on [::]:PORT, IPv4 included, and its clients outside."""
 
     def __init__(self, netns: Netns, outside: Netns, client: Path, socket_path: Path) -> None:
         self.netns = netns
@@ -58,12 +58,12 @@ class Pod:
         return theirs, self.keep(ours)
 
     def start(self, *arguments: str, under: Sequence[str] = ()) -> Client:
-        """The client in the pod, started by the command `under`, if any."""
+        """Start the client in the pod, by the command `under` if given."""
         argv = [str(self.client), f"--socket={self.socket_path}", *QUICK, *arguments]
         return Client(self.netns.command([*under, *argv]))
 
     def cut_off(self, theirs: socket.socket) -> None:
-        """From now on no packet reaches this client, and none comes from it."""
+        """Drop every packet from and to this client from now on."""
         port = str(theirs.getsockname()[1])
         program = "ip6tables" if theirs.family == socket.AF_INET6 else "iptables"
         for rule in (["INPUT", "-p", "tcp", "--dport"], ["OUTPUT", "-p", "tcp", "--sport"]):

@@ -1,4 +1,4 @@
-"""Runs a command in a seccomp filter that refuses it a system call.
+"""Runs a command in a seccomp filter that refuses a system call.
 
 `refuse.py WHAT COMMAND...`: EPERM for sock_diag's `socket` (as a strict profile does), `send` or
 `receive` (as LSMs may). `refuse.py CALL ERROR -- COMMAND...`: that error, by name, for each CALL.
@@ -69,4 +69,4 @@ if __name__ == "__main__":
         command = command[2:]
     else:
         refuse(sys.argv[1])
-    os.execvp(command[0], command)  # noqa: S606 - that is what it is for
+    os.execvp(command[0], command)  # noqa: S606 - the purpose of this script

@@ -1,4 +1,4 @@
-"""nginx with any number of workers, and connections to a worker that the test chooses."""
+"""nginx with any number of workers, and connections to a chosen worker."""
 
 import os
 import re
@@ -17,11 +17,11 @@ from tests.e2e.plain_nginx import PlainNginx, Where
 QUICK = ["--socket=/nonexistent", "--no-pod-log", "--verbose", "--min-wait=0.3s", "--quiet=0.2s",
          "--timeout=30s"]  # fmt: skip
 DOWNLOAD = 3_000_000
-"""Bytes: more than the kernel takes from nginx, so it lasts for as long as nobody reads it."""
+"""More bytes than the kernel takes from nginx, so the download lasts until its client reads."""
 
 
 class Nginx(PlainNginx):
-    """`workers` processes; `http` is said in that block, /slow is DOWNLOAD bytes long."""
+    """nginx with `workers` processes; `http` goes into that block, /slow is DOWNLOAD bytes long."""
 
     def __init__(
         self, netns: Netns, folder: Path, workers: int, *, main: str = "", http: str = "",
@@ -37,7 +37,7 @@ class Nginx(PlainNginx):
         super().configure(f"{listen} location = /slow {{ root {self._folder}; }}")
 
     def request(self, path: str = "/") -> socket.socket:
-        """One that has begun to be answered; the connection to / is kept alive."""
+        """A connection whose response has begun; a request to / leaves it idle."""
         made = self.netns.socket()
         made.settimeout(10)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -48,7 +48,7 @@ class Nginx(PlainNginx):
         return made
 
     def request_to(self, worker: int, path: str = "/") -> socket.socket:
-        """The same of a worker: while it is made, the others are stopped."""
+        """A request to a chosen worker: the others are stopped meanwhile."""
         with stopped(self.workers() - {worker}):
             return self.request(path)
 
@@ -57,7 +57,7 @@ class Nginx(PlainNginx):
         return Client(self.netns.command([*under, str(client), *QUICK, pid_file, *arguments]))
 
     def signalled(self, number: signal.Signals) -> list[int]:
-        """The pids that have had a signal, in that order."""
+        """The pids that have received a signal, in order."""
         return [int(pid) for pid in re.findall(rf"(\d+)#\d+: signal {int(number)} \(", self.log())]
 
 
@@ -75,7 +75,7 @@ def stopped(pids: set[int]) -> Iterator[None]:
 
 
 def rest(connection: socket.socket) -> int:
-    """How many bytes come until its end."""
+    """The number of bytes up to the connection's end."""
     count = 0
     while received := connection.recv(65536):
         count += len(received)

@@ -1,4 +1,4 @@
-"""Running the client as a process of its own, and measuring how long it took."""
+"""Runs the client as a process and measures its duration."""
 
 import os
 import select
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import ClassVar
 
 SLACK = 1.0
-"""Seconds that a busy machine may add to what the client is allowed."""
+"""Seconds that a busy machine may add to the client's own limit."""
 
 OVERTIME = 0.1
-"""Seconds that the client may outlive its timeout by, in any mode."""
+"""Seconds by which the client may exceed its timeout, in any mode."""
 
 CONDITION_SECONDS = 10.0
 
@@ -37,7 +37,7 @@ class Run:
 
 
 class Client:
-    """A client that has been started, `argv` maybe wrapped in nsenter and the like."""
+    """A started client, with `argv` possibly wrapped in nsenter and the like."""
 
     running: ClassVar[list["Client"]] = []
 
@@ -60,13 +60,13 @@ class Client:
         self.running.append(self)
 
     def _wait(self) -> None:
-        """Note when it ends, whatever the test is doing then."""
+        """Record when it ends, even while the test does something else."""
         select.select([self._pidfd], [], [])
         self._ended = time.monotonic()
         os.close(self._pidfd)
 
     def line(self, *beginnings: str) -> str:
-        """Its next line that begins in one of these ways; the test fails when it ends without."""
+        """Its next line with one of these beginnings; fails when the client ends without one."""
         assert self.process.stdout is not None
         for raw in self.process.stdout:
             said = raw.decode().removeprefix("drainmon: ").rstrip("\n")
@@ -82,7 +82,7 @@ class Client:
 
     @classmethod
     def kill_running(cls) -> None:
-        """Those of a test that has failed."""
+        """Kill the clients of a failed test."""
         while cls.running:
             client = cls.running.pop()
             client.process.kill()
@@ -91,24 +91,26 @@ class Client:
 
 
 def run(binary: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-    """The client's whole life. It does not write to the log of this machine's pid 1."""
+    """Run the client to its end, without lines in the log of this machine's pid 1."""
     return Client(apart([str(binary), "--no-pod-log", *arguments]), env).end()
 
 
 def apart(argv: list[str]) -> list[str]:
-    """`argv` wrapped to run in a netns of its own, where the abstract name is nobody's.
+    """`argv` wrapped to run in a new netns, where no daemon has the abstract name.
 
-    Who is not root has this machine's: a daemon could serve it there if it had an nginx, too.
+    Without root, the machine's netns is used: a daemon could serve the name there if it had an
+    nginx.
     """
     return ["unshare", "--net", "--", *argv] if os.geteuid() == 0 else argv
 
 
 def in_time(seconds: float, once: Callable[[], Run]) -> Run:
-    """A run of `once` that took no longer than `seconds` and what a timeout may be outlived by.
+    """A run of `once` that took at most `seconds` and the overtime.
 
-    What is measured begins before the client does and ends when a thread of this process gets a
-    core: on a busy machine both add what is not the client's. It cannot make a run shorter, so the
-    best of three is the nearest to the client's own; one that is late by itself is late each time.
+    The measurement begins before the client does and ends when a thread of this process gets a
+    core: on a busy machine both add time that is not the client's. They cannot shorten a run, so
+    the best of three is the closest to the client's own time; a client that is late is late in each
+    run.
     """
     for _ in range(3):
         ended = once()

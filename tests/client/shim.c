@@ -39,11 +39,6 @@ size_t shim_walk(const char *bytes, size_t size)
 	return count;
 }
 
-int shim_count(const char *bytes, size_t size, uint64_t *count)
-{
-	return json_count(BYTES, count);
-}
-
 int shim_millis(const char *bytes, size_t size, int64_t *time)
 {
 	return json_millis(BYTES, time);
@@ -66,11 +61,10 @@ int shim_answer(const char *bytes, size_t size, char *out, size_t out_size)
 	text_add(&text, answer.progress.phase);
 	text_char(&text, ' ');
 	text_number(&text, answer.progress.in_flight);
-	for (unsigned i = 0; i < answer.progress.state_count; i++) {
-		text_char(&text, ' ');
-		text_add(&text, answer.progress.states[i].name);
-		text_char(&text, '=');
-		text_number(&text, answer.progress.states[i].count);
+	if (answer.progress.states[0]) {
+		text_add(&text, " (");
+		text_add(&text, answer.progress.states);
+		text_char(&text, ')');
 	}
 	if (answer.progress.udp_workers) {
 		text_add(&text, " udp=");

@@ -1,4 +1,4 @@
-"""Arrivals without the daemon: as the daemon counts them from the same tables."""
+"""Arrivals without the daemon: counted as the daemon counts them from the same tables."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -40,7 +40,7 @@ LOOKS = st.lists(
 
 
 @given(LOOKS)
-def test_client_and_daemon_tell_the_same(
+def test_client_counts_the_arrivals_that_the_daemon_counts(
     library: Library, looks: list[tuple[Iterable[Row], int, int]]
 ) -> None:
     daemon = IgnoredArrivals(Ignored.parse(PEERS.split(","), [PORTS]))
@@ -51,11 +51,11 @@ def test_client_and_daemon_tell_the_same(
         found = [parse_row(one) for one in find_rows(text, frozenset({80, 9113}))]
         daemon.add(one[:4] for one in found if one and one.state not in NOT_YET_OPENED)
         expected = daemon.arrivals(opens if number else 0, during, 100.0)
-        told = library.arrivals(text, total, during, peers=PEERS, ports=PORTS, first=not number)
-        assert told == expected
+        counted = library.arrivals(text, total, during, peers=PEERS, ports=PORTS, first=not number)
+        assert counted == expected
 
 
-def test_what_is_ignored_is_not_in_flight_nor_an_arrival(library: Library) -> None:
+def test_ignored_peers_are_not_counted_as_arrivals(library: Library) -> None:
     mine = row("10.0.0.5", 1, TcpState.ESTABLISHED, 80)
     assert library.arrivals(table(LISTENER), 7, peers=PEERS, ports=PORTS, first=True) == 0
     assert library.arrivals(table(LISTENER), 7) == 0

@@ -1,12 +1,13 @@
-"""The daemon's drain and the client's decide alike: the same random moments before both.
+"""The daemon's and the client's drain make the same decisions at the same random moments.
 
-On purpose they differ in three things (ARCHITECTURE.md, "What a drain does when"), which these
-moments leave out: what arrived before the drain, as the daemon is told here what the client takes
-for granted; what a straggler is, as everybody in flight has just come; other drains and callers.
+They differ on purpose in three cases (ARCHITECTURE.md, "Specification of the drain"), which these
+moments leave out: arrivals before the drain, because the daemon gets here what the client assumes;
+stragglers, because every connection in flight is new; other drains and clients.
 """
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
@@ -15,14 +16,15 @@ from drainmon.drain.machine import Action, Drain
 from drainmon.drain.newcomers import STILL_SENT, newcomers
 from drainmon.drain.nginx import Nginx
 from drainmon.drain.policy import Policy
-from drainmon.drain.reasons import reason
+from drainmon.drain.reasons import CUT, ENDED, FEW, NOT_SEEN, ROLLING, UDP, WAITING, reason
 from drainmon.drain.roll import IGNORED, NO_WORKERS, STUCK, Outcome, Roll
 from drainmon.model.snapshot import Snapshot
+from tests.client.build import CLIENT
 from tests.client.library import Library
 from tests.unit.sockets import LISTENER, established
 
 TICK = 125
-"""Milliseconds: an eighth of a second has no rounding."""
+"""Milliseconds: an eighth of a second is exact in binary."""
 
 ROLLS = {
     "rolled": Roll(Outcome.QUIT), "roll_skipped": NO_WORKERS, "roll_failed": IGNORED,
@@ -32,7 +34,7 @@ ROLLS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What a drain is asked for, in ticks; `rolls` were made before, the last one at `rolled`."""
+    """A drain's options, in ticks; `rolls` were made before, the last one at `rolled`."""
 
     timeout: int = 200
     min_wait: int = 40
@@ -46,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Moment:
-    """Ticks since the last one, and what a look shows; `told` is what became of a roll."""
+    """Ticks since the last moment, and the result of a look; `outcome` is the outcome of a roll."""
 
     pause: int
     in_flight: int = 0
@@ -55,7 +57,7 @@ class Moment:
     udp_told: bool = False
     listens: bool = True
     lives: bool = True
-    told: str = ""
+    outcome: str = ""
 
 
 ASKED = st.builds(
@@ -78,7 +80,7 @@ MOMENT = st.builds(
     udp_told=st.booleans(),
     listens=st.sampled_from([True, True, True, False]),
     lives=st.sampled_from([True, True, False]),
-    told=st.sampled_from(["", *ROLLS, "rolled"]),
+    outcome=st.sampled_from(["", *ROLLS, "rolled"]),
 )
 
 
@@ -99,7 +101,9 @@ class Daemon:
             self._drain.arrived(now)
         sockets = tuple(established(self._last_arrival) for _ in range(moment.in_flight))
         snapshot = Snapshot(now, now, sockets, (LISTENER,) if moment.listens else ())
-        nginx = Nginx(alive=moment.lives, udp_workers=moment.udp_workers, udp_told=moment.udp_told)
+        nginx = Nginx(
+            alive=moment.lives, udp_workers=moment.udp_workers, udp_quitting=moment.udp_told
+        )
         self._drain.saw(snapshot, nginx)
         while (action := self._drain.step(now).action) is Action.LOOK:
             self._drain.saw(snapshot, nginx)
@@ -111,14 +115,14 @@ class Daemon:
     def is_rolling(self) -> bool:
         return self._drain.phase is Phase.ROLLING
 
-    def told(self, roll: str) -> None:
+    def roll_ended(self, roll: str) -> None:
         self._drain.rolled(ROLLS[roll])
 
 
 @settings(max_examples=2000)
 @given(asked=ASKED, moments=st.lists(MOMENT, min_size=1, max_size=80))
-@example(Asked(min_wait=0, quiet=0), [Moment(1, 1), Moment(1, 1, told="stuck"), Moment(1, 1)])
-def test_daemon_and_client_decide_alike(
+@example(Asked(min_wait=0, quiet=0), [Moment(1, 1), Moment(1, 1, outcome="stuck"), Moment(1, 1)])
+def test_daemon_and_client_make_the_same_decisions(
     library: Library, asked: Asked, moments: list[Moment]
 ) -> None:
     daemon = Daemon(asked)
@@ -134,9 +138,9 @@ def test_daemon_and_client_decide_alike(
         now += moment.pause if number else 0
         arrives = moment.arrives and number > 0
         arrivals += arrives
-        if daemon.is_rolling and moment.told:
-            daemon.told(moment.told)
-            getattr(library, moment.told)()
+        if daemon.is_rolling and moment.outcome:
+            daemon.roll_ended(moment.outcome)
+            getattr(library, moment.outcome)()
         seen = replace(moment, arrives=arrives)
         by_daemon = daemon.step(now * TICK / 1000, seen)
         by_client = library.step(
@@ -159,10 +163,10 @@ def test_daemon_and_client_decide_alike(
 @example([8, 8, 100, 250, 250], 4)
 @example([8], 24)
 @example([20 * 8], 1)
-def test_both_say_alike_that_clients_are_still_sent(
+def test_daemon_and_client_report_newly_sent_clients_alike(
     library: Library, ages: list[int], last_arrival: int
 ) -> None:
-    """`ages` of those in flight at the deadline, and of the last arrival, in ticks."""
+    """`ages` are those of connections in flight at the deadline, in ticks, as is `last_arrival`."""
     end, last_arrival = 25 * 8, min([last_arrival, *ages])
     drain = Drain(Policy(roll=False), 0.0)
     (demand,) = drain.demands
@@ -186,3 +190,8 @@ def test_both_say_alike_that_clients_are_still_sent(
     assert (str(young) if young else None) == (library.newcomers(25_000) if ages else None)
     if young:
         assert reason(drain, demand, 25.0) == f"the timeout of 25 s is over; {young}"
+
+
+@pytest.mark.parametrize("words", [CUT, ENDED, FEW, NOT_SEEN, ROLLING, UDP, WAITING, STUCK.why])
+def test_the_client_gives_the_daemons_reasons(words: str) -> None:
+    assert any(words in file.read_text() for file in CLIENT.glob("*.[ch]"))

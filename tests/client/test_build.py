@@ -1,4 +1,4 @@
-"""What ships: small, static, without an allocator, and of the project's version."""
+"""The shipped client: small, static, without an allocator, and of the project's version."""
 
 import subprocess
 import tomllib
@@ -8,7 +8,7 @@ from tests.client import build
 from tests.client.run import run
 
 
-def test_it_is_small_and_static(client: Path) -> None:
+def test_the_client_is_small_and_static(client: Path) -> None:
     assert client.stat().st_size < 48 * 1024
     headers = subprocess.run(
         ["readelf", "-lW", client], check=True, capture_output=True, text=True
@@ -17,14 +17,14 @@ def test_it_is_small_and_static(client: Path) -> None:
     assert "DYNAMIC" not in headers
 
 
-def test_it_neither_allocates_nor_prints_by_stdio(built: Path) -> None:
+def test_the_client_uses_neither_malloc_nor_stdio(built: Path) -> None:
     named = build.compile_client(build.NAMED, built / "drainmon-wait-named")
     symbols = subprocess.run(["nm", named], check=True, capture_output=True, text=True).stdout
     names = {line.split()[-1] for line in symbols.splitlines()}
     assert not names & {"malloc", "calloc", "realloc", "free", "printf", "vfprintf", "snprintf"}
 
 
-def test_its_version_is_the_project_s(client: Path) -> None:
+def test_the_client_has_the_projects_version(client: Path) -> None:
     project = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
     shown = run(client, "--version")
     assert (shown.status, shown.output) == (0, f"drainmon-wait {project['version']}\n")

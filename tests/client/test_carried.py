@@ -1,4 +1,4 @@
-"""Ports that one daemon knew, for the client alone and for the next daemon."""
+"""Ports that one daemon reported stay known to the client and to the next daemon."""
 
 import pytest
 
@@ -14,8 +14,8 @@ def drains(daemon: Conversation) -> None:
     daemon.line(result="drained", in_flight=0)
 
 
-def test_a_port_that_only_the_daemon_knew_is_counted_and_handed_on(pod: Pod) -> None:
-    """nginx quits: nothing listens when the daemon's next one and the client look."""
+def test_client_counts_and_passes_on_a_port_that_only_the_daemon_knew(pod: Pod) -> None:
+    """nginx quits: nothing listens when the next daemon and the client look."""
 
     def dies(daemon: Conversation) -> None:
         daemon.head()
@@ -34,7 +34,7 @@ def test_a_port_that_only_the_daemon_knew_is_counted_and_handed_on(pod: Pod) -> 
     assert second["ports"] == [PORT, 9999, 9998]
 
 
-def test_a_port_that_the_client_counted_alone_is_handed_on(pod: Pod) -> None:
+def test_client_passes_on_a_port_that_it_counted_alone(pod: Pod) -> None:
     pod.connect()
     waiting = pod.start("--no-roll", "--timeout=20s")
     waiting.line("waiting, 1 in flight (ESTABLISHED 1)")
@@ -44,7 +44,7 @@ def test_a_port_that_the_client_counted_alone_is_handed_on(pod: Pod) -> None:
     assert daemon.requests[0]["ports"] == [PORT]
 
 
-def test_ports_are_handed_on_beside_all_else_that_a_request_can_hold(pod: Pod) -> None:
+def test_ports_fit_into_the_longest_possible_request(pod: Pod) -> None:
     ports = list(range(65472, 65536))
 
     def dies(daemon: Conversation) -> None:

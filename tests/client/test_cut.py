@@ -1,4 +1,4 @@
-"""nginx is stopped by somebody else while its drain is waited for."""
+"""nginx is stopped by another program while the client waits for its drain."""
 
 import os
 import signal
@@ -12,14 +12,15 @@ import pytest
 from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns
 from tests.client.fake_daemon import Conversation, FakeDaemon
+from tests.client.long_download import FILE_BYTES, download, folder, hook, serving
+from tests.client.rolling import rest
 from tests.client.run import SLACK, run, wait_until
-from tests.client.test_quitting import FILE_BYTES, download, folder, hook, rest, serving
 from tests.e2e.plain_nginx import PlainNginx
 
 __all__ = ["folder"]
 
 LONG = ["--min-wait=15s", "--no-roll"]
-"""Whoever ends earlier has seen nginx's end."""
+"""A client that ends before min-wait has noticed nginx's end."""
 
 
 @pytest.fixture
@@ -30,9 +31,7 @@ def nginx(pod_netns: Netns, folder: Path) -> Iterator[PlainNginx]:
 
 
 @pytest.mark.root
-def test_a_download_that_is_cut_is_no_success(
-    pod_netns: Netns, nginx: PlainNginx, client: Path
-) -> None:
+def test_a_cut_download_fails_the_drain(pod_netns: Netns, nginx: PlainNginx, client: Path) -> None:
     with download(pod_netns) as going_on:
         waiting = hook(pod_netns, client, *LONG)
         waiting.line("settling, 1 in flight")
@@ -41,11 +40,11 @@ def test_a_download_that_is_cut_is_no_success(
     ended = waiting.end()
     assert ended.status == 1
     assert ended.last.startswith("cut, 0 in flight, ")
-    assert ended.last.endswith(" s: somebody stopped nginx with 1 in flight")
+    assert ended.last.endswith(" s: nginx was stopped while connections were in flight: 1")
 
 
 @pytest.mark.root
-def test_an_end_with_nothing_in_flight_ends_it_at_once(
+def test_nginx_ending_with_nothing_in_flight_ends_the_drain_at_once(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     waiting = hook(pod_netns, client, *LONG)
@@ -59,7 +58,7 @@ def test_an_end_with_nothing_in_flight_ends_it_at_once(
 
 
 @pytest.mark.root
-def test_who_quits_with_its_last_connection_cuts_nothing(
+def test_an_nginx_that_quits_after_its_last_connection_is_not_cut(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     with download(pod_netns) as going_on:
@@ -70,11 +69,11 @@ def test_who_quits_with_its_last_connection_cuts_nothing(
         assert rest(going_on) > FILE_BYTES
     ended = waiting.end()
     assert ended.status == 0
-    assert ended.last.split(",")[0] in {"drained", "gone"}  # whichever the look came upon
+    assert ended.last.split(",")[0] in {"drained", "gone"}  # whichever the look finds
 
 
 @pytest.mark.root
-def test_what_a_stopped_nginx_has_left_to_the_kernel_is_waited_for(
+def test_drain_waits_for_data_that_a_stopped_nginx_left_in_the_kernel(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     with download(pod_netns) as unread:
@@ -88,7 +87,7 @@ def test_what_a_stopped_nginx_has_left_to_the_kernel_is_waited_for(
 
 
 @pytest.mark.root
-def test_workers_that_outlive_their_master_still_serve(
+def test_workers_that_outlive_their_master_are_not_cut(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     workers = nginx.workers()
@@ -110,7 +109,7 @@ def test_workers_that_outlive_their_master_still_serve(
 
 @pytest.fixture
 def daemonized(pod_netns: Netns, tmp_path: Path) -> Iterator[Path]:
-    """The pid file of an nginx that may replace itself: one that its parent has left alone."""
+    """The pid file of a daemonized nginx, which may replace itself."""
     config, pid_file = tmp_path / "nginx.conf", tmp_path / "pid"
     config.write_text(
         f"user root; pid {pid_file}; error_log stderr; events {{}}"
@@ -129,7 +128,7 @@ def pid_of(pid_file: Path) -> int:
 
 
 @pytest.mark.root
-def test_a_new_binary_in_the_old_one_s_place_is_no_end(
+def test_a_binary_upgrade_is_not_taken_for_the_end_of_nginx(
     pod_netns: Netns, daemonized: Path, client: Path
 ) -> None:
     old = pid_of(daemonized)
@@ -143,7 +142,7 @@ def test_a_new_binary_in_the_old_one_s_place_is_no_end(
     assert (ended.status, ended.last.split(",")[0]) == (0, "drained")
 
 
-def test_the_daemon_s_word_for_it_is_taken(client: Path, socket_path: Path) -> None:
+def test_a_cut_that_the_daemon_reports_fails_the_drain(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.line(result="cut", in_flight=2, reason="nginx was stopped")

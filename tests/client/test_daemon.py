@@ -1,4 +1,4 @@
-"""Conversations with a daemon that behaves, and what a reader of the log sees of them."""
+"""Conversations with a well-behaved daemon, and the resulting log lines."""
 
 import signal
 import threading
@@ -12,11 +12,11 @@ from tests.client.run import SLACK, Client, Run, apart, run, wait_until
 
 
 def ask(client: Path, socket_path: Path, *arguments: str) -> Run:
-    """A client that must not count by itself: exit 3 means that it gave up on the daemon."""
+    """Run a client that must not count alone: exit 3 means that it gave up on the daemon."""
     return run(client, f"--socket={socket_path}", "--on-missing=fail", *arguments)
 
 
-def test_a_drain(client: Path, socket_path: Path) -> None:
+def test_progress_and_result_are_printed(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.line(
@@ -37,7 +37,7 @@ def test_a_drain(client: Path, socket_path: Path) -> None:
     assert ended.seconds < SLACK
 
 
-def test_a_deadline_says_who_is_left(client: Path, socket_path: Path) -> None:
+def test_a_deadline_names_the_remaining_connections(client: Path, socket_path: Path) -> None:
     left = [
         {
             "remote": f"10.0.0.2:{port}",
@@ -67,7 +67,7 @@ def test_a_deadline_says_who_is_left(client: Path, socket_path: Path) -> None:
 @pytest.mark.parametrize(
     ("age", "said"), [(0.0, "<0.1"), (0.0994, "<0.1"), (0.1, "0.1"), (3, "3.0")]
 )
-def test_no_connection_has_been_open_for_no_time(
+def test_an_age_never_rounds_to_zero(
     client: Path, socket_path: Path, age: float, said: str
 ) -> None:
     def script(daemon: Conversation) -> None:
@@ -80,7 +80,9 @@ def test_no_connection_has_been_open_for_no_time(
     assert ended.last == f"left: 10.0.0.2:41000 ESTABLISHED, open {said} s, 0 B unsent"
 
 
-def test_a_daemon_s_deadline_is_at_the_timeout(client: Path, socket_path: Path) -> None:
+def test_the_daemon_gets_the_whole_timeout_for_its_deadline(
+    client: Path, socket_path: Path
+) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("waiting")
@@ -93,7 +95,7 @@ def test_a_daemon_s_deadline_is_at_the_timeout(client: Path, socket_path: Path) 
     assert ended.seconds < 2
 
 
-def test_a_pod_that_is_gone_has_drained(client: Path, socket_path: Path) -> None:
+def test_a_pod_that_is_gone_is_a_success(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.line(result="gone", in_flight=0, reason="nginx has exited")
@@ -105,7 +107,9 @@ def test_a_pod_that_is_gone_has_drained(client: Path, socket_path: Path) -> None
     assert ended.last.endswith("s: nginx has exited")
 
 
-def test_an_answer_byte_by_byte_without_a_last_newline(client: Path, socket_path: Path) -> None:
+def test_an_answer_is_read_byte_by_byte_and_without_a_last_newline(
+    client: Path, socket_path: Path
+) -> None:
     def script(daemon: Conversation) -> None:
         answer = (
             b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n\r\n"
@@ -121,7 +125,9 @@ def test_an_answer_byte_by_byte_without_a_last_newline(client: Path, socket_path
     assert ended.lines[0].endswith(': a "quoted" {brace}?')
 
 
-def test_one_line_for_each_change_and_one_a_second(client: Path, socket_path: Path) -> None:
+def test_at_most_one_line_per_second_is_printed_within_a_phase(
+    client: Path, socket_path: Path
+) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         for left in range(12):  # the countdown alone is no change
@@ -153,7 +159,7 @@ def test_one_line_for_each_change_and_one_a_second(client: Path, socket_path: Pa
         ("403 No", '{"error":"a\\u001b[31m\\nb"}', "it says: a?[31m?b"),
     ],
 )
-def test_an_error_is_shown(
+def test_an_error_of_the_daemon_is_printed(
     client: Path, socket_path: Path, status: str, body: str, said: str
 ) -> None:
     def script(daemon: Conversation) -> None:
@@ -166,7 +172,9 @@ def test_an_error_is_shown(
     assert ended.last.startswith(f"cannot use the daemon: {said}")
 
 
-def test_an_error_is_enough_even_if_the_connection_stays(client: Path, socket_path: Path) -> None:
+def test_client_does_not_wait_for_the_connection_to_close_after_an_error(
+    client: Path, socket_path: Path
+) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head("409 Conflict")
         daemon.raw(b'{"error":"cannot drain: twice"}')
@@ -179,23 +187,23 @@ def test_an_error_is_enough_even_if_the_connection_stays(client: Path, socket_pa
 
 
 @pytest.mark.parametrize(("choice", "status"), [("pass", 0), ("fail", 3)])
-def test_without_a_daemon(client: Path, socket_path: Path, choice: str, status: int) -> None:
+def test_exit_status_without_a_daemon_follows_on_missing(
+    client: Path, socket_path: Path, choice: str, status: int
+) -> None:
     ended = run(client, f"--socket={socket_path}", f"--on-missing={choice}")
     assert ended.status == status
     assert ended.seconds < SLACK
     assert f"connect {socket_path}: No such file or directory" in ended.last
 
 
-def test_a_socket_nobody_listens_on(client: Path, socket_path: Path) -> None:
+def test_a_socket_without_a_listener_is_a_missing_daemon(client: Path, socket_path: Path) -> None:
     with FakeDaemon(socket_path) as daemon:
         daemon.listener.close()
         ended = ask(client, socket_path)
     assert (ended.status, "Connection refused" in ended.last) == (3, True)
 
 
-def test_it_waits_in_line_for_a_daemon_that_is_slow_to_accept(
-    client: Path, socket_path: Path
-) -> None:
+def test_client_waits_for_a_daemon_that_is_slow_to_accept(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.line(result="drained")
@@ -223,14 +231,16 @@ def serve(daemon: FakeDaemon, script: object, count: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_at_once(client: Path, socket_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_client_at_once(
+    client: Path, socket_path: Path, number: signal.Signals
+) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("settling")
         daemon.hang()
 
     with FakeDaemon(socket_path, script):
-        # A runtime that ignores the signal itself must not make the hook deaf to it.
+        # A runtime that ignores the signal itself must not make the hook ignore it.
         ignoring = ["env", f"--ignore-signal={number.value}", str(client), "--no-pod-log"]
         waiting = Client([*ignoring, f"--socket={socket_path}"])
         waiting.line("settling")
@@ -240,7 +250,7 @@ def test_a_signal_ends_it_at_once(client: Path, socket_path: Path, number: signa
         assert time.monotonic() - sent < SLACK
 
 
-def test_verbose_tells_of_every_attempt(client: Path, socket_path: Path) -> None:
+def test_verbose_logs_every_attempt_to_connect(client: Path, socket_path: Path) -> None:
     flags = ["--verbose", "--no-roll", "--timeout=1.6s", "--min-wait=1.4s"]
     waiting = Client(apart([str(client), "--no-pod-log", f"--socket={socket_path}", *flags]))
     wait_until(lambda: waiting.process.poll() is not None, "its end")

@@ -1,4 +1,4 @@
-"""The messages of sock_diag as the kernel writes them, cut short, and hostile."""
+"""sock_diag's messages as the kernel writes them, truncated, and hostile."""
 
 import ipaddress
 import os
@@ -34,8 +34,8 @@ def attribute(kind: int, payload: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Said:
-    """struct inet_diag_msg of linux/inet_diag.h, and struct tcp_info of linux/tcp.h behind it;
-    `info` are the bytes of it that the kernel knows."""
+    """struct inet_diag_msg of linux/inet_diag.h followed by struct tcp_info of linux/tcp.h; `info`
+    is how many bytes of tcp_info the kernel knows."""
 
     local: Ip = HERE
     remote: Ip = THERE
@@ -96,7 +96,7 @@ SAID = st.one_of(
 
 
 @given(st.lists(SAID, max_size=4))
-def test_sockets(library: Library, sockets: list[Said]) -> None:
+def test_every_column_of_a_socket_is_parsed(library: Library, sockets: list[Said]) -> None:
     data = b"".join(message(SOCKET, said.payload()) for said in sockets)
     expected = [said.line() for said in sockets]
     assert library.diag(data + message(DONE, bytes(4))) == [*expected, "done"]
@@ -124,18 +124,18 @@ def test_sockets(library: Library, sockets: list[Said]) -> None:
         (message(SOCKET, Said(info=0).payload() + struct.pack("=HH", 5, INFO)), ["garbage"]),
     ],
 )
-def test_messages(library: Library, data: bytes, said: list[str]) -> None:
+def test_every_kind_of_message_is_parsed(library: Library, data: bytes, said: list[str]) -> None:
     assert library.diag(data) == said
 
 
 @given(said=SAID, cut=st.integers(0, 400))
-def test_a_message_cut_short_is_garbage(library: Library, said: Said, cut: int) -> None:
+def test_a_truncated_message_is_garbage(library: Library, said: Said, cut: int) -> None:
     data = message(SOCKET, said.payload())
     assert library.diag(data[:cut]) in ([], ["garbage"], [said.line()])
 
 
 @given(said=SAID, at=st.integers(0, 400), junk=st.binary(max_size=8))
-def test_junk_in_a_message_breaks_nothing(
+def test_junk_in_a_message_does_not_crash_the_parser(
     library: Library, said: Said, at: int, junk: bytes
 ) -> None:
     data = message(SOCKET, said.payload())
@@ -144,7 +144,7 @@ def test_junk_in_a_message_breaks_nothing(
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_break_it(library: Library, data: bytes) -> None:
+def test_arbitrary_bytes_do_not_crash_the_diag_parser(library: Library, data: bytes) -> None:
     library.diag(data)
     library.diag(message(SOCKET, data) + message(DONE, data))
 
@@ -158,7 +158,7 @@ def ask(request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 )
-def test_the_kernel_understands_and_is_understood(
+def test_requests_and_parsing_match_the_running_kernel(
     library: Library, family: socket.AddressFamily, host: str
 ) -> None:
     with socket.socket(family) as server:
@@ -183,7 +183,7 @@ def test_the_kernel_understands_and_is_understood(
     assert all(int(idle) < 10_000 for idle in found[9:])
 
 
-def test_mptcp_is_asked_for_or_refused(library: Library) -> None:
+def test_an_mptcp_request_is_answered_or_refused(library: Library) -> None:
     said = library.diag(ask(library.diag_request(socket.AF_INET, True, 1 << 7)))
     assert said in (["done"], ["refused 2"])
 
@@ -192,7 +192,7 @@ def ends(remote_port: int, state: int, inode: int) -> Row:
     return Row(local=Address(port=80), remote=Address(port=remote_port), state=state, inode=inode)
 
 
-def test_a_subflow_is_judged_by_its_mptcp_socket(library: Library) -> None:
+def test_a_subflow_takes_the_state_of_its_mptcp_socket(library: Library) -> None:
     closing = [ends(port, 5, 1000 + port) for port in range(1, 200)]
     assert library.mptcp(closing, ends(7, 1, 9)) == (5, 1007)
     assert library.mptcp(closing, ends(200, 1, 9)) == (1, 9)
@@ -201,6 +201,6 @@ def test_a_subflow_is_judged_by_its_mptcp_socket(library: Library) -> None:
 
 
 @pytest.mark.parametrize("count", [2_000, 20_000])
-def test_more_closing_mptcp_sockets_than_fit_break_nothing(library: Library, count: int) -> None:
+def test_more_closing_mptcp_sockets_than_fit_do_not_overflow(library: Library, count: int) -> None:
     closing = [ends(number, 5, 1) for number in range(1, count)]
     assert library.mptcp(closing, ends(1, 1, 9)) in ((1, 9), (5, 1))

@@ -1,4 +1,4 @@
-"""Counting without the daemon, on real sockets of a netns where a plain server listens."""
+"""Counting without the daemon, on real sockets of a netns with a plain server."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from tests.client.run import SLACK, Client, in_time
 pytestmark = pytest.mark.root
 
 
-def test_with_nothing_in_flight_it_settles_and_ends(pod: Pod) -> None:
+def test_drain_with_nothing_in_flight_settles_and_ends(pod: Pod) -> None:
     ended = pod.start().end()
     assert ended.status == 0
     assert ended.lines[0].endswith("; counting without it")
@@ -21,7 +21,7 @@ def test_with_nothing_in_flight_it_settles_and_ends(pod: Pod) -> None:
     assert 0.3 <= ended.seconds < 0.4 + SLACK
 
 
-def test_it_waits_for_the_last_connection(pod: Pod) -> None:
+def test_drain_waits_for_the_last_connection(pod: Pod) -> None:
     theirs, ours = pod.connect()
     waiting = pod.start("--timeout=20s")
     assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
@@ -35,7 +35,7 @@ def test_it_waits_for_the_last_connection(pod: Pod) -> None:
     assert time.monotonic() - closed < 2 + SLACK
 
 
-def test_a_connection_that_never_sent_is_not_waited_for(pod: Pod) -> None:
+def test_drain_does_not_wait_for_a_connection_that_never_sent(pod: Pod) -> None:
     pod.connect()
     theirs, ours = pod.connect()
     theirs.sendall(b"G")
@@ -47,7 +47,7 @@ def test_a_connection_that_never_sent_is_not_waited_for(pod: Pod) -> None:
     assert waiting.end().status == 0
 
 
-def test_a_deadline_says_who_is_left(pod: Pod) -> None:
+def test_a_deadline_names_the_remaining_connections(pod: Pod) -> None:
     ends = [pod.connect(address)[0] for address in ("10.77.0.1", "fd77::1", "10.77.0.1")]
     half_closed, _ = pod.connect()
     half_closed.shutdown(socket.SHUT_WR)
@@ -67,7 +67,7 @@ def test_a_deadline_says_who_is_left(pod: Pod) -> None:
     assert {line for line in ended.lines if line.startswith("left: ")} == expected
 
 
-def test_of_many_twenty_are_named(pod: Pod) -> None:
+def test_a_deadline_names_at_most_twenty_connections(pod: Pod) -> None:
     for _ in range(70):
         pod.connect()
     ended = pod.start("--timeout=0.6s", "--no-roll").end()
@@ -75,20 +75,20 @@ def test_of_many_twenty_are_named(pod: Pod) -> None:
     assert ended.last == "left: 50 more"
 
 
-def test_exit_at_leaves_some(pod: Pod) -> None:
+def test_drain_ends_with_exit_at_connections_in_flight(pod: Pod) -> None:
     pod.connect()
     ended = pod.start("--exit-at=1").end()
     assert ended.status == 0
-    assert " s: no more than exit-at are left; no nginx seen here" in ended.last
+    assert " s: at most exit-at connections are in flight; no nginx seen here" in ended.last
 
 
-def test_what_the_peer_has_acknowledged_is_not_waited_for(pod: Pod) -> None:
+def test_drain_does_not_wait_for_data_that_the_peer_has_acknowledged(pod: Pod) -> None:
     _, ours = pod.connect()
-    ours.close()  # FIN_WAIT2 and, on the other side, CLOSE_WAIT
+    ours.close()  # FIN_WAIT2 here and CLOSE_WAIT at the peer
     assert pod.start().end().status == 0
 
 
-def test_a_tail_that_the_reader_has_not_taken_is_waited_for(pod: Pod) -> None:
+def test_drain_waits_for_a_tail_that_the_reader_has_not_taken(pod: Pod) -> None:
     theirs, ours = pod.connect()
     ours.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -112,7 +112,7 @@ def test_outbound_connections_and_other_ports_are_not_counted(pod: Pod) -> None:
     assert pod.start().end().status == 0
 
 
-def test_a_port_is_remembered_when_its_listener_closes(pod: Pod) -> None:
+def test_a_port_stays_counted_after_its_listener_closes(pod: Pod) -> None:
     pod.connect()
     waiting = pod.start("--timeout=0.8s", "--no-roll")
     waiting.line("settling, 1 in flight")
@@ -120,7 +120,7 @@ def test_a_port_is_remembered_when_its_listener_closes(pod: Pod) -> None:
     assert waiting.end().status == 1
 
 
-def test_late_arrivals_reset_quiet(pod: Pod) -> None:
+def test_an_arrival_restarts_the_quiet_period(pod: Pod) -> None:
     waiting = pod.start("--quiet=0.5s", "--timeout=20s")
     waiting.line("settling")
     for _ in range(5):
@@ -134,7 +134,7 @@ def test_late_arrivals_reset_quiet(pod: Pod) -> None:
     assert 0.5 <= time.monotonic() - last < 0.7 + SLACK
 
 
-def test_no_arrival_pattern_turns_a_drain_into_a_deadline(pod: Pod) -> None:
+def test_arrivals_that_never_stop_do_not_cause_a_deadline(pod: Pod) -> None:
     over = threading.Event()
 
     def probe() -> None:
@@ -153,7 +153,7 @@ def test_no_arrival_pattern_turns_a_drain_into_a_deadline(pod: Pod) -> None:
     assert 1.0 <= ended.seconds < 2
 
 
-def test_ignored_peers_are_not_waited_for(pod: Pod) -> None:
+def test_drain_does_not_wait_for_ignored_peers(pod: Pod) -> None:
     pod.connect()
     theirs, _ = pod.connect("fd77::1")
     waiting = pod.start("--ignore-peer=10.77.0.0/24", "--timeout=0.8s", "--no-roll")
@@ -165,7 +165,7 @@ def test_ignored_peers_are_not_waited_for(pod: Pod) -> None:
     assert pod.start("--ignore-peer=10.77.0.2,fd77::/64", "--no-roll").end().status == 0
 
 
-def test_an_ignored_port_is_not_waited_for(pod: Pod) -> None:
+def test_drain_does_not_wait_for_an_ignored_port(pod: Pod) -> None:
     pod.connect()
     assert pod.start(f"--ignore-port={PORT}").end().status == 0
 
@@ -178,8 +178,8 @@ def test_an_ignored_port_is_not_waited_for(pod: Pod) -> None:
         (f"--ignore-port={PORT}", "10.77.0.1"),
     ],
 )
-def test_checks_that_never_stop_do_not_disturb_the_quiet(pod: Pod, flag: str, address: str) -> None:
-    """The pod closes them: what is left of each is seen at the next look."""
+def test_ignored_checks_do_not_restart_the_quiet_period(pod: Pod, flag: str, address: str) -> None:
+    """The pod closes each check, so its remains show at the next look."""
     over = threading.Event()
 
     def check() -> None:
@@ -198,7 +198,7 @@ def test_checks_that_never_stop_do_not_disturb_the_quiet(pod: Pod, flag: str, ad
     assert ended.seconds < 5 + SLACK
 
 
-def test_it_uses_little_of_a_core(pod: Pod) -> None:
+def test_the_client_uses_little_cpu_time(pod: Pod) -> None:
     pod.connect()
     before = os.times()
     assert pod.start("--timeout=1s", "--no-roll").end().status == 1
@@ -207,8 +207,8 @@ def test_it_uses_little_of_a_core(pod: Pod) -> None:
     assert used - before.children_user - before.children_system < 0.05 * 1 + 0.1
 
 
-def test_without_any_way_to_count_it_waits_for_the_timeout(pod: Pod) -> None:
-    """Ending at once could lose what it cannot see."""
+def test_client_that_cannot_count_waits_for_the_timeout(pod: Pod) -> None:
+    """Ending at once could lose connections that the client cannot see."""
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
     argv = [*hidden, str(pod.client), f"--socket={pod.socket_path}", *QUICK, "--timeout=0.6s"]
     ended = in_time(0.6, lambda: Client(pod.netns.command(argv)).end())

@@ -1,4 +1,4 @@
-"""Peers that are gone, by what the kernel has sent again in vain, and those that are not."""
+"""Unreachable peers, recognized by the kernel's retransmissions, and peers that only seem so."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ def fill(ours: socket.socket) -> None:
 
 
 @BOTH
-def test_peers_that_are_gone_do_not_hold_it_and_slow_ones_do(
+def test_drain_waits_for_slow_peers_but_not_for_unreachable_ones(
     pod: Pod, under: Sequence[str]
 ) -> None:
     established, ours = pod.connect()
@@ -62,7 +62,9 @@ def read_all(connection: socket.socket) -> None:
 
 
 @BOTH
-def test_a_fin_alone_is_given_up_sooner(pod: Pod, under: Sequence[str]) -> None:
+def test_a_peer_with_only_a_fin_unacknowledged_is_given_up_sooner(
+    pod: Pod, under: Sequence[str]
+) -> None:
     theirs, ours = pod.connect()
     pod.cut_off(theirs)
     ours.close()
@@ -75,7 +77,7 @@ def test_a_fin_alone_is_given_up_sooner(pod: Pod, under: Sequence[str]) -> None:
     assert ended.last.startswith("drained, 0 in flight, 1 unreachable, ")
 
 
-def test_zero_gives_up_nobody(pod: Pod) -> None:
+def test_unreachable_after_zero_gives_up_no_peer(pod: Pod) -> None:
     theirs, ours = pod.connect()
     pod.cut_off(theirs)
     ours.close()
@@ -84,8 +86,8 @@ def test_zero_gives_up_nobody(pod: Pod) -> None:
     assert ended.last.startswith("left: 10.77.0.2:")
 
 
-def test_an_idle_peer_that_loses_a_packet_is_not_gone(pod: Pod, library: Library) -> None:
-    """It has acknowledged nothing for longer than the limit: there was nothing."""
+def test_an_idle_peer_that_loses_one_packet_is_not_unreachable(pod: Pod, library: Library) -> None:
+    """Its last acknowledgement is older than the limit: there was nothing to acknowledge."""
     limit = 1_000
     theirs, ours = pod.connect()
     theirs.sendall(b"G")
@@ -107,6 +109,6 @@ def test_an_idle_peer_that_loses_a_packet_is_not_gone(pod: Pod, library: Library
     wait_until(lambda: row().retransmits > 0, "a retransmission")
     again = row()
     assert again.idle_ack > limit
-    assert again.retransmits < 3  # a retransmission later it would be gone
+    assert again.retransmits < 3  # one retransmission later the peer would be unreachable
     assert library.standing(again, limit)[0] == "in flight"
     wait_until(lambda: library.standing(row(), limit)[0] == "unreachable", "its end")

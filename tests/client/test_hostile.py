@@ -1,4 +1,4 @@
-"""Daemons that misbehave: no read out of bounds, no wait beyond the timeout, no false drain."""
+"""Misbehaving daemons cause no read out of bounds, no wait beyond the timeout, no false drain."""
 
 import time
 from pathlib import Path
@@ -36,7 +36,7 @@ def headers_without_end(daemon: Conversation) -> None:
 
 
 def dots_without_end(daemon: Conversation) -> None:
-    """Life signs that are no answer."""
+    """Dots on the connection that never become an answer."""
     daemon.head()
     until = time.monotonic() + TIMEOUT
     while time.monotonic() < until and not daemon.over.is_set():
@@ -93,7 +93,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("script", SILENT, ids=lambda script: script.__name__)
-def test_a_silent_daemon_costs_a_quarter_of_the_timeout(
+def test_client_waits_a_quarter_of_the_timeout_for_a_silent_daemon(
     checked_client: Path, socket_path: Path, script: Script
 ) -> None:
     with FakeDaemon(socket_path, script):
@@ -105,7 +105,9 @@ def test_a_silent_daemon_costs_a_quarter_of_the_timeout(
 
 
 @pytest.mark.parametrize("script", GARBAGE, ids=range(len(GARBAGE)))
-def test_garbage_is_no_drain(checked_client: Path, socket_path: Path, script: Script) -> None:
+def test_garbage_from_the_daemon_is_never_a_drain(
+    checked_client: Path, socket_path: Path, script: Script
+) -> None:
     with FakeDaemon(socket_path, script):
         ended = run(checked_client, f"--socket={socket_path}", "--on-missing=fail", "--timeout=8s")
     assert ended.status == 3, ended.output
@@ -113,7 +115,7 @@ def test_garbage_is_no_drain(checked_client: Path, socket_path: Path, script: Sc
     assert ended.seconds < 1 + SLACK
 
 
-def test_a_daemon_that_falls_silent_is_lost_after_three_seconds(
+def test_client_gives_up_a_daemon_that_falls_silent_after_three_seconds(
     client: Path, socket_path: Path
 ) -> None:
     def script(daemon: Conversation) -> None:
@@ -129,7 +131,7 @@ def test_a_daemon_that_falls_silent_is_lost_after_three_seconds(
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.01])
-def test_a_daemon_that_never_stops_talking_does_not_hold_it(
+def test_a_daemon_that_never_stops_sending_does_not_delay_the_timeout(
     checked_client: Path, socket_path: Path, pause: float
 ) -> None:
     def script(daemon: Conversation) -> None:
@@ -147,6 +149,6 @@ def test_a_daemon_that_never_stops_talking_does_not_hold_it(
     assert ended.seconds >= 0.7
 
 
-def test_no_timeout_at_all_is_a_deadline(client: Path, socket_path: Path) -> None:
+def test_a_timeout_of_zero_is_a_deadline_at_once(client: Path, socket_path: Path) -> None:
     ended = in_time(0, lambda: run(client, f"--socket={socket_path}", "--timeout=0"))
     assert (ended.status, ended.last) == (1, "deadline, 0.0 s: nothing was counted")

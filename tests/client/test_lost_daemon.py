@@ -1,4 +1,4 @@
-"""A daemon that does not answer, or dies amid the drain: the client counts until one is back."""
+"""A daemon that does not answer, or dies during the drain: the client counts until one is back."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ from tests.client.run import SLACK, in_time, wait_until
 pytestmark = pytest.mark.root
 
 
-def test_a_hang_at_accept_costs_a_quarter_of_the_timeout(pod: Pod) -> None:
+def test_client_counts_alone_when_accept_hangs(pod: Pod) -> None:
     pod.connect()
     with FakeDaemon(pod.socket_path):
         ended = in_time(0.8, lambda: pod.start("--timeout=0.8s", "--no-roll").end())
@@ -22,7 +22,7 @@ def test_a_hang_at_accept_costs_a_quarter_of_the_timeout(pod: Pod) -> None:
     assert ended.lines[1].startswith("settling, 1 in flight (ESTABLISHED 1), 0.2 s")
 
 
-def test_a_full_backlog_does_not_hold_it(pod: Pod) -> None:
+def test_a_full_backlog_does_not_delay_the_timeout(pod: Pod) -> None:
     pod.connect()
     with FakeDaemon(pod.socket_path, backlog=0), ExitStack() as waiting_in_line:
         for _ in range(3):
@@ -33,7 +33,7 @@ def test_a_full_backlog_does_not_hold_it(pod: Pod) -> None:
     assert (ended.status, "it does not answer" in ended.lines[0]) == (1, True)
 
 
-def test_it_goes_on_alone_when_the_daemon_dies_and_returns_to_it(pod: Pod) -> None:
+def test_client_counts_alone_until_a_daemon_is_back(pod: Pod) -> None:
     def dies(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("settling", 1)
@@ -51,7 +51,7 @@ def test_it_goes_on_alone_when_the_daemon_dies_and_returns_to_it(pod: Pod) -> No
     assert lost == "cannot use the daemon: it closed the connection; counting without it"
     waiting.line("waiting, 1 in flight")
     with FakeDaemon(pod.socket_path, drains) as second:
-        waiting.line("the daemon is back, it counts again")
+        waiting.line("the daemon is back and counts again")
         ended = waiting.end()
     assert ended.status == 0
     assert ended.last.startswith("drained, 0 in flight")
@@ -61,7 +61,7 @@ def test_it_goes_on_alone_when_the_daemon_dies_and_returns_to_it(pod: Pod) -> No
     assert asked_again["timeout"] == asked_first["timeout"] == 19.75
 
 
-def test_a_daemon_that_is_back_but_silent_does_not_stop_the_counting(pod: Pod) -> None:
+def test_a_returning_daemon_that_is_silent_does_not_stop_the_counting(pod: Pod) -> None:
     def dies(daemon: Conversation) -> None:
         daemon.head()
 
@@ -86,7 +86,7 @@ def rolled_and_dies(daemon: Conversation) -> None:
     daemon.phase("waiting", 1, rolls=1, rolled=0.0)
 
 
-def test_what_the_daemon_has_rolled_is_not_rolled_again(pod: Pod) -> None:
+def test_client_does_not_repeat_the_daemons_roll(pod: Pod) -> None:
     with FakeDaemon(pod.socket_path, rolled_and_dies):
         ended = pod.start("--min-wait=0s", "--timeout=20s").end()
     assert ended.status == 0
@@ -94,15 +94,15 @@ def test_what_the_daemon_has_rolled_is_not_rolled_again(pod: Pod) -> None:
     assert ended.seconds < 1 + SLACK
 
 
-def test_what_was_rolled_before_min_wait_was_for_somebody_else(pod: Pod) -> None:
-    """A hook joined the drain of one who had begun long before."""
+def test_client_settles_after_a_roll_that_another_hook_caused(pod: Pod) -> None:
+    """The hook joined a drain that another hook had begun long before."""
     with FakeDaemon(pod.socket_path, rolled_and_dies):
         ended = pod.start("--min-wait=2s", "--timeout=20s").end()
     assert ended.status == 0
     assert ended.seconds >= 2
 
 
-def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:
+def test_the_next_daemon_learns_of_earlier_rolls(pod: Pod) -> None:
     def dies_waiting(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("waiting", 1, rolls=3, rolled=0.125)
@@ -121,7 +121,7 @@ def test_the_next_daemon_is_told_of_rolls(pod: Pod) -> None:
     assert (second["rolls"], second["rolled"]) == (3, 0.125)
 
 
-def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
+def test_client_rolls_if_the_daemon_has_not_rolled(pod: Pod) -> None:
     theirs, ours = pod.connect()
     theirs.sendall(b"GET /")
     ours.recv(10)
@@ -133,5 +133,5 @@ def test_a_daemon_that_waits_before_it_rolls_has_not_rolled(pod: Pod) -> None:
     with FakeDaemon(pod.socket_path, dies_waiting):
         waiting = pod.start("--timeout=3s")
         waiting.line("cannot use the daemon: it closed the connection")
-    waiting.line("cannot roll nginx: no nginx master of this pod")  # so it wanted to
+    waiting.line("cannot roll nginx: no nginx master of this pod")  # so the client tried to roll
     assert waiting.end().status == 1

@@ -1,4 +1,4 @@
-"""Every way in which a daemon can fail its client, and each answer to it that a hook may choose."""
+"""Every way in which a daemon can fail its client, and each --on-missing that a hook may choose."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -12,10 +12,10 @@ from tests.client.run import Run, in_time
 pytestmark = pytest.mark.root
 
 TIMEOUT = 1.5
-"""Seconds: a daemon that is back is asked a second after it was lost."""
+"""Seconds: the client connects again a second after it lost the daemon."""
 
 RELEASED = threading.Event()
-"""Tells a daemon that is back that the connection has gone."""
+"""Set when the connection has gone; a daemon that is back waits for it."""
 
 
 def dies(daemon: Conversation) -> None:
@@ -24,11 +24,11 @@ def dies(daemon: Conversation) -> None:
 
 
 def stays_away(daemon: Conversation) -> None:
-    """Whoever connects is hung up on."""
+    """Close every connection at once."""
 
 
 def returns(daemon: Conversation) -> None:
-    """It counts what is in flight until the connection has gone."""
+    """Report one connection in flight until it has gone."""
     daemon.head()
     while not RELEASED.wait(0.05) and not daemon.over.is_set():
         daemon.phase("waiting", 1)
@@ -44,7 +44,7 @@ def answers_garbage(daemon: Conversation) -> None:
 
 
 def cannot_see(daemon: Conversation) -> None:
-    """A sandbox's guest kernel has the sockets."""
+    """As for a sandbox, whose sockets are in the guest kernel."""
     daemon.head("501 Not Implemented", "application/json")
     daemon.raw(b'{"error":"cannot drain: runsc: the daemon cannot see into gVisor"}')
 
@@ -72,7 +72,7 @@ def whole_run(how: str, pod: Pod, *arguments: str) -> Run:
 
 @pytest.mark.parametrize(("choice", "status"), [("pass", 0), ("fail", 3)])
 @pytest.mark.parametrize("how", FAILURES)
-def test_who_does_not_want_to_count_ends_at_the_first_failure(
+def test_client_ends_at_the_first_failure_unless_fallback_is_chosen(
     pod: Pod, how: str, choice: str, status: int
 ) -> None:
     pod.connect()
@@ -81,11 +81,11 @@ def test_who_does_not_want_to_count_ends_at_the_first_failure(
     assert ended.status == status
     assert ended.last.startswith("cannot use the daemon: ")
     assert FAILURES[how][1] in ended.last
-    assert ended.last.endswith("as --on-missing=pass wants") == (choice == "pass")
+    assert ended.last.endswith("(--on-missing=pass)") == (choice == "pass")
 
 
 @pytest.mark.parametrize("how", FAILURES)
-def test_a_connection_in_flight_holds_it_to_the_timeout_and_no_longer(pod: Pod, how: str) -> None:
+def test_a_connection_in_flight_holds_the_fallback_until_the_timeout(pod: Pod, how: str) -> None:
     pod.connect()
     ended = in_time(TIMEOUT, lambda: whole_run(how, pod, "--on-missing=fallback"))
     assert ended.status == 1
@@ -96,7 +96,7 @@ def test_a_connection_in_flight_holds_it_to_the_timeout_and_no_longer(pod: Pod, 
 
 
 @pytest.mark.parametrize("how", FAILURES)
-def test_its_end_releases_the_drain(pod: Pod, how: str) -> None:
+def test_the_end_of_the_connection_ends_the_fallback(pod: Pod, how: str) -> None:
     theirs, ours = pod.connect()
     theirs.sendall(b"G")
     with failing(how, pod):
@@ -104,7 +104,7 @@ def test_its_end_releases_the_drain(pod: Pod, how: str) -> None:
         waiting.line("cannot use the daemon: ")
         waiting.line("waiting, 1 in flight (ESTABLISHED 1)")
         if how == "returning":
-            waiting.line("the daemon is back, it counts again")
+            waiting.line("the daemon is back and counts again")
         assert waiting.process.poll() is None
         theirs.close()
         ours.close()

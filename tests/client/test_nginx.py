@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 
 QUICK = ["--socket=/nonexistent", "--min-wait=0.3s", "--quiet=0.2s", "--timeout=20s"]
 FILE_BYTES = 20_000
-"""Little enough for the kernel to take whole from nginx, whatever the client reads."""
+"""Small enough for the kernel to take the whole file from nginx, whatever the client reads."""
 
 SLOW = "location = /slow { limit_rate 20k; root html; try_files /file =404; }"
 
@@ -33,7 +33,7 @@ def pod(outside: Netns, nginx: Path) -> Iterator[FakePod]:
 
 
 def hook(pod: FakePod, client: Path, *arguments: str) -> Client:
-    """The client as the kubelet runs it: in the pod's namespaces, nginx being pid 1."""
+    """The client as the kubelet runs it: in the pod's namespaces, with nginx as pid 1."""
     enter = ["nsenter", f"--target={pod.master_pid}", "--net", "--pid", "--mount", "--"]
     return Client([*enter, str(client), *QUICK, *arguments])
 
@@ -48,7 +48,7 @@ def connect(pod: FakePod, address: str | None = None) -> socket.socket:
 
 
 def keep_alive(pod: FakePod, address: str | None = None) -> socket.socket:
-    """A connection that has had its answer and stays open, idle."""
+    """A connection that has had its response and stays open, idle."""
     made = connect(pod, address)
     made.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = b""
@@ -84,7 +84,7 @@ def test_idle_connections_are_closed_by_a_roll(
             pass
 
 
-def test_a_download_is_served_to_its_end(pod: FakePod, client: Path) -> None:
+def test_drain_waits_for_a_slow_download(pod: FakePod, client: Path) -> None:
     with connect(pod) as slow:
         slow.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
         waiting = hook(pod, client)
@@ -94,18 +94,18 @@ def test_a_download_is_served_to_its_end(pod: FakePod, client: Path) -> None:
     assert waiting.end().status == 0
 
 
-def test_the_tail_of_a_slow_reader_is_waited_for(pod: FakePod, client: Path) -> None:
+def test_drain_waits_for_the_tail_of_a_slow_reader(pod: FakePod, client: Path) -> None:
     with connect(pod) as slow:
         slow.sendall(b"GET /file HTTP/1.0\r\n\r\n")
         waiting = hook(pod, client)
-        # nginx has written everything and closed: only the kernel still knows of it.
+        # nginx has written everything and closed: only the kernel still holds the connection.
         waiting.line("waiting, 1 in flight (FIN_WAIT1 1)")
         assert waiting.process.poll() is None
         assert len(read_to_end(slow).partition(b"\r\n\r\n")[2]) == FILE_BYTES
         assert waiting.end().status == 0
 
 
-def test_without_roll_nginx_is_left_alone(pod: FakePod, client: Path) -> None:
+def test_no_roll_leaves_nginx_alone(pod: FakePod, client: Path) -> None:
     before = pod.workers()
     with keep_alive(pod) as idle:
         ended = hook(pod, client, "--no-roll", "--timeout=0.8s").end()
@@ -127,7 +127,7 @@ def test_a_straggler_is_closed_by_a_second_roll(pod: FakePod, client: Path) -> N
         assert waiting.end().status == 0
 
 
-def test_only_the_ports_of_nginx_are_counted(pod: FakePod, client: Path) -> None:
+def test_only_nginxs_ports_are_counted(pod: FakePod, client: Path) -> None:
     with pod.netns.socket() as sidecar, pod.client.socket() as theirs:
         sidecar.bind(("0.0.0.0", 9100))  # noqa: S104 - of the pod's netns
         sidecar.listen()
@@ -137,7 +137,7 @@ def test_only_the_ports_of_nginx_are_counted(pod: FakePod, client: Path) -> None
         assert waiting.end().status == 0
 
 
-def test_lines_go_to_the_container_s_log_too(pod: FakePod, client: Path) -> None:
+def test_lines_also_go_to_the_containers_log(pod: FakePod, client: Path) -> None:
     ended = hook(pod, client).end()
     assert ended.last.startswith("drained, ")
     logged = [line for line in pod.log().splitlines() if line.startswith("drainmon: ")]
@@ -147,13 +147,13 @@ def test_lines_go_to_the_container_s_log_too(pod: FakePod, client: Path) -> None
     assert "drainmon: cannot read the arguments: '--timout=5s' is not known" in pod.log()
 
 
-def test_lines_are_not_doubled_in_the_container_s_log(pod: FakePod, client: Path) -> None:
+def test_lines_appear_once_in_the_containers_log(pod: FakePod, client: Path) -> None:
     with (pod.directory / "container.log").open("ab") as log:
         pod.exec([str(client), *QUICK], output=log).wait()
     assert sum("drained, " in line for line in pod.log().splitlines()) == 1
 
 
-def test_no_pod_log_is_respected(pod: FakePod, client: Path) -> None:
+def test_no_pod_log_keeps_lines_out_of_the_containers_log(pod: FakePod, client: Path) -> None:
     hook(pod, client, "--no-pod-log").end()
     hook(pod, client, "--no-pod-log", "--timout=5s").end()
     assert "drainmon: " not in pod.log()
@@ -178,7 +178,7 @@ def bystander(pod: FakePod) -> Iterator[int]:
     process.wait()
 
 
-def test_who_is_no_nginx_is_never_signalled(
+def test_a_process_other_than_nginx_is_never_signalled(
     pod: FakePod, client: Path, bystander: int, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "nginx.pid"
@@ -190,7 +190,7 @@ def test_who_is_no_nginx_is_never_signalled(
 
 
 @pytest.mark.parametrize("content", ["", "1x"])
-def test_a_pid_file_that_names_nobody(
+def test_a_pid_file_without_a_process_is_not_rolled(
     pod: FakePod, client: Path, tmp_path: Path, content: str
 ) -> None:
     pid_file = tmp_path / "nginx.pid"
@@ -202,7 +202,7 @@ def test_a_pid_file_that_names_nobody(
     assert pod.workers() == before
 
 
-def test_a_pid_file_that_is_a_fifo_does_not_hold_it(
+def test_a_pid_file_that_is_a_fifo_does_not_block(
     pod: FakePod, client: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -212,7 +212,9 @@ def test_a_pid_file_that_is_a_fifo_does_not_hold_it(
     assert ended.status == 1
 
 
-def test_a_worker_is_not_taken_for_the_master(pod: FakePod, client: Path, tmp_path: Path) -> None:
+def test_a_pid_file_that_names_a_worker_is_not_rolled(
+    pod: FakePod, client: Path, tmp_path: Path
+) -> None:
     (worker,) = pod.workers()
     status = Path(f"/proc/{worker}/status").read_text().splitlines()
     inside = next(line for line in status if line.startswith("NSpid")).split()[-1]
@@ -227,7 +229,7 @@ def test_a_worker_is_not_taken_for_the_master(pod: FakePod, client: Path, tmp_pa
 def test_the_nginx_of_another_pod_is_not_signalled(
     pod: FakePod, pod_netns: Netns, client: Path, tmp_path: Path
 ) -> None:
-    """A shared pid namespace, and a pid file left behind."""
+    """A shared pid namespace, and a stale pid file."""
     pid_file = tmp_path / "nginx.pid"
     pid_file.write_text(str(pod.master_pid))
     before = pod.workers()
@@ -241,7 +243,7 @@ def test_the_nginx_of_another_pod_is_not_signalled(
     assert pod.workers() == before
 
 
-def test_an_nginx_that_ends_meanwhile_ends_the_hook(pod: FakePod, client: Path) -> None:
+def test_the_end_of_nginx_ends_the_hook(pod: FakePod, client: Path) -> None:
     waiting = hook(pod, client, "--min-wait=5s")
     waiting.line("settling")
     killed = time.monotonic()
@@ -250,8 +252,8 @@ def test_an_nginx_that_ends_meanwhile_ends_the_hook(pod: FakePod, client: Path) 
     assert time.monotonic() - killed < SLACK
 
 
-def test_it_drains_when_it_may_not_signal(pod: FakePod, client: Path) -> None:
-    """A hook without privileges: it says so, waits, and counts every listening port."""
+def test_an_unprivileged_hook_drains_without_a_roll(pod: FakePod, client: Path) -> None:
+    """The hook reports the failed roll, waits, and counts every listening port."""
     unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     enter = ["nsenter", f"--target={pod.master_pid}", "--net", "--pid", "--mount", "--"]
     with keep_alive(pod), tempfile.TemporaryDirectory() as directory:

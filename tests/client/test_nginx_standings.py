@@ -1,4 +1,4 @@
-"""What nginx is used for beside downloads, counted without a daemon: nothing cut, nothing held."""
+"""Uses of nginx other than downloads, counted without a daemon: nothing cut, nothing held."""
 
 import socket
 import ssl
@@ -64,7 +64,7 @@ def served(pod_netns: Netns, tmp_path: Path, client: Path) -> Iterator[Served]:
 
 
 def be_idle() -> None:
-    """For longer than after which a connection without a byte is an unused one."""
+    """Longer than the time after which a connection without a byte is unused."""
     time.sleep(UNUSED_AFTER + 0.1)
 
 
@@ -92,7 +92,7 @@ def test_a_connection_on_which_only_the_server_speaks_is_in_flight(served: Serve
 
 
 def test_an_upload_that_was_answered_early_is_in_flight(served: Served) -> None:
-    """nginx has sent its answer and its FIN, and reads on."""
+    """nginx has sent its response and its FIN, and continues to read."""
     served.serve(
         "listen 8080; client_max_body_size 1; location /api { proxy_pass http://127.0.0.1:9; }"
     )
@@ -111,7 +111,7 @@ def test_an_upload_that_was_answered_early_is_in_flight(served: Served) -> None:
     assert waiting.end().status == 0
 
 
-def test_a_deadline_says_who_has_sent_no_request(served: Served) -> None:
+def test_a_deadline_marks_connections_without_a_request(served: Served) -> None:
     """A browser's TLS pre-connect: bytes went both ways, nginx waits for client_header_timeout."""
     key, certificate = served.folder / "key", served.folder / "certificate"
     subprocess.run(
@@ -128,14 +128,13 @@ def test_a_deadline_says_who_has_sent_no_request(served: Served) -> None:
     asking = served.connect()
     asking.sendall(b"GET / HTTP/1.1\r\nHost: ")
     be_idle()
-    asking.sendall(b"x")  # a slow client: not idle since it opened
+    asking.sendall(b"x")  # a slow client: it has been active since it opened
     ended = served.hook("--timeout=3s", "--no-roll").end()
     assert ended.status == 1
     (deadline,) = (line for line in ended.lines if line.startswith("deadline, "))
     assert deadline.startswith("deadline, 2 in flight (ESTABLISHED 2), ")
     assert deadline.endswith(
-        "; 1 connection seems to have sent no request since it opened "
-        "(client_header_timeout closes such)"
+        "; 1 connection seems to have sent no request since it opened (see client_header_timeout)"
     )
 
 

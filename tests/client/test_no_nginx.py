@@ -1,4 +1,4 @@
-"""Where there is no nginx, and where it only cannot be seen."""
+"""Hosts and pods without nginx, and those where nginx cannot be seen."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def test_on_a_host_without_nginx_there_is_nothing_to_drain(client: Path) -> None
 
 
 @pytest.mark.usefixtures("host")
-def test_a_host_that_hides_its_processes_may_have_one(client: Path) -> None:
+def test_a_host_with_hidden_processes_may_have_nginx(client: Path) -> None:
     hidden = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     argv = [*nobody, str(client), "--no-pod-log", "--socket=/nonexistent", "--timeout=0.5s"]
@@ -55,22 +55,22 @@ def test_a_host_that_hides_its_processes_may_have_one(client: Path) -> None:
     [[], ["unshare", "--pid", "--fork", "--mount-proc"]],
     ids=["no process of its network", "no process of its container"],
 )
-def test_in_a_pod_it_may_be_in_another_container(pod: Pod, apart: list[str]) -> None:
+def test_nginx_may_be_in_another_container_of_the_pod(pod: Pod, apart: list[str]) -> None:
     ended = pod.start(under=apart).end()
     assert ended.status == 0
     assert ended.last.endswith(f" s: {NOT_SEEN}")
-    assert ended.seconds >= 0.3  # min-wait is waited for all the same
+    assert ended.seconds >= 0.3  # min-wait is kept all the same
 
 
-def test_what_is_left_at_a_deadline_may_not_be_nginx_s(pod: Pod) -> None:
+def test_a_deadline_reports_that_no_nginx_was_seen(pod: Pod) -> None:
     pod.connect()
     ended = pod.start("--timeout=0.8s", "--no-roll").end()
     assert ended.status == 1
     assert any(line.endswith(f"the timeout of 0.8 s is over; {NOT_SEEN}") for line in ended.lines)
 
 
-def test_a_process_without_a_title_is_one(pod: Pod, tmp_path: Path) -> None:
-    """`master_process off;`: it has its command line."""
+def test_a_process_named_nginx_without_a_title_is_nginx(pod: Pod, tmp_path: Path) -> None:
+    """With `master_process off;` its title is its command line."""
     shutil.copy("/bin/sleep", tmp_path / "nginx")
     nginx = Client(pod.netns.command([str(tmp_path / "nginx"), "60"]))
     ended: Run = pod.start().end()

@@ -1,4 +1,4 @@
-"""Probes told by the node's address, for want of a daemon."""
+"""Probes recognized by the node's address, as there is no daemon."""
 
 import ipaddress
 import socket
@@ -52,7 +52,9 @@ def route6(destination: str, prefix: int, gateway: str, flags: int) -> bytes:
         (b"", None),
     ],
 )
-def test_a_default_route_s_gateway(library: Library, line: bytes, gateway: str | None) -> None:
+def test_the_gateway_of_an_ipv4_default_route_is_found(
+    library: Library, line: bytes, gateway: str | None
+) -> None:
     assert library.gateway(line, False) == gateway
 
 
@@ -66,19 +68,23 @@ def test_a_default_route_s_gateway(library: Library, line: bytes, gateway: str |
         (b"", None),
     ],
 )
-def test_a_default_route_s_gateway6(library: Library, line: bytes, gateway: str | None) -> None:
+def test_the_gateway_of_an_ipv6_default_route_is_found(
+    library: Library, line: bytes, gateway: str | None
+) -> None:
     assert library.gateway(line, True) == gateway
 
 
 @given(data=st.binary(max_size=200), at=st.integers(0, 150), v6=st.booleans())
-def test_no_route_breaks_it(library: Library, data: bytes, at: int, v6: bool) -> None:
+def test_arbitrary_bytes_do_not_crash_the_route_parser(
+    library: Library, data: bytes, at: int, v6: bool
+) -> None:
     library.gateway(data, v6)
     line = route6("::", 0, "fd77::2", 3) if v6 else route(ANY, "10.244.1.1", ANY)
     library.gateway(line[:at] + data + line[at:], v6)
     library.gateway(line[:at], v6)
 
 
-def test_what_the_node_opens_is_no_arrival(library: Library) -> None:
+def test_connections_of_the_node_are_not_arrivals(library: Library) -> None:
     probe = row(NODE, 1, TcpState.TIME_WAIT, 80)
     client = row("192.0.2.1", 1, TcpState.ESTABLISHED, 80)
     assert library.arrivals(table(LISTENER), 7, nodes=NODE, first=True) == 0
@@ -105,7 +111,7 @@ def every(seconds: float, connect: Callable[[], object]) -> Iterator[None]:
 
 
 def get(pod: FakePod, source: str) -> bytes:
-    """One probe, as kubelet's: a connection of its own, from an address of the client's side."""
+    """One probe, as by the kubelet: a new connection, from an address of the client's side."""
     with pod.client.socket() as made:
         made.settimeout(10)
         made.bind((source, 0))
@@ -130,7 +136,7 @@ def probed(outside: Netns, nginx: Path) -> Iterator[FakePod]:
 
 
 @pytest.mark.root
-def test_probes_of_the_node_do_not_disturb_the_quiet(probed: FakePod, client: Path) -> None:
+def test_probes_of_the_node_do_not_restart_the_quiet_period(probed: FakePod, client: Path) -> None:
     with every(0.2, lambda: get(probed, probed.client_address)):
         ended = hook(probed, client, f"--node-address={probed.client_address}").end()
     assert ended.status == 0
@@ -138,7 +144,9 @@ def test_probes_of_the_node_do_not_disturb_the_quiet(probed: FakePod, client: Pa
 
 
 @pytest.mark.root
-def test_clients_from_elsewhere_disturb_it(probed: FakePod, client: Path) -> None:
+def test_connections_of_other_clients_restart_the_quiet_period(
+    probed: FakePod, client: Path
+) -> None:
     other = str(ipaddress.IPv4Address(probed.client_address) + 5)
     device = next(name for name in probed.client.call(socket.if_nameindex) if name[1] != "lo")[1]
     add_address(probed.client, device, f"{other}/32")
@@ -150,7 +158,7 @@ def test_clients_from_elsewhere_disturb_it(probed: FakePod, client: Path) -> Non
 
 
 @pytest.mark.root
-def test_what_the_node_has_open_is_waited_for(pod: Pod) -> None:
+def test_drain_waits_for_open_connections_of_the_node(pod: Pod) -> None:
     theirs, ours = pod.connect()
     theirs.sendall(b"G")
     ip("-n", pod.netns.name, "route", "add", "default", "via", "10.77.0.2")
@@ -165,7 +173,9 @@ def test_what_the_node_has_open_is_waited_for(pod: Pod) -> None:
 @pytest.mark.parametrize(
     ("family", "address", "peer"), [("-4", "10.77.0.1", "10.77.0.2"), ("-6", "fd77::1", "fd77::2")]
 )
-def test_the_gateway_is_the_node(pod: Pod, family: str, address: str, peer: str) -> None:
+def test_probes_from_the_gateway_do_not_restart_the_quiet_period(
+    pod: Pod, family: str, address: str, peer: str
+) -> None:
     ip(family, "-n", pod.netns.name, "route", "add", "default", "via", peer)
 
     def probe() -> None:
@@ -179,7 +189,7 @@ def test_the_gateway_is_the_node(pod: Pod, family: str, address: str, peer: str)
 
 
 @pytest.mark.parametrize("value", ["gateways", "node1", "", "10.0.0.1,,"])
-def test_other_words_are_refused(client: Path, value: str) -> None:
+def test_a_bad_node_address_is_refused(client: Path, value: str) -> None:
     ended = Client([str(client), "--no-pod-log", f"--node-address={value}"]).end()
     assert ended.status == 2
     assert "is neither an address nor a network" in ended.last

@@ -1,4 +1,4 @@
-"""What the client says where nobody listens: it waits for no reader."""
+"""The client's output when it is not read: the client never waits for a reader."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from tests.client.run import SLACK, Client
 
 @pytest.fixture
 def full_pipe() -> Iterator[int]:
-    """The end to write to of a pipe that takes no more; whoever writes waits."""
+    """The write end of a pipe that is full; a blocking write waits."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with pytest.raises(BlockingIOError):
@@ -43,7 +43,7 @@ def spawned(argv: list[str], file_actions: Sequence[tuple[int, ...]]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def test_output_that_nobody_reads_does_not_hold_it(
+def test_output_without_a_reader_does_not_delay_the_end(
     client: Path, socket_path: Path, full_pipe: int
 ) -> None:
     with FakeDaemon(socket_path, leaves_many):
@@ -57,11 +57,12 @@ def test_output_that_nobody_reads_does_not_hold_it(
 @pytest.mark.parametrize(
     ("script", "status", "last"), [(drained, 0, "drained, "), (leaves_many, 1, "left: xxx")]
 )
-def test_a_container_s_log_that_nobody_reads_does_not_hold_it(
+def test_a_container_log_without_a_reader_does_not_delay_the_end(
     client: Path, socket_path: Path, full_pipe: int, script: Script, status: int, last: str
 ) -> None:
-    """Pid 1's stdout is full: its container's runtime has stopped reading."""
-    # The shell is pid 1; in the background, as else it lends the client its own stdout meanwhile.
+    """Pid 1's stdout is full: the container runtime has stopped reading."""
+    # The shell is pid 1; the client runs in the background, as otherwise the shell lends the client
+    # its own stdout.
     first = 'exec 3>&1 >/proc/self/fd/$1; shift; "$@" >&3 & wait $!'
     own_pids = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     shell = ["sh", "-c", first, "sh", str(full_pipe)]
@@ -73,8 +74,10 @@ def test_a_container_s_log_that_nobody_reads_does_not_hold_it(
     assert ended.seconds < 3
 
 
-def test_closed_standard_descriptors(client: Path, socket_path: Path) -> None:
-    """Its socket must not become what it takes for stdout."""
+def test_closed_standard_descriptors_do_not_redirect_output_to_the_daemon(
+    client: Path, socket_path: Path
+) -> None:
+    """The socket must not get the descriptor number of stdout."""
 
     def script(daemon: Conversation) -> None:
         daemon.head()

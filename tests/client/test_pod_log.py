@@ -1,4 +1,4 @@
-"""Whose log has the hook's lines where containers share their pids."""
+"""Whose log gets the hook's lines where containers share a pid namespace."""
 
 import subprocess
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def lines(log: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("found", ["by its pid file", "by its title"])
-def test_lines_go_to_the_log_of_nginx_s_container(
+def test_lines_go_to_the_log_of_nginxs_container(
     pod_netns: Netns, client: Path, tmp_path: Path, found: str
 ) -> None:
     flags = [f"--pid-file={tmp_path}/pid"] if found == "by its pid file" else []
@@ -56,10 +56,10 @@ def test_lines_go_to_the_log_of_nginx_s_container(
     assert lines(tmp_path / "pause.log") == []
 
 
-def test_an_nginx_that_writes_nowhere_leaves_them_to_pid_1(
+def test_lines_go_to_pid_1_when_nginx_writes_nowhere(
     pod_netns: Netns, client: Path, tmp_path: Path
 ) -> None:
-    """A daemon that has closed its output."""
+    """nginx as a daemon with a closed output."""
     with shared_pids(pod_netns, tmp_path, "/dev/null") as pause:
         enter = ["nsenter", f"--target={pause}", "--net", "--pid", "--mount", "--"]
         ended = Client([*enter, str(client), *QUICK]).end()
@@ -67,7 +67,7 @@ def test_an_nginx_that_writes_nowhere_leaves_them_to_pid_1(
     assert lines(tmp_path / "pause.log") == ended.output.splitlines()
 
 
-def test_a_hook_whose_output_is_the_log_says_each_line_once(
+def test_lines_appear_once_when_the_hooks_output_is_the_log(
     pod_netns: Netns, client: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "nginx.log"

@@ -1,4 +1,4 @@
-"""/proc/net as the kernel writes it, torn, and hostile."""
+"""/proc/net as the kernel writes it, truncated, and hostile."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ ROWS = st.builds(
 
 
 def table(rows: list[Row]) -> bytes:
-    """As the kernel orders it: listeners first."""
+    """The table in the kernel's order: listeners first."""
     ordered = sorted(rows, key=lambda row: row.state != LISTEN)
     return HEADER + b"".join(row.line() for row in ordered)
 
@@ -89,7 +89,7 @@ def printed(address: Address, port: int) -> str:
     inode=st.integers(0, 2**64 - 1), retransmits=st.integers(0, 255), probes=st.integers(0, 255),
     rto=st.integers(0, 12_000),
 )  # fmt: skip
-def test_an_ipv4_row(
+def test_every_column_of_an_ipv4_row_is_parsed(
     library: Library, local: Address, remote: Address, local_port: int, remote_port: int,
     state: int, unsent: int, unread: int, inode: int, retransmits: int, probes: int, rto: int,
 ) -> None:  # fmt: skip
@@ -103,7 +103,7 @@ def test_an_ipv4_row(
 
 
 @pytest.mark.parametrize("end", ["", " 20", " x 0 0", " 99999999999999999999 0 0", " 1000001 0 0"])
-def test_what_remains_of_a_connection_has_no_timeout(library: Library, end: str) -> None:
+def test_a_time_wait_row_has_no_timeout(library: Library, end: str) -> None:
     said = library.row(Row(state=TIME_WAIT, end=end).line().rstrip(b"\n"))
     assert said is not None
     assert said.endswith(f" {TIME_WAIT} 0 0 0 0 0 {200 if end == ' 20' else 0}")
@@ -117,7 +117,7 @@ def test_what_remains_of_a_connection_has_no_timeout(library: Library, end: str)
 @example(ipaddress.IPv6Address("1:0:2:3:4:5:6:7"), 1)
 @example(ipaddress.IPv6Address("::ffff:10.0.0.2"), 41234)
 @example(ipaddress.IPv6Address("1::"), 65535)
-def test_ipv6_is_printed_as_usual(
+def test_ipv6_addresses_are_printed_in_their_short_form(
     library: Library, remote: ipaddress.IPv6Address, port: int
 ) -> None:
     row = Row(local=ipaddress.IPv6Address("::"), remote=remote, remote_port=port)
@@ -127,8 +127,8 @@ def test_ipv6_is_printed_as_usual(
 
 
 @given(row=ROWS, cut=st.integers(0, 148))
-def test_a_torn_row_is_none_or_the_whole(library: Library, row: Row, cut: int) -> None:
-    """Only its timeout may be missing: then its peer is not taken for gone."""
+def test_a_truncated_row_is_rejected_or_read_whole(library: Library, row: Row, cut: int) -> None:
+    """Only the timeout may be missing: then the peer does not count as unreachable."""
     line = row.line().rstrip(b"\n")
     whole = library.row(line)
     assert whole is not None
@@ -136,7 +136,9 @@ def test_a_torn_row_is_none_or_the_whole(library: Library, row: Row, cut: int) -
 
 
 @given(row=ROWS, at=st.integers(0, 90), junk=st.binary(max_size=4))
-def test_junk_in_a_row_breaks_nothing(library: Library, row: Row, at: int, junk: bytes) -> None:
+def test_junk_in_a_row_does_not_crash_the_parser(
+    library: Library, row: Row, at: int, junk: bytes
+) -> None:
     line = row.line().rstrip(b"\n")
     library.row(line[:at] + junk + line[at + len(junk) :])
     library.row(line[:at] + junk + line[at:])
@@ -153,7 +155,7 @@ def test_junk_in_a_row_breaks_nothing(library: Library, row: Row, at: int, junk:
         Row().line()[:40] + Row().line().rstrip(),
     ],
 )  # fmt: skip
-def test_what_is_no_row(library: Library, line: bytes) -> None:
+def test_lines_that_are_not_rows_are_rejected(library: Library, line: bytes) -> None:
     assert library.row(line) is None
 
 
@@ -162,7 +164,7 @@ def test_what_is_no_row(library: Library, line: bytes) -> None:
     chunk=st.integers(1, 400),
     listener=st.sampled_from([0, 7]),
 )
-def test_counting_does_not_depend_on_how_it_is_read(
+def test_counts_are_the_same_however_the_table_is_read(
     library: Library, rows: list[Row], chunk: int, listener: int
 ) -> None:
     data = table(rows)
@@ -172,12 +174,14 @@ def test_counting_does_not_depend_on_how_it_is_read(
 @given(
     rows=st.lists(ROWS, max_size=10), junk=st.binary(max_size=200).filter(lambda b: b"\n" not in b)
 )
-def test_a_junk_line_costs_only_itself(library: Library, rows: list[Row], junk: bytes) -> None:
+def test_a_junk_line_does_not_hide_other_rows(
+    library: Library, rows: list[Row], junk: bytes
+) -> None:
     data = table(rows)
     assert library.in_flight(data + junk + b"\n") == expected_in_flight(rows)
 
 
-def test_a_hundred_thousand_rows(library: Library) -> None:
+def test_a_table_of_thousands_of_rows_is_counted(library: Library) -> None:
     few = Row(80, LISTEN, 7).line() + b"".join(
         Row(80, state, remote_port=number).line()
         for number, state in enumerate([1, TIME_WAIT] * 10)
@@ -206,7 +210,7 @@ def test_passive_opens_are_found_by_name(library: Library) -> None:
         b"Tcp: PassiveOpensX\nTcp: 1\n", b"Tcp: PassiveOpens\nTcp: 99999999999999999999999\n",
     ],
 )  # fmt: skip
-def test_snmp_without_passive_opens(library: Library, text: bytes) -> None:
+def test_snmp_without_passive_opens_is_rejected(library: Library, text: bytes) -> None:
     assert library.passive_opens(text) is None
 
 
@@ -214,7 +218,7 @@ def test_snmp_without_passive_opens(library: Library, text: bytes) -> None:
     st.binary()
     | st.lists(st.sampled_from([b"Tcp: ", b"PassiveOpens", b" ", b"\n", b"1"])).map(b"".join)
 )
-def test_no_snmp_breaks_it(library: Library, text: bytes) -> None:
+def test_arbitrary_bytes_do_not_crash_the_snmp_parser(library: Library, text: bytes) -> None:
     library.passive_opens(text)
 
 
@@ -226,7 +230,7 @@ def test_no_snmp_breaks_it(library: Library, text: bytes) -> None:
         (b"9" * 30, 0),
     ],
 )  # fmt: skip
-def test_what_a_pid_file_says(library: Library, text: bytes, pid: int) -> None:
+def test_a_pid_file_is_parsed(library: Library, text: bytes, pid: int) -> None:
     assert library.number(text) == pid
 
 
@@ -242,10 +246,10 @@ def test_what_a_pid_file_says(library: Library, text: bytes, pid: int) -> None:
         (b"17 (nginx) S x 1", 0),
     ],
 )
-def test_the_parent_of_a_process(library: Library, text: bytes, parent: int) -> None:
+def test_the_parent_in_proc_stat_is_parsed(library: Library, text: bytes, parent: int) -> None:
     assert library.parent(text) == parent
 
 
 @given(st.binary())
-def test_no_stat_breaks_it(library: Library, text: bytes) -> None:
+def test_arbitrary_bytes_do_not_crash_the_stat_parser(library: Library, text: bytes) -> None:
     assert library.parent(text + b")") == 0

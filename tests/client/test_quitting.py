@@ -1,41 +1,36 @@
-"""nginx that no longer listens where it still serves: it quits, or was reloaded, or never did."""
+"""nginx that no longer listens where it still serves: it quits, was reloaded, or has ended."""
 
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
-from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns
+from tests.client.long_download import (
+    FILE_BYTES,
+    QUICK,
+    download,
+    folder,
+    hook,
+    refuses,
+    serving,
+    sidecar,
+)
+from tests.client.rolling import rest
 from tests.client.run import Client, wait_until
 from tests.e2e.plain_nginx import PlainNginx
 
+__all__ = ["folder", "sidecar"]
+
 pytestmark = pytest.mark.root
 
-QUICK = ["--socket=/nonexistent", "--no-pod-log", "--min-wait=0.3s", "--quiet=0.2s",
-         "--timeout=20s"]  # fmt: skip
-FILE_BYTES = 8_000_000
-"""More than the kernel takes from nginx: the download goes on for as long as nobody reads it."""
-
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-def serving(port: int, folder: Path) -> str:
-    return f"listen {port}; location = /slow {{ alias {folder}/file; }}"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "file").write_bytes(b"x" * FILE_BYTES)
-    return tmp_path
 
 
 @pytest.fixture
@@ -45,54 +40,15 @@ def nginx(pod_netns: Netns, folder: Path) -> Iterator[PlainNginx]:
     running.close()
 
 
-@pytest.fixture
-def sidecar(pod_netns: Netns) -> Iterator[socket.socket]:
-    """Another server of the pod, with somebody who stays connected."""
-    with pod_netns.socket() as listener, pod_netns.socket() as theirs:
-        listener.bind(("127.0.0.1", 9100))
-        listener.listen()
-        theirs.connect(("127.0.0.1", 9100))
-        ours, _ = listener.accept()
-        with ours:
-            yield listener
-
-
-def hook(where: Netns, client: Path, *arguments: str, by: list[str] | None = None) -> Client:
-    return Client(where.command([*(by or []), str(client), *QUICK, *arguments]))
-
-
-def download(where: Netns) -> socket.socket:
-    """One that nginx has begun to answer."""
-    made = where.socket()
-    made.settimeout(10)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    made.connect(("127.0.0.1", 8080))
-    made.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
-    assert made.recv(8).startswith(b"HTTP/1.1")
-    return made
-
-
-def refuses(where: Netns, port: int = 8080) -> bool:
-    with where.socket() as attempt:
-        return attempt.connect_ex(("127.0.0.1", port)) != 0
-
-
 def quit_at_work(nginx: PlainNginx, where: Netns) -> socket.socket:
-    """What `nginx -s quit` leaves: a download, and nothing that listens."""
+    """The state after `nginx -s quit`: a download, and no listener."""
     going_on = download(where)
     nginx.signal(signal.SIGQUIT)
     wait_until(lambda: refuses(where), "the end of the listener")
     return going_on
 
 
-def rest(connection: socket.socket) -> int:
-    count = 0
-    while received := connection.recv(65536):
-        count += len(received)
-    return count
-
-
-def test_what_an_nginx_that_quits_still_serves_is_waited_for(
+def test_drain_waits_for_a_download_of_an_nginx_that_quits(
     pod_netns: Netns, nginx: PlainNginx, client: Path, sidecar: socket.socket
 ) -> None:
     with quit_at_work(nginx, pod_netns) as going_on:
@@ -105,7 +61,7 @@ def test_what_an_nginx_that_quits_still_serves_is_waited_for(
     assert ended.status == 0, ended.output
 
 
-def test_a_port_that_a_reload_has_removed_is_counted(
+def test_a_port_that_a_reload_removed_stays_counted(
     pod_netns: Netns, nginx: PlainNginx, client: Path, folder: Path
 ) -> None:
     with download(pod_netns) as going_on:
@@ -120,14 +76,14 @@ def test_a_port_that_a_reload_has_removed_is_counted(
 
 
 @pytest.mark.parametrize("beside", ["nobody", "a sidecar"])
-def test_who_may_not_look_at_nginx_counts_on_every_fixed_port(
+def test_an_unprivileged_hook_counts_on_every_fixed_port(
     pod_netns: Netns,
     nginx: PlainNginx,
     client: Path,
     beside: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    """A hook of another user, which sees nginx's titles only."""
+    """A hook of another user, which can read only nginx's titles."""
     if beside == "a sidecar":
         request.getfixturevalue("sidecar")
     with quit_at_work(nginx, pod_netns) as going_on, tempfile.TemporaryDirectory() as directory:
@@ -146,7 +102,8 @@ WITHOUT_PTRACE = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptra
 
 
 class ContainedNginx(PlainNginx):
-    """In a pid namespace, and without the capability to look at its workers, another user's."""
+    """nginx in a pid namespace, without the capability to inspect its workers, which have another
+    user."""
 
     def __init__(self, netns: Netns, folder: Path, listen: str) -> None:
         self.netns = netns
@@ -168,10 +125,11 @@ class ContainedNginx(PlainNginx):
 
 
 @pytest.mark.parametrize("beside", ["nobody", "a sidecar"])
-def test_who_may_not_look_at_the_workers_leaves_out_where_others_listen(
+def test_a_hook_that_cannot_inspect_workers_leaves_out_others_ports(
     pod_netns: Netns, client: Path, beside: str, request: pytest.FixtureRequest
 ) -> None:
-    """Root of a container. Other listeners are a sidecar's, or the daemon's own in the pod."""
+    """The hook is root of a container. Other listeners are a sidecar's, or the daemon's own in the
+    pod."""
     if beside == "a sidecar":
         request.getfixturevalue("sidecar")
     with tempfile.TemporaryDirectory() as directory:
@@ -187,13 +145,13 @@ def test_who_may_not_look_at_the_workers_leaves_out_where_others_listen(
                 assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
                 waiting.line("does not roll nginx: it quits")
                 assert rest(going_on) > FILE_BYTES
-            waiting.end()  # or nginx's, which takes its pid namespace with it
+            waiting.end()  # or the end of nginx, which takes its pid namespace with it
             nginx.wait()
         finally:
             nginx.close()
 
 
-def test_where_every_port_may_be_a_connections_own_none_is_left_out(
+def test_no_port_is_left_out_if_every_port_may_be_ephemeral(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     wide = ["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]
@@ -209,7 +167,7 @@ def test_where_every_port_may_be_a_connections_own_none_is_left_out(
     assert ended.status == 0, ended.output
 
 
-def test_what_an_nginx_that_has_ended_left_to_the_kernel_is_waited_for(
+def test_drain_waits_for_data_that_an_ended_nginx_left_in_the_kernel(
     pod_netns: Netns, client: Path, folder: Path
 ) -> None:
     (folder / "file").write_bytes(b"x" * 300_000)
@@ -223,79 +181,6 @@ def test_what_an_nginx_that_has_ended_left_to_the_kernel_is_waited_for(
             assert waiting.line("counts on the ports") == "counts on the ports 8080"
             assert "1 in flight (FIN_WAIT1 1)" in waiting.line("settling")
             assert rest(going_on) > 300_000
-        assert waiting.end().status == 0
-    finally:
-        nginx.close()
-
-
-@pytest.fixture
-def activated(pod_netns: Netns, outside: Netns, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """An nginx whose listener was made in another netns, as systemd does for podman."""
-    config, log = folder / "nginx.conf", folder / "log"
-    listen = serving(8080, folder).replace("8080", "0.0.0.0:8080")
-    config.write_text(
-        f"daemon off; user root; pid {folder}/pid; error_log stderr notice; events {{}}"
-        f" http {{ access_log off; server {{ {listen} }} }}\n"
-    )
-    with ExitStack() as stack:
-        listener = stack.enter_context(outside.socket())
-        listener.bind(("0.0.0.0", 8080))  # noqa: S104 - of the other netns
-        listener.listen()
-        number = listener.fileno()
-        process = subprocess.Popen(
-            pod_netns.command([str(nginx_binaries.choose()), "-e", "stderr", "-c", str(config)]),
-            pass_fds=[number],
-            env={**os.environ, "NGINX": f"{number};"},
-            stderr=stack.enter_context(log.open("wb")),
-        )
-        wait_until((folder / "pid").exists, "nginx")
-        yield process
-        if process.poll() is None:
-            process.terminate()
-        process.wait()
-
-
-@pytest.mark.parametrize("quits", [False, True])
-def test_connections_in_another_netns_are_waited_for(
-    pod_netns: Netns,
-    outside: Netns,
-    client: Path,
-    activated: subprocess.Popen[bytes],
-    quits: bool,
-) -> None:
-    with download(outside) as going_on:
-        waiting = hook(pod_netns, client, "--no-roll")
-        first = waiting.line(*(f"{p}, 1 in flight (elsewhere 1)" for p in ("settling", "waiting")))
-        if quits:
-            activated.send_signal(signal.SIGQUIT)
-        if first.startswith("settling"):  # a busy machine is late for it
-            waiting.line("waiting, 1 in flight (elsewhere 1)")
-        assert rest(going_on) > FILE_BYTES
-    ended = waiting.end()
-    assert ended.status == 0, ended.output
-    assert " 0 in flight" in ended.last
-
-
-def test_a_sidecar_beside_an_inherited_listener_is_not_counted(
-    pod_netns: Netns, client: Path, activated: subprocess.Popen[bytes], sidecar: socket.socket
-) -> None:
-    waiting = hook(pod_netns, client, "--no-roll", "--verbose")
-    assert waiting.line("counts on the ports") == "counts on the ports (none)"
-    assert waiting.end().status == 0
-
-
-def test_what_nginx_holds_here_is_not_elsewhere(
-    pod_netns: Netns, client: Path, folder: Path
-) -> None:
-    """Listeners of every kind, and a connection that is counted once."""
-    main = "stream { server { listen 8053 udp reuseport; proxy_pass 127.0.0.1:9; } }"
-    listen = f"listen unix:{folder}/web.sock; {serving(8080, folder)} listen [::]:8080;"
-    nginx = PlainNginx(pod_netns, folder / "n", listen=listen, main=main)
-    try:
-        with download(pod_netns) as going_on:
-            waiting = hook(pod_netns, client, "--no-roll")
-            assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
-            rest(going_on)
         assert waiting.end().status == 0
     finally:
         nginx.close()

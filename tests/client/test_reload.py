@@ -1,4 +1,4 @@
-"""A roll of an nginx with one worker: a reload where that can do no harm, and nothing by force."""
+"""A roll of an nginx with one worker: a reload where it can do no harm, and nothing by force."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def nginx(pod_netns: Netns, tmp_path: Path) -> Iterator[Nginx]:
 
 
 def large_map(folder: Path, lines: int) -> str:
-    """A configuration that takes nginx time to read, and memory to keep."""
+    """A configuration that nginx needs time to read, and memory to keep."""
     with (folder / "map").open("w") as file:
         for number in range(lines):
             file.write(f"/some/rather/long/path/of/an/application/{number:08d} upstream;\n")
@@ -53,7 +53,7 @@ def test_one_worker_is_replaced_by_a_reload(nginx: Nginx, client: Path) -> None:
 
 
 @root
-def test_a_broken_configuration_costs_nobody_anything(nginx: Nginx, client: Path) -> None:
+def test_a_roll_with_a_broken_configuration_cuts_nothing(nginx: Nginx, client: Path) -> None:
     workers = nginx.workers()
     nginx.configure("listen 8080; nonsense;")
     with nginx.request("/slow") as download:
@@ -61,7 +61,7 @@ def test_a_broken_configuration_costs_nobody_anything(nginx: Nginx, client: Path
         said = waiting.line("cannot roll nginx: ")
         assert said == f"cannot roll nginx: {IGNORED}; only waiting"
         assert f", roll: failed ({IGNORED}), " in waiting.line("waiting, 1 in flight")
-        nginx.request().close()  # an arrival: there is no second try for it
+        nginx.request().close()  # an arrival, which must not cause a second roll
         assert rest(download) > DOWNLOAD
     ended = waiting.end()
     assert (ended.status, nginx.workers()) == (0, workers)
@@ -71,10 +71,10 @@ def test_a_broken_configuration_costs_nobody_anything(nginx: Nginx, client: Path
 
 
 @root
-def test_a_configuration_that_takes_long_to_read_is_waited_for(
+def test_a_roll_waits_for_a_configuration_that_is_slow_to_read(
     pod_netns: Netns, client: Path, tmp_path: Path
 ) -> None:
-    """For longer than an idle master is: the first time took it long, too."""
+    """Longer than for an idle master: the first read took long, too."""
     nginx = Nginx(pod_netns, tmp_path / "n", workers=1, http=large_map(tmp_path, 900_000))
     try:
         with nginx.request("/slow") as download:
@@ -109,8 +109,8 @@ def test_a_worker_that_does_not_quit_after_a_reload_ends_the_drain(
 
 
 class Limited:
-    """A cgroup of version 1 whose memory can be limited, and processes in a netns and in a cgroup
-    below it."""
+    """A cgroup of version 1 whose memory can be limited, for processes in a netns and in a cgroup
+    below."""
 
     def __init__(self, netns: Netns, path: Path) -> None:
         self._netns = netns
@@ -125,7 +125,7 @@ class Limited:
         return int((self.path / name).read_text())
 
     def limit(self, share: float) -> None:
-        """To so many times what nginx uses now."""
+        """Limit the memory to `share` times nginx's present use."""
         used = self.read("memory.usage_in_bytes")
         (self.path / "memory.limit_in_bytes").write_text(str(int(used * share)))
 
@@ -160,7 +160,7 @@ LimitedNginx = Callable[[int, float], Nginx]
 
 @pytest.fixture
 def limited_nginx(limited: Limited, pod_netns: Netns, tmp_path: Path) -> Iterator[LimitedNginx]:
-    """Starts an nginx with so many workers, whose memory is limited to so many times its use."""
+    """Starts an nginx with the given workers, whose memory is limited to a multiple of its use."""
     with ExitStack() as stack:
 
         def start(workers: int, share: float) -> Nginx:
@@ -200,19 +200,19 @@ def test_a_reload_needs_room_for_a_second_configuration(
 
 @root
 @pytest.mark.parametrize("share", [1.3, 20.0])
-def test_held_workers_are_left_by_a_reload_where_there_is_room(
+def test_held_workers_are_replaced_by_a_reload_if_memory_allows(
     limited_nginx: LimitedNginx, client: Path, share: float
 ) -> None:
     nginx = limited_nginx(2, share)
-    told, last = sorted(nginx.workers())
+    first, last = sorted(nginx.workers())
     idle = nginx.request_to(last)
-    with nginx.request_to(told, "/slow") as download:
+    with nginx.request_to(first, "/slow") as download:
         waiting = nginx.hook(client)
         if share > 2:
             assert rest(idle) < 4096
         else:
             waiting.line("rolling, 2 in flight")
-            time.sleep(3)  # longer than it waits for the first replacement
+            time.sleep(3)  # longer than the wait for the first replacement
         assert len(nginx.signalled(signal.SIGHUP)) == (share > 2)
         assert rest(download) > DOWNLOAD
     assert waiting.end().status == 0
@@ -230,7 +230,7 @@ def test_held_workers_are_left_by_a_reload_where_there_is_room(
         (b"", None, None),
     ],
 )
-def test_the_cgroup_of_a_process(
+def test_the_cgroup_path_of_a_process_is_parsed(
     nginx_library: NginxLibrary, text: bytes, v1: str | None, v2: str | None
 ) -> None:
     assert nginx_library.cgroup(text, v2=False) == v1

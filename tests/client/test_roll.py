@@ -1,4 +1,4 @@
-"""A roll without a reload: workers are told to quit in two groups, and somebody accepts."""
+"""A roll without a reload: workers quit in two groups, and one worker always accepts."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def nginx(pod_netns: Netns, tmp_path: Path) -> Iterator[Nginx]:
 
 
 class Asking:
-    """Somebody who asks again and again, beside the drain."""
+    """A client that sends requests continuously, beside the drain."""
 
     def __init__(self, nginx: Nginx) -> None:
         self._nginx = nginx
@@ -53,7 +53,7 @@ class Asking:
         self._thread.join()
 
 
-def test_workers_are_told_in_two_groups_and_somebody_accepts(nginx: Nginx, client: Path) -> None:
+def test_workers_quit_in_two_groups_and_one_always_accepts(nginx: Nginx, client: Path) -> None:
     before = sorted(nginx.workers())
     idle = [nginx.request_to(worker) for worker in before]
     with Asking(nginx) as asking:
@@ -73,8 +73,8 @@ def test_workers_are_told_in_two_groups_and_somebody_accepts(nginx: Nginx, clien
     assert replacement < log.index(f"{last}#{last}: signal 3 (")
 
 
-def test_who_would_be_the_last_to_accept_is_not_told(nginx: Nginx, client: Path) -> None:
-    """All others are held by downloads, so that no replacement comes."""
+def test_the_last_accepting_worker_is_not_signalled(nginx: Nginx, client: Path) -> None:
+    """Downloads hold all other workers, so no replacement starts."""
     *others, last = sorted(nginx.workers())
     downloads = [nginx.request_to(worker, "/slow") for worker in others]
     idle = nginx.request_to(last)
@@ -84,7 +84,7 @@ def test_who_would_be_the_last_to_accept_is_not_told(nginx: Nginx, client: Path)
     with nginx.request():
         pass
     assert rest(downloads[0]) > 0
-    assert rest(idle) < 4096  # the first replacement has come
+    assert rest(idle) < 4096  # the first replacement has started
     assert rest(downloads[1]) > 0
     for connection in (*downloads, idle):
         connection.close()
@@ -92,7 +92,7 @@ def test_who_would_be_the_last_to_accept_is_not_told(nginx: Nginx, client: Path)
     assert nginx.signalled(signal.SIGQUIT)[-1] == last
 
 
-def test_an_end_does_not_wait_for_a_roll_that_goes_on(nginx: Nginx, client: Path) -> None:
+def test_drain_does_not_wait_for_an_unfinished_roll(nginx: Nginx, client: Path) -> None:
     *others, last = sorted(nginx.workers())
     idle = nginx.request_to(last)
     with stopped(set(others)):
@@ -104,12 +104,12 @@ def test_an_end_does_not_wait_for_a_roll_that_goes_on(nginx: Nginx, client: Path
     wait_until(lambda: set(nginx.signalled(signal.SIGQUIT)) == set(others), "the others' end")
 
 
-def test_workers_that_do_not_react_end_the_drain(nginx: Nginx, client: Path) -> None:
+def test_workers_that_do_not_react_fail_the_drain(nginx: Nginx, client: Path) -> None:
     workers = nginx.workers()
     idle = nginx.request()
     with stopped(workers):
         ended = nginx.hook(client).end()
-        assert nginx.workers() > workers  # those of a reload
+        assert nginx.workers() > workers  # the workers of a reload
     idle.close()
     assert ended.status == 1
     (said,) = (line for line in ended.lines if line.startswith("stuck, "))
@@ -122,9 +122,7 @@ def test_workers_that_do_not_react_end_the_drain(nginx: Nginx, client: Path) -> 
 @pytest.mark.parametrize(
     "without", [["pidfd_open", "EPERM"], ["pidfd_open", "ENOSYS"], ["pidfd_send_signal", "EPERM"]]
 )
-def test_kernels_and_profiles_without_pidfds(
-    nginx: Nginx, client: Path, without: list[str]
-) -> None:
+def test_a_roll_works_without_pidfds(nginx: Nginx, client: Path, without: list[str]) -> None:
     before = nginx.workers()
     idle = [nginx.request_to(worker) for worker in before]
     ended = nginx.hook(client, under=(sys.executable, REFUSE, *without, "--")).end()
@@ -164,7 +162,7 @@ def upgraded(pod_netns: Netns, tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 def workers_of(master: int) -> set[int]:
-    """Serving ones."""
+    """The serving workers of a master."""
     found = set()
     for child in psutil.Process(master).children():
         with suppress(psutil.NoSuchProcess):

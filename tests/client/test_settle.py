@@ -1,4 +1,4 @@
-"""The drain's decisions, by a clock that the test turns."""
+"""The drain's decisions, by a fake clock."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import pytest
 from tests.client.library import Library
 
 
-def test_nothing_in_flight_still_waits_for_min_wait(library: Library) -> None:
+def test_min_wait_is_kept_with_nothing_in_flight(library: Library) -> None:
     library.settle()
     assert library.step(0) == "look"
     assert library.reason(0) == "min-wait has 5.0 s to go"
@@ -15,37 +15,37 @@ def test_nothing_in_flight_still_waits_for_min_wait(library: Library) -> None:
     assert library.step(5_000) == "drained"
 
 
-def test_quiet_begins_anew_with_each_arrival(library: Library) -> None:
+def test_each_arrival_restarts_the_quiet_period(library: Library) -> None:
     library.settle()
     library.step(0, arrivals=100)
     assert library.step(4_500, arrivals=101) == "look"
     assert library.step(5_000, arrivals=101) == "look"
-    assert library.reason(5_000) == "quiet has 1.0 s to go"
+    assert library.reason(5_000) == "waiting for 1.5 s without new connections"
     assert library.step(5_999, arrivals=101) == "look"
     assert library.step(6_000, arrivals=101) == "drained"
 
 
-def test_what_arrived_before_the_first_look_is_not_known(library: Library) -> None:
+def test_arrivals_before_the_first_look_count_as_recent(library: Library) -> None:
     library.settle(min_wait=0, now=10_000)
     assert library.step(10_000, arrivals=7) == "look"
     assert library.step(11_499, arrivals=7) == "look"
     assert library.step(11_500, arrivals=7) == "drained"
 
 
-def test_from_half_of_the_timeout_quiet_is_not_asked_for(library: Library) -> None:
+def test_quiet_is_not_required_after_half_of_the_timeout(library: Library) -> None:
     library.settle(timeout=20_000)
     for now in range(0, 10_000, 1_000):
         assert library.step(now, arrivals=now) == "look"
     assert library.step(10_000, arrivals=10_000) == "drained"
 
 
-def test_min_wait_is_asked_for_whatever_the_timeout(library: Library) -> None:
+def test_min_wait_is_required_after_half_of_the_timeout(library: Library) -> None:
     library.settle(timeout=20_000, min_wait=15_000)
     assert library.step(14_999) == "look"
     assert library.step(15_000) == "drained"
 
 
-def test_what_was_rolled_for_others_still_has_to_settle(library: Library) -> None:
+def test_a_drain_settles_after_a_roll_for_another_hook(library: Library) -> None:
     library.settle(now=1_000, rolls=1, rolled=500)
     assert library.step(1_000) == "look"
     assert library.phase == "settling"
@@ -53,7 +53,7 @@ def test_what_was_rolled_for_others_still_has_to_settle(library: Library) -> Non
     assert library.step(5_000) == "drained"
 
 
-def test_a_roll_that_cannot_be_is_none(library: Library) -> None:
+def test_a_skipped_roll_is_not_counted(library: Library) -> None:
     library.settle()
     assert library.step(5_000, in_flight=3) == "roll"
     library.roll_skipped()
@@ -61,7 +61,7 @@ def test_a_roll_that_cannot_be_is_none(library: Library) -> None:
 
 
 @pytest.mark.parametrize("how", ["roll_skipped", "roll_failed"])
-def test_there_is_no_second_try_of_a_roll(library: Library, how: str) -> None:
+def test_a_failed_or_skipped_roll_is_not_repeated(library: Library, how: str) -> None:
     library.settle(timeout=100_000)
     assert library.step(5_000, in_flight=3, udp_workers=2) == "roll"
     getattr(library, how)()
@@ -70,7 +70,7 @@ def test_there_is_no_second_try_of_a_roll(library: Library, how: str) -> None:
     assert library.step(99_000, udp_workers=2, arrivals=19) == "drained"
 
 
-def test_a_roll_that_goes_on_is_not_repeated_and_holds_no_end(library: Library) -> None:
+def test_an_unfinished_roll_is_not_repeated_and_holds_no_drain(library: Library) -> None:
     library.settle(timeout=100_000)
     assert library.step(5_000, in_flight=3) == "roll"
     for now in range(5_100, 50_000, 100):
@@ -79,7 +79,7 @@ def test_a_roll_that_goes_on_is_not_repeated_and_holds_no_end(library: Library) 
     assert library.step(52_000, arrivals=9) == "drained"
 
 
-def test_workers_that_do_not_react_end_it(library: Library) -> None:
+def test_workers_that_do_not_react_fail_the_drain(library: Library) -> None:
     library.settle()
     assert library.step(5_000, in_flight=3) == "roll"
     library.stuck()
@@ -97,47 +97,47 @@ def test_workers_that_do_not_react_end_it(library: Library) -> None:
     assert library.step(15_000) == "drained"
 
 
-def test_workers_with_udp_are_rolled_and_waited_for(library: Library) -> None:
+def test_drain_rolls_and_waits_for_workers_with_udp(library: Library) -> None:
     library.settle()
     assert library.step(4_999, udp_workers=2) == "look"
     assert library.step(5_000, udp_workers=2) == "roll"
     library.rolled()
     for now in range(5_100, 24_000, 100):
-        # Later rolls are for connections: new workers are none of those waited for.
+        # Later rolls are for connections: the new workers do not hold the drain.
         assert library.step(now, arrivals=now // 5_000, udp_workers=1) == "look"
-    assert library.reason(23_900) == "waiting for the workers that served UDP to end"
+    assert library.reason(23_900) == "waiting for workers that may still serve UDP clients"
     assert library.step(24_000, arrivals=4) == "drained"
 
 
-def test_without_a_roll_udp_is_not_waited_for(library: Library) -> None:
+def test_no_roll_does_not_wait_for_workers_with_udp(library: Library) -> None:
     library.settle(roll=False)
     assert library.step(5_000, udp_workers=2) == "drained"
 
 
-def test_where_nothing_listens_nothing_is_rolled(library: Library) -> None:
+def test_an_nginx_without_listeners_is_not_rolled(library: Library) -> None:
     library.settle()
     for now in range(0, 10_000, 100):
         assert library.step(now, in_flight=1, udp_workers=1, listens=False) == "look"
     assert library.phase == "waiting"
-    assert library.step(10_000, in_flight=1) == "roll"  # it listens again
+    assert library.step(10_000, in_flight=1) == "roll"  # nginx listens again
 
 
-def test_where_nginx_has_ended_only_quiet_is_waited_for(library: Library) -> None:
+def test_min_wait_is_not_required_after_nginx_has_ended(library: Library) -> None:
     library.settle()
     library.step(0, arrivals=1)
     library.step(1_000, arrivals=1, listens=False)
     assert library.step(2_499, arrivals=1, listens=False, lives=False) == "look"
-    assert library.reason(2_400) == "quiet has 0.1 s to go"
+    assert library.reason(2_400) == "waiting for 1.5 s without new connections"
     assert library.step(2_500, arrivals=1, listens=False, lives=False) == "drained"
 
 
-def test_an_nginx_that_lives_is_given_its_min_wait(library: Library) -> None:
+def test_min_wait_is_required_while_nginx_lives(library: Library) -> None:
     library.settle()
     assert library.step(4_999, listens=False) == "look"
     assert library.step(5_000, listens=False) == "drained"
 
 
-def test_what_has_come_since_came_to_a_listener(library: Library) -> None:
+def test_arrivals_without_a_listener_restart_the_quiet_period(library: Library) -> None:
     library.settle()
     library.step(0, listens=False, lives=False)
     library.step(1_000, arrivals=1, listens=False, lives=False)
@@ -145,7 +145,7 @@ def test_what_has_come_since_came_to_a_listener(library: Library) -> None:
     assert library.step(2_500, arrivals=1, listens=False, lives=False) == "drained"
 
 
-def test_it_rolls_once_and_waits(library: Library) -> None:
+def test_drain_rolls_once_and_waits(library: Library) -> None:
     library.settle()
     assert library.step(5_000, in_flight=3) == "roll"
     assert library.phase == "rolling"
@@ -154,24 +154,24 @@ def test_it_rolls_once_and_waits(library: Library) -> None:
     assert library.phase == "waiting"
     for now in range(5_200, 12_000, 100):
         assert library.step(now, in_flight=2) == "look"
-    assert library.reason(12_000) == "waiting for them to end"
+    assert library.reason(12_000) == "waiting for connections in flight to end"
     assert library.step(12_000) == "drained"
 
 
-def test_it_need_not_roll_what_ends_by_itself(library: Library) -> None:
+def test_drain_ends_during_a_roll_if_nothing_is_in_flight(library: Library) -> None:
     library.settle()
     library.step(5_000, in_flight=1)
     assert library.step(5_010) == "drained"
 
 
-def test_exit_at(library: Library) -> None:
+def test_drain_ends_with_exit_at_connections_in_flight(library: Library) -> None:
     library.settle(exit_at=2)
     assert library.step(5_000, in_flight=3) == "roll"
     library.rolled()
     assert library.step(5_100, in_flight=2) == "drained"
 
 
-def test_without_roll_it_only_waits(library: Library) -> None:
+def test_no_roll_only_waits_until_the_deadline(library: Library) -> None:
     library.settle(roll=False)
     for now in range(0, 25_000, 100):
         assert library.step(now, in_flight=1, arrivals=now // 5_000) == "look"
@@ -179,13 +179,13 @@ def test_without_roll_it_only_waits(library: Library) -> None:
     assert library.phase == "deadline"
 
 
-def test_what_ends_at_the_last_moment_has_drained(library: Library) -> None:
+def test_a_connection_that_ends_at_the_timeout_is_drained(library: Library) -> None:
     library.settle()
     library.step(24_900, in_flight=1)
     assert library.step(25_000) == "drained"
 
 
-def test_stragglers_are_rolled_when_they_have_stopped_coming(library: Library) -> None:
+def test_stragglers_are_rolled_after_a_quiet_period(library: Library) -> None:
     library.settle(timeout=100_000)
     library.step(0)
     assert library.step(5_000, in_flight=1) == "roll"
@@ -196,18 +196,18 @@ def test_stragglers_are_rolled_when_they_have_stopped_coming(library: Library) -
     assert library.step(8_500, in_flight=1, arrivals=7_000) == "roll"
 
 
-def test_who_stays_without_stragglers_is_not_rolled_again(library: Library) -> None:
+def test_no_second_roll_without_stragglers(library: Library) -> None:
     library.settle(timeout=100_000)
     assert library.step(5_000, in_flight=1) == "roll"
     library.rolled()
     assert all(library.step(now, in_flight=1) == "look" for now in range(5_100, 99_000, 100))
 
 
-def test_rolls_come_at_longer_and_longer_intervals(library: Library) -> None:
+def test_pauses_between_rolls_double(library: Library) -> None:
     library.settle(timeout=1_000_000, quiet=200, min_wait=0)
     rolls: list[int] = []
     for now in range(0, 200_000, 100):
-        # One straggler behind each roll, quiet ever after.
+        # One straggler after each roll, and quiet afterwards.
         if library.step(now, in_flight=1, arrivals=len(rolls)) == "roll":
             rolls.append(now)
             library.rolled()
@@ -215,7 +215,7 @@ def test_rolls_come_at_longer_and_longer_intervals(library: Library) -> None:
     assert gaps == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000]
 
 
-def test_what_the_daemon_rolled_is_only_waited_for(library: Library) -> None:
+def test_client_does_not_roll_right_after_the_daemons_roll(library: Library) -> None:
     library.settle(now=8_000, rolls=1, rolled=5_000)
     assert library.phase == "waiting"
     assert library.step(8_000, in_flight=1) == "look"
@@ -223,8 +223,9 @@ def test_what_the_daemon_rolled_is_only_waited_for(library: Library) -> None:
     assert library.step(9_500) == "drained"
 
 
-def test_what_has_come_since_the_daemon_rolled_is_rolled_in_time(library: Library) -> None:
-    # Nobody has seen whether something came: so once, when quiet has passed and a roll is due.
+def test_client_rolls_once_when_due_after_the_daemons_roll(library: Library) -> None:
+    # Arrivals since the daemon's roll are unknown: one roll follows when quiet has passed and a
+    # roll is due.
     library.settle(now=6_000, rolls=1, rolled=5_000, timeout=100_000)
     assert library.step(7_400, in_flight=1) == "look"
     assert library.step(7_500, in_flight=1) == "roll"
@@ -236,7 +237,7 @@ def test_what_has_come_since_the_daemon_rolled_is_rolled_in_time(library: Librar
     assert library.step(17_000, in_flight=1) == "roll"
 
 
-def test_any_number_of_rolls_may_be_told(library: Library) -> None:
+def test_extreme_numbers_of_rolls_do_not_overflow(library: Library) -> None:
     library.settle(now=6_000, rolls=2**64 - 1, rolled=2**62)
     assert library.step(6_000, in_flight=1) == "look"
     assert library.step(25_000, in_flight=1) == "deadline"
@@ -245,7 +246,7 @@ def test_any_number_of_rolls_may_be_told(library: Library) -> None:
 @pytest.mark.parametrize(
     ("used", "pause"), [(0, 100), (5, 100), (20, 400), (390, 2000), (10**6, 2000)]
 )
-def test_looks_take_a_share_of_a_core_but_hold_no_drain(
+def test_looks_are_paced_by_their_cost_up_to_a_limit(
     library: Library, used: int, pause: int
 ) -> None:
     assert library.look_pause(used * 1_000_000) == pause

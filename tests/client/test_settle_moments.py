@@ -14,21 +14,21 @@ LOOK = st.tuples(
     st.booleans(),
     st.sampled_from(["", "", "rolled", "roll_skipped", "roll_failed"]),
 )
-"""Milliseconds since the last look, what is in flight, what has come since, workers that serve UDP,
-whether nginx listens and lives, what is told of a roll that goes on."""
+"""Milliseconds since the last look, connections in flight, new arrivals, workers that serve UDP,
+whether nginx listens and lives, and the report of an unfinished roll."""
 
 
 @given(
     looks=st.lists(LOOK), timeout=st.integers(0, 60_000), min_wait=st.integers(0, 20_000),
     quiet=st.integers(0, 20_000), exit_at=st.integers(0, 2), roll=st.booleans(),
 )  # fmt: skip
-def test_whatever_happens_a_drain_is_honest(
+def test_a_drain_never_reports_drained_too_early(
     library: Library, looks: list[tuple[int, int, int, int, bool, bool, str]], timeout: int,
     min_wait: int, quiet: int, exit_at: int, roll: bool,
 ) -> None:  # fmt: skip
     library.settle(timeout=timeout, min_wait=min_wait, quiet=quiet, exit_at=exit_at, roll=roll)
     now = arrivals = last_arrival = 0
-    for number, (pause, in_flight, arrived, udp, listens, lives, told) in enumerate(looks):
+    for number, (pause, in_flight, arrived, udp, listens, lives, outcome) in enumerate(looks):
         now += pause
         arrivals += arrived
         if arrived and number:
@@ -49,6 +49,6 @@ def test_whatever_happens_a_drain_is_honest(
             assert listens
             assert in_flight > exit_at or udp
             assert now >= min_wait
-        if told and library.phase == "rolling":
-            getattr(library, told)()
-            roll = roll and told == "rolled"
+        if outcome and library.phase == "rolling":
+            getattr(library, outcome)()
+            roll = roll and outcome == "rolled"

@@ -1,4 +1,4 @@
-"""Where the client alone looks: by sock_diag, and where that is refused in /proc/self/net."""
+"""The client's own sources: sock_diag, and /proc/self/net where sock_diag is refused."""
 
 import socket
 import sys
@@ -26,7 +26,9 @@ FILES = "looks at sockets by the files of /proc/self/net, as sock_diag says: "
         ([*SUBSET, *WITHOUT_DIAG], FILES + "Operation not permitted"),
     ],
 )
-def test_each_finds_what_is_in_flight(pod: Pod, under: Sequence[str], source: str) -> None:
+def test_each_source_finds_connections_in_flight(
+    pod: Pod, under: Sequence[str], source: str
+) -> None:
     ends = [pod.connect(address) for address in ("10.77.0.1", "fd77::1")]
     for theirs, _ in ends:
         theirs.sendall(b"G")
@@ -41,8 +43,8 @@ def test_each_finds_what_is_in_flight(pod: Pod, under: Sequence[str], source: st
 
 
 @pytest.mark.parametrize("under", [[], WITHOUT_DIAG], ids=["sock_diag", "files"])
-def test_many_sockets(pod: Pod, under: Sequence[str]) -> None:
-    """More than one answer, or one read, holds."""
+def test_many_sockets_are_counted_by_each_source(pod: Pod, under: Sequence[str]) -> None:
+    """More sockets than one answer, or one read, holds."""
     for _ in range(500):
         theirs, _ = pod.connect()
         theirs.sendall(b"G")
@@ -51,8 +53,8 @@ def test_many_sockets(pod: Pod, under: Sequence[str]) -> None:
     assert any(line.startswith("deadline, 500 in flight (ESTABLISHED 500)") for line in ended.lines)
 
 
-def test_files_tell_nothing_of_what_was_sent(pod: Pod) -> None:
-    """An unused connection looks like any other there."""
+def test_an_unused_connection_is_in_flight_without_sock_diag(pod: Pod) -> None:
+    """The files do not show how much was sent."""
     pod.connect()
     ended = pod.start("--timeout=2.7s", "--min-wait=2.4s", "--no-roll", under=WITHOUT_DIAG).end()
     assert ended.status == 1

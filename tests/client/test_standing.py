@@ -1,4 +1,4 @@
-"""The client's rules of how a connection stands are the daemon's."""
+"""The client judges connections by the daemon's rules."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from drainmon.model.tcp import TcpState
 from tests.client.library import Library, Row
 
 STEP = 125
-"""Milliseconds: their seconds are exact in binary, so that both sides reckon the same."""
+"""Milliseconds whose seconds are exact in binary, so that client and daemon compute the same."""
 
 TIMES = st.integers(0, 120).map(lambda count: count * STEP)
 BYTES = st.sampled_from([0, 1, 2, 100, 4096, 4097, 16384, 16385, 2**40])
@@ -88,7 +88,9 @@ CASES = st.builds(
 
 
 @given(case=CASES, limit=LIMITS)
-def test_client_and_daemon_judge_the_same(library: Library, case: Case, limit: int) -> None:
+def test_client_and_daemon_judge_connections_alike(
+    library: Library, case: Case, limit: int
+) -> None:
     socket = case.socket()
     expected = socket.standing(limit / 1000 if limit else math.inf)
     said, unrequested = library.standing(case.row(), limit)
@@ -122,15 +124,15 @@ def gone(**columns: object) -> Case:
         (Case(state=TcpState.FIN_WAIT1, unsent=1, retransmits=1, rto=400), "in flight"),
         (Case(state=TcpState.FIN_WAIT1, unsent=1, retransmits=4, rto=3_200), "unreachable"),
         (Case(state=TcpState.FIN_WAIT1, unsent=2, retransmits=4, rto=3_200), "in flight"),
-        # A closed window: its probes are answered, or not.
+        # A closed window whose probes are answered, or not.
         (gone(probes_out=1, rto=120_000), "in flight"),
         (gone(probes_out=6, rto=200), "unreachable"),
         (gone(probes_out=255, rto=120_000), "unreachable"),
     ],
 )
-def test_standing(library: Library, case: Case, standing: str) -> None:
+def test_a_connection_stands_as_its_row_shows(library: Library, case: Case, standing: str) -> None:
     assert library.standing(case.row(), 10_000)[0] == standing
 
 
-def test_a_limit_of_none_gives_up_nobody(library: Library) -> None:
+def test_a_limit_of_zero_gives_up_no_peer(library: Library) -> None:
     assert library.standing(gone(retransmits=15, rto=120_000).row(), 0)[0] == "in flight"

@@ -1,4 +1,4 @@
-"""Telling nginx's processes, sockets and ports apart: pure."""
+"""Identifying nginx's processes, sockets and ports: pure functions."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,9 @@ from tests.client.nginx_library import NginxLibrary
         (b"", "none"),
     ],
 )
-def test_titles(nginx_library: NginxLibrary, title: bytes, role: str) -> None:
+def test_a_processs_role_follows_from_its_title(
+    nginx_library: NginxLibrary, title: bytes, role: str
+) -> None:
     assert nginx_library.role(title) == role
 
 
@@ -33,7 +35,7 @@ def test_titles(nginx_library: NginxLibrary, title: bytes, role: str) -> None:
         (b"net:[4026532621]", 4026532621),
         (b"net:[4026531833]", 4026531833),  # the first network namespace since Linux 6.18
         (b"mnt:[4026531840]", 4026531840),
-        (b"net:[12]", 0),  # old gVisor: another number for each process
+        (b"net:[12]", 0),  # old gVisor: a different number for each process
         (b"net:[268435456]", 0),
         (b"net:[4026532621", 0),
         (b"net:[]", 0),
@@ -42,7 +44,7 @@ def test_titles(nginx_library: NginxLibrary, title: bytes, role: str) -> None:
         (b"", 0),
     ],
 )
-def test_a_small_number_of_a_namespace_tells_nothing(
+def test_small_namespace_numbers_identify_no_namespace(
     nginx_library: NginxLibrary, link: bytes, number: int
 ) -> None:
     assert nginx_library.namespace(link) == number
@@ -63,14 +65,14 @@ UNIX = b"0000000000000000: 00000002 00000000 %s 0001 01 %s %s"
         (b"", 0, None),
     ],
 )
-def test_unix_listeners(
+def test_unix_listeners_are_parsed(
     nginx_library: NginxLibrary, line: bytes, inode: int, path: str | None
 ) -> None:
     assert nginx_library.inode(line, 6) == inode
     assert nginx_library.unix_listens(line) == path
 
 
-def test_inodes_of_other_tables(nginx_library: NginxLibrary) -> None:
+def test_inodes_of_netlink_and_packet_tables_are_parsed(nginx_library: NginxLibrary) -> None:
     netlink = b"00000000e5cb6ba9 0   1411       00000550 0        0        0        2 0   17044   "
     packet = b"00000000b1d4b6f4 3      3    88cc   2     1 0      0      21637"
     assert nginx_library.inode(netlink, 9) == 17044
@@ -79,7 +81,9 @@ def test_inodes_of_other_tables(nginx_library: NginxLibrary) -> None:
 
 
 @given(st.binary(max_size=80), st.integers(0, 12))
-def test_no_line_breaks_it(nginx_library: NginxLibrary, data: bytes, word: int) -> None:
+def test_arbitrary_bytes_do_not_crash_the_parsers(
+    nginx_library: NginxLibrary, data: bytes, word: int
+) -> None:
     nginx_library.inode(data, word)
     nginx_library.unix_listens(data)
     nginx_library.namespace(data)
@@ -99,7 +103,9 @@ def test_no_line_breaks_it(nginx_library: NginxLibrary, data: bytes, word: int) 
         (b"x\ty\n", (32768, 60999)),
     ],
 )
-def test_port_ranges(nginx_library: NginxLibrary, content: bytes, bounds: tuple[int, int]) -> None:
+def test_a_port_range_is_parsed(
+    nginx_library: NginxLibrary, content: bytes, bounds: tuple[int, int]
+) -> None:
     assert nginx_library.port_range(content) == bounds
 
 
@@ -107,14 +113,14 @@ def test_port_ranges(nginx_library: NginxLibrary, content: bytes, bounds: tuple[
     ("ports", "any_port", "chosen"),
     [
         ([8080, 40000], False, {8080}),
-        ([8080, 40000], True, {8080}),  # the other one may be of a connection to an upstream
+        ([8080, 40000], True, {8080}),  # the other one may belong to a connection to an upstream
         ([40000, 40001], False, set()),
         ([40000, 40001], True, {40000, 40001}),  # there is no better explanation
         ([40000, 40000, 40001], True, {40000}),
         ([], True, set()),
     ],
 )
-def test_ports_of_connections_whose_listener_is_gone(
+def test_nginxs_ports_are_found_without_listeners(
     nginx_library: NginxLibrary, ports: list[int], any_port: bool, chosen: set[int]
 ) -> None:
     assert nginx_library.choose(ports, 32768, 60999, any_port=any_port) == chosen
@@ -123,7 +129,7 @@ def test_ports_of_connections_whose_listener_is_gone(
 MASTER, LIVE = {"master"}, {"master", "worker"}
 
 
-def test_an_end_with_connections_in_flight_is_a_cut(nginx_library: NginxLibrary) -> None:
+def test_the_end_of_nginx_with_connections_in_flight_is_a_cut(nginx_library: NginxLibrary) -> None:
     assert nginx_library.life(LIVE, 2, first=True) == "lives"
     assert nginx_library.life([], 0) == "cut"
     assert nginx_library.life([], 0) == "cut"
@@ -132,20 +138,20 @@ def test_an_end_with_connections_in_flight_is_a_cut(nginx_library: NginxLibrary)
     assert nginx_library.life([], 1) == "gone"
 
 
-def test_who_quits_ends_when_its_last_connection_has(nginx_library: NginxLibrary) -> None:
+def test_an_nginx_that_quits_with_its_last_connection_is_gone(nginx_library: NginxLibrary) -> None:
     assert nginx_library.life(["master", "worker", "quitting"], 2, first=True) == "lives"
     assert nginx_library.life(["master", "quitting"], 2) == "lives"
     assert nginx_library.life(MASTER, 1) == "lives"
     assert nginx_library.life([], 0) == "gone"
 
 
-def test_a_worker_that_has_started_since_is_no_end(nginx_library: NginxLibrary) -> None:
+def test_a_new_worker_means_that_nginx_does_not_quit(nginx_library: NginxLibrary) -> None:
     assert nginx_library.life(["master", "quitting"], 2, first=True) == "lives"
     assert nginx_library.life(LIVE, 2) == "lives"
     assert nginx_library.life([], 0) == "cut"
 
 
-def test_who_was_never_seen_has_not_ended(nginx_library: NginxLibrary) -> None:
+def test_an_nginx_that_was_never_seen_has_not_ended(nginx_library: NginxLibrary) -> None:
     assert nginx_library.life([], 7, first=True) == "lives"
     assert nginx_library.life([], 7) == "lives"
 
@@ -161,18 +167,18 @@ def test_sockets_that_do_not_fit_are_counted(nginx_library: NginxLibrary) -> Non
         (b'"uncounted":["unix /a b","udp 53"]', "x 0 but unix /a b, udp 53"),
         (b'"uncounted":[1,["x"],"udp 53"]', "x 0 but udp 53"),
         (b'"uncounted":"udp 53"', "x 0"),
-        (b'"elsewhere":3', "x 0 elsewhere=3"),
+        (b'"elsewhere":3', "x 0 (elsewhere 3)"),
         (b'"elsewhere":0', "x 0"),
         (b'"ports":[80,80,0,70000,-1,"x",443]', "x 0 :80,443"),
         (b'"ports":{"a":80}', "x 0 :80"),
         (b'"ports":80', "x 0"),
     ],
 )
-def test_fields_of_an_answer(library: Library, fields: bytes, said: str) -> None:
+def test_fields_for_the_survey_are_parsed(library: Library, fields: bytes, said: str) -> None:
     assert library.answer(b'{"phase":"x",%s}' % fields) == ("none", [said])
 
 
-def test_ports_of_an_answer_are_at_most_64(library: Library) -> None:
+def test_at_most_64_ports_of_an_answer_are_kept(library: Library) -> None:
     answer = library.answer(b'{"phase":"x","ports":%s}' % str([*range(1, 1000)]).encode())
     assert answer is not None
     assert answer[1][0].count(",") == 63

@@ -1,4 +1,4 @@
-"""UDP (HTTP/3, stream): no socket is a client's, so the workers that serve them are waited for."""
+"""UDP (HTTP/3, stream) has no socket per client, so the drain waits for the workers."""
 
 import signal
 import socket
@@ -43,7 +43,7 @@ def backend(pod_netns: Netns) -> Iterator[socket.socket]:
 
 @contextmanager
 def session(nginx: Nginx, backend: socket.socket, worker: int) -> Iterator[None]:
-    """A client for which that worker keeps a session as long as proxy_timeout."""
+    """A client for which that worker keeps a session for proxy_timeout."""
     with nginx.netns.socket(kind=socket.SOCK_DGRAM) as made:
         made.connect(("127.0.0.1", 8053))
         with stopped(nginx.workers() - {worker}):
@@ -67,13 +67,13 @@ def test_workers_with_udp_are_rolled_by_quit_with_no_tcp_in_flight(
     assert ended.status == 0
     assert ended.last.startswith("drained, 0 in flight, roll: quit, ")
     assert "cannot count" not in ended.output
-    # One that has let go of its memory has no title any more, and is not reaped yet.
+    # A worker that has released its memory has no title any more, and is not reaped yet.
     wait_until(lambda: not nginx.workers() & before, "the old workers' end")
     assert not nginx.signalled(signal.SIGHUP)
 
 
 @root
-def test_without_a_roll_udp_cannot_be_counted(start: Start, client: Path) -> None:
+def test_no_roll_reports_that_udp_cannot_be_counted(start: Start, client: Path) -> None:
     nginx = start(1)
     before = nginx.workers()
     ended = nginx.hook(client, "--no-roll").end()
@@ -82,11 +82,11 @@ def test_without_a_roll_udp_cannot_be_counted(start: Start, client: Path) -> Non
 
 
 @root
-def test_a_worker_is_waited_for_while_datagrams_come(
+def test_drain_waits_for_a_worker_while_datagrams_arrive(
     start: Start, backend: socket.socket, client: Path
 ) -> None:
-    """Whosever these are: they may be its clients'. (A worker that quits ends a session of
-    nginx's stream module at the next datagram of it; one of QUIC goes on.)"""
+    """Any datagram may be from the worker's clients. (A worker that quits ends a session of nginx's
+    stream module at its next datagram; a QUIC session continues.)"""
     nginx = start(2)
     last = max(nginx.workers())
     over = threading.Event()
@@ -111,7 +111,7 @@ def test_a_worker_is_waited_for_while_datagrams_come(
 
 @root
 @pytest.mark.parametrize(("patience", "status"), [("1s", 0), ("0", 1)])
-def test_clients_that_have_vanished_hold_nothing(
+def test_vanished_udp_clients_do_not_hold_the_drain(
     start: Start, backend: socket.socket, client: Path, patience: str, status: int
 ) -> None:
     nginx = start(2)
@@ -126,7 +126,7 @@ def test_clients_that_have_vanished_hold_nothing(
 
 
 @root
-def test_workers_with_udp_that_do_not_react_end_the_drain(start: Start, client: Path) -> None:
+def test_workers_with_udp_that_do_not_react_fail_the_drain(start: Start, client: Path) -> None:
     nginx = start(1)
     (worker,) = nginx.workers()
     with stopped({worker}):
@@ -136,7 +136,7 @@ def test_workers_with_udp_that_do_not_react_end_the_drain(start: Start, client: 
     wait_until(lambda: worker in nginx.signalled(signal.SIGQUIT), "its end")
 
 
-def test_who_is_sent_to_and_silent_has_vanished(nginx_library: NginxLibrary) -> None:
+def test_clients_that_receive_and_stay_silent_have_vanished(nginx_library: NginxLibrary) -> None:
     def look(now: int, came: int, went: int, *, first: bool = False) -> bool:
         return nginx_library.vanished(now, came, went, answers=True, limit=10_000, first=first)
 
@@ -144,15 +144,15 @@ def test_who_is_sent_to_and_silent_has_vanished(nginx_library: NginxLibrary) -> 
     assert not look(8_000, 5, 60)
     assert not look(9_999, 5, 60)
     assert look(10_000, 5, 60)
-    assert not look(10_100, 6, 61)  # one has come
+    assert not look(10_100, 6, 61)  # a datagram arrived
     assert not look(11_000, 6, 62)  # and was acknowledged
-    assert not look(30_000, 6, 62)  # who waits: nothing is sent, either
+    assert not look(30_000, 6, 62)  # nothing is sent to a client that waits
     assert not look(30_100, 6, 63)  # the answer has just begun
     assert not look(32_099, 6, 63)
     assert look(32_100, 6, 63)
 
 
-def test_who_need_not_answer_has_vanished_when_silent(nginx_library: NginxLibrary) -> None:
+def test_clients_that_need_not_answer_vanish_by_silence(nginx_library: NginxLibrary) -> None:
     def look(now: int, limit: int = 10_000, *, first: bool = False) -> bool:
         return nginx_library.vanished(now, 5, 50, answers=False, limit=limit, first=first)
 
@@ -171,11 +171,11 @@ def test_who_need_not_answer_has_vanished_when_silent(nginx_library: NginxLibrar
         (b'"roll":true', "x 0"),
     ],
 )
-def test_fields_of_an_answer(library: Library, fields: bytes, said: str) -> None:
+def test_fields_for_udp_are_parsed(library: Library, fields: bytes, said: str) -> None:
     assert library.answer(b'{"phase":"x",%s}' % fields) == ("none", [said])
 
 
-def test_what_the_daemon_says_of_a_roll_is_shown(client: Path, socket_path: Path) -> None:
+def test_the_daemons_roll_and_udp_workers_are_printed(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("rolling", 1, roll="quit", udp_workers=2, unused=1)

@@ -1,4 +1,4 @@
-"""What nginx serves that cannot be counted: the drain serves its min-wait, and says so."""
+"""Listeners of nginx that cannot be counted: the drain keeps min-wait, and reports them."""
 
 import socket
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 
 from bench.rig.netns import Netns
 from tests.client.fake_daemon import Conversation, FakeDaemon
+from tests.client.long_download import hook, sidecar
 from tests.client.run import run
-from tests.client.test_quitting import hook, sidecar
 from tests.e2e.plain_nginx import PlainNginx
 
 __all__ = ["sidecar"]
@@ -19,7 +19,7 @@ UDP = "stream { server { listen 8053 udp reuseport; listen [::]:8053 udp; proxy_
 
 @pytest.fixture
 def upstream(pod_netns: Netns) -> Iterator[socket.socket]:
-    """Where nginx keeps an idle connection to."""
+    """An upstream to which nginx keeps an idle connection."""
     with pod_netns.socket() as listener:
         listener.bind(("127.0.0.1", 9000))
         listener.listen()
@@ -35,10 +35,10 @@ def nginx(pod_netns: Netns, tmp_path: Path) -> Iterator[PlainNginx]:
 
 
 @pytest.mark.root
-def test_unix_and_udp_listeners_are_named(
+def test_unix_and_udp_listeners_are_reported(
     pod_netns: Netns, nginx: PlainNginx, client: Path, tmp_path: Path, sidecar: socket.socket
 ) -> None:
-    """The connection to a sidecar is none of nginx's."""
+    """The connection to a sidecar is not counted."""
     waiting = hook(pod_netns, client, "--verbose", "--no-roll")
     assert waiting.line("counts on the ports") == "counts on the ports (none)"
     cannot = f"cannot count unix {tmp_path}/web.sock, udp 8053"
@@ -52,7 +52,7 @@ def test_unix_and_udp_listeners_are_named(
 def test_an_idle_connection_to_an_upstream_is_not_in_flight(
     pod_netns: Netns, tmp_path: Path, client: Path, upstream: socket.socket
 ) -> None:
-    """Nor is its other end, which is a sidecar's."""
+    """Nor is the sidecar's end of the connection."""
     listen = f"listen unix:{tmp_path}/web.sock; location = /up {{ proxy_pass http://up;"
     listen += ' proxy_http_version 1.1; proxy_set_header Connection ""; } }'
     listen += " upstream up { server 127.0.0.1:9000; keepalive 4; }"
@@ -81,7 +81,7 @@ def test_an_idle_connection_to_an_upstream_is_not_in_flight(
         ("nothing; cannot count x", "drained, 0 in flight, 0.0 s: nothing; cannot count x"),
     ],
 )
-def test_what_the_daemon_cannot_count_is_said_once(
+def test_listeners_that_the_daemon_cannot_count_are_reported_once(
     client: Path, socket_path: Path, reason: str, said: str
 ) -> None:
     def script(daemon: Conversation) -> None:
@@ -94,7 +94,7 @@ def test_what_the_daemon_cannot_count_is_said_once(
     assert ended.last.replace(", 0.1 s", ", 0.0 s") == said
 
 
-def test_what_the_daemon_counts_elsewhere_is_said(client: Path, socket_path: Path) -> None:
+def test_connections_in_other_namespaces_are_reported(client: Path, socket_path: Path) -> None:
     def script(daemon: Conversation) -> None:
         daemon.head()
         daemon.phase("waiting", 1, elsewhere=2, unreachable=3, unused=1)

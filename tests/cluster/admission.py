@@ -28,8 +28,8 @@ RANGE = cel.FunctionDecl(
 
 
 class Expressions:
-    """The policy's expressions, compiled as the API server does: `object` has no type, variables
-    have that of their own expression."""
+    """The policy's expressions, compiled as by the API server: `object` has no type, variables have
+    that of their own expression."""
 
     def __init__(self, spec: Manifest) -> None:
         self.types = {"object": cel.Type.DYN}
@@ -50,7 +50,7 @@ class Expressions:
         return environment.compile(as_maps(expression))
 
     def values(self, pod: Manifest) -> dict[str, Any]:
-        """What there is to evaluate a patch with."""
+        """The variables for the evaluation of a patch."""
         values: dict[str, Any] = {"object": pod}
         for name, compiled in self.variables.items():
             values[f"variables.{name}"] = value(compiled, values)
@@ -58,7 +58,7 @@ class Expressions:
 
 
 def value(compiled: Any, data: Mapping[str, Any]) -> Any:
-    """Raises ValueError where the evaluation fails."""
+    """The value of a compiled expression. Raises ValueError where the evaluation fails."""
     result = compiled.eval(data=dict(data))
     if result.type() == cel.Type.ERROR:
         raise ValueError(result.value())
@@ -76,7 +76,7 @@ def selected(selector: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 class Injection:
-    """What a component does to pods."""
+    """A component's changes to pods."""
 
     def __init__(self, documents: list[Manifest]) -> None:
         self.spec = one(documents, "MutatingAdmissionPolicy")["spec"]
@@ -84,7 +84,7 @@ class Injection:
         self.expressions = Expressions(self.spec)
 
     def matches(self, pod: Manifest, namespace: Mapping[str, str]) -> bool:
-        """Whether the pod, created in a namespace of these labels, is changed at all."""
+        """Whether a pod that is created in a namespace with these labels is changed at all."""
         resources = self.binding["spec"]["matchResources"]
         return (
             selected(resources["namespaceSelector"], namespace)
@@ -93,7 +93,7 @@ class Injection:
         )
 
     def mutated(self, pod: Manifest, namespace: Mapping[str, str] | None = None) -> Manifest:
-        """The pod as it is stored."""
+        """The pod as stored by the API server."""
         pod = copy.deepcopy(pod)
         if not self.matches(pod, namespace or {"drainmon.io/drain": "enabled"}):
             return pod

@@ -1,7 +1,7 @@
-"""CEL as MutatingAdmissionPolicy has it, for a CEL that does not know Kubernetes' object literals.
+"""CEL as in MutatingAdmissionPolicy, for a CEL without Kubernetes' object literals.
 
-`Object.spec.volumes{name: "x"}` becomes the map `{"": "Object.spec.volumes", "name": "x"}`. What
-an expression makes of it is read back by the API server's own rules about names and values.
+`Object.spec.volumes{name: "x"}` becomes the map `{"": "Object.spec.volumes", "name": "x"}`. An
+expression's result is read back by the API server's own rules about names and values.
 """
 
 import re
@@ -17,7 +17,7 @@ JSON_PATCH = {"op", "path", "from", "value"}
 
 
 def types_in(expression: str) -> set[str]:
-    """The types of its object literals."""
+    """The types of the expression's object literals."""
     return {name[:-1] for name in re.findall(r"\bObject[\w.]*\{", expression)}
 
 
@@ -43,8 +43,8 @@ def as_maps(expression: str) -> str:
 
 
 def plain(value: Any, name: str | None = None) -> Any:
-    """The value without the names of its types. Each is to be that of its place, with fields that
-    Kubernetes has there."""
+    """The value without the names of its types. Asserts that each type fits its place, with fields
+    that Kubernetes has there."""
     if isinstance(value, list):
         return [plain(item, name) for item in value]
     if not isinstance(value, dict):
@@ -69,8 +69,8 @@ def operations(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def added(document: Any, patches: list[dict[str, Any]]) -> Any:
-    """Adds (RFC 6902) to the document, in place. Raises KeyError or IndexError where a parent is
-    missing, as the API server refuses such a patch."""
+    """Apply additions (RFC 6902) to the document, in place. Raises KeyError or IndexError where a
+    parent is missing, as the API server refuses such a patch."""
     for patch in patches:
         assert patch["op"] == "add"
         *parents, last = patch["path"].removeprefix("/").split("/")

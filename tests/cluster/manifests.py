@@ -22,12 +22,12 @@ def load(text: str) -> list[Manifest]:
 
 @cache
 def render(folder: Path) -> list[Manifest]:
-    """What `kubectl kustomize` makes of a folder."""
+    """The documents that `kubectl kustomize` makes of a folder."""
     kubectl = Path(sys.executable).with_name("kubectl")
     argv: list[str | Path] = [kubectl, "kustomize", folder]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # it warns of what is deprecated
+    assert done.stderr == ""  # kubectl warns of deprecated fields
     return load(done.stdout)
 
 
@@ -54,5 +54,5 @@ def capabilities(container: Manifest) -> list[str]:
 
 
 def rendered_daemon(folder: str) -> Manifest:
-    """The daemon's container, of one of RENDERED."""
+    """The daemon's container in one of RENDERED."""
     return container(pod_spec(one(render(FOLDER / folder), "DaemonSet")), "drainmon")

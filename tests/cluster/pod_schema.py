@@ -1,4 +1,4 @@
-"""Kubernetes' own schema of a pod, and what the API server wants beyond it."""
+"""Kubernetes' own schema of a pod, and the API server's rules beyond it."""
 
 import json
 from functools import cache
@@ -24,7 +24,7 @@ def _definitions() -> dict[str, Any]:
 
 
 def fields(path: str) -> set[str]:
-    """The fields of `Object`, a pod, or of what is in it: `Object.spec.volumes.image`.
+    """The fields of `Object`, a pod, or of an object in it: `Object.spec.volumes.image`.
 
     Raises KeyError where there is no such object.
     """
@@ -37,8 +37,8 @@ def fields(path: str) -> set[str]:
 
 
 def refused(pod: Manifest) -> list[str]:
-    """Why the API server would not take the pod. Raises kubernetes_validate.ValidationError for
-    what its schema has against it."""
+    """The reasons for which the API server would refuse the pod. Raises
+    kubernetes_validate.ValidationError for violations of its schema."""
     for version in VERSIONS:
         kubernetes_validate.validate(pod, version, strict=True)
     volumes = [volume["name"] for volume in pod["spec"].get("volumes", ())]

@@ -1,4 +1,4 @@
-"""Containers on this host, with a store of their own below build/."""
+"""Containers on this host, with their own store below build/."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ STORE = ROOT / "build" / "image"
 BASE = "docker.io/library/debian:12-slim"
 CGROUP = "drainmon-image-test"
 FEW = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
-"""Podman asks for more than a machine without CAP_SYS_RESOURCE may have."""
+"""Podman requires more than a machine without CAP_SYS_RESOURCE allows."""
 
 PLAIN = ["--network=none", "--cgroups=no-conmon", f"--cgroup-parent={CGROUP}", *FEW]
 
@@ -21,7 +21,7 @@ INDEXES = {
     "/etc/ssl/certs": "/etc/ssl/certs",
     "/etc/npmrc": "/root/.npmrc",
 }
-"""Where this machine says what packages come from: the build sees the same."""
+"""The package indexes that this machine is configured with, for the build."""
 
 
 def podman(*arguments: str | Path) -> list[str | Path]:
@@ -33,14 +33,14 @@ def podman(*arguments: str | Path) -> list[str | Path]:
 
 
 def call(*arguments: str | Path) -> str:
-    """What podman prints. Fails with what it says is wrong."""
+    """Podman's output. Fails with podman's error."""
     done = subprocess.run(podman(*arguments), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
 
 
 def make_base() -> None:
-    """Debian 12 slim under the base image's name, unless it is there."""
+    """Make Debian 12 slim under the base image's name, unless it exists."""
     if not subprocess.run(podman("image", "exists", BASE), check=False).returncode:
         return
     STORE.mkdir(parents=True, exist_ok=True)
@@ -61,8 +61,8 @@ def make_base() -> None:
 
 
 def build(tag: str, *flags: str) -> None:
-    """The image of this repository. Unchanged layers come from the store."""
-    # As overlays: packages may write there, and it is gone with each step.
+    """Build this repository's image. Unchanged layers come from the store."""
+    # As overlays: packages may write there, and the changes are discarded after each step.
     mounts = [
         f"--volume={here}:{there}:{'O' if Path(here).is_dir() else 'ro'}"
         for here, there in INDEXES.items()
@@ -75,8 +75,8 @@ def build(tag: str, *flags: str) -> None:
 
 
 def run_flags(container: Manifest, volumes: dict[str, Path], env: dict[str, str]) -> list[str]:
-    """What `podman run` needs to run a manifest's container as a kubelet would: its security
-    context, its mounts with `volumes` in the place of the host's folders."""
+    """`podman run` flags for a manifest's container as a kubelet would run it: its security
+    context, and its mounts with `volumes` in place of the host's folders."""
     context = container["securityContext"]
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}  # podman's default, too
     added = context["capabilities"].get("add", [])
@@ -101,7 +101,7 @@ def run_flags(container: Manifest, volumes: dict[str, Path], env: dict[str, str]
 def running(
     name: str, image: str, flags: Sequence[str], args: Sequence[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A container until the block ends; it may end before."""
+    """Run a container until the block ends; it may end earlier."""
     process = subprocess.Popen(podman("run", f"--name={name}", *flags, image, *args))
     try:
         yield process
@@ -113,7 +113,7 @@ def running(
 
 
 def remove_cgroups() -> None:
-    """Podman leaves folders behind."""
+    """Remove the folders that Podman leaves behind."""
     for top in Path("/sys/fs/cgroup").glob(f"**/{CGROUP}"):
         below = [path for path in top.rglob("*") if path.is_dir()]
         for folder in (*sorted(below, reverse=True), top):

@@ -1,7 +1,7 @@
-"""Each capability that the manifests give the daemon is needed, and together they suffice.
+"""Each capability that the manifests grant the daemon is needed, and together they suffice.
 
-The pod is the hardest one: nginx that does not run as root, with an idle keep-alive connection that
-only a roll closes.
+The pod is the hardest case: nginx that does not run as root, with an idle keep-alive connection
+that only a roll closes.
 """
 
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.root
 
 OVERLAYS = {"core": "base", "bcc": "overlays/bcc", "procfs": "overlays/procfs"}
 FOR_OLD_KERNELS = {"SYS_RESOURCE"}
-"""Maps count as locked memory before Linux 5.11: not to be seen here."""
+"""Before Linux 5.11, maps count as locked memory; this cannot be tested here."""
 
 AS_101 = """\
 #!/bin/sh
@@ -58,7 +58,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakePod]:
 
 @contextmanager
 def daemon(socket: Path, source: str, names: list[str]) -> Iterator[None]:
-    """A daemon of root with these capabilities alone. OSError when it does not start."""
+    """Run a daemon as root with only these capabilities. OSError when it does not start."""
     few = "".join(f",+{name.lower()}" for name in names)
     argv = [
         "setpriv", f"--bounding-set=-all{few}", "--inh-caps=-all", "--ambient-caps=-all",
@@ -75,7 +75,7 @@ def daemon(socket: Path, source: str, names: list[str]) -> Iterator[None]:
 
 
 def drain(socket: Path, pod: FakePod, timeout: float) -> str:
-    """The result of draining the pod, its only connection idle."""
+    """The result of draining the pod, whose only connection is idle."""
     with Connection(pod) as idle:
         idle.send("/")
         idle.read(1)
@@ -93,7 +93,7 @@ def drain(socket: Path, pod: FakePod, timeout: float) -> str:
 
 
 @pytest.mark.parametrize("source", OVERLAYS)
-def test_they_suffice(source: str, pod: FakePod, tmp_path: Path) -> None:
+def test_the_granted_capabilities_suffice(source: str, pod: FakePod, tmp_path: Path) -> None:
     socket = tmp_path / "s"
     with daemon(socket, source, GRANTED[source]):
         assert get(socket, "/healthz")["source"] == source
@@ -102,7 +102,9 @@ def test_they_suffice(source: str, pod: FakePod, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("source", "name"), LEFT_OUT)
-def test_each_is_needed(source: str, name: str, pod: FakePod, tmp_path: Path) -> None:
+def test_each_granted_capability_is_needed(
+    source: str, name: str, pod: FakePod, tmp_path: Path
+) -> None:
     socket = tmp_path / "s"
     names = [other for other in GRANTED[source] if other != name]
     match name:

@@ -1,5 +1,5 @@
-"""The kinds that Kubernetes itself does not know, compared with their makers' definitions: the
-fields used here are there, of that type, and none that is required is left out.
+"""Kinds that are not Kubernetes' own, compared with their definitions: the fields used here exist
+with these types, and every required field is set.
 
 Sources: prometheus-operator's monitoring.coreos.com_podmonitors.yaml (0.91), openshift/api's
 security/v1/0000_03_security-openshift_01_scc.crd.yaml.
@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.manifests import FOLDER, Manifest, load
 
 Shape = Any
-"""A type, [the shape of each item], {field: shape}, or a set of the strings that are allowed."""
+"""A type, [the shape of each item], {field: shape}, or a set of the allowed strings."""
 
 METADATA = {"name": str, "namespace": str, "labels": dict, "annotations": dict}
 STRATEGY = {"type": {"MustRunAs", "MustRunAsRange", "MustRunAsNonRoot", "RunAsAny"}}
@@ -73,14 +73,14 @@ REQUIRED: dict[str, set[str]] = {
 
 
 def custom(kind: str) -> Manifest:
-    """The only manifest of this kind, as it is written."""
+    """The only manifest of this kind, unrendered."""
     written = [path for path in FOLDER.rglob("*.yaml") if f"\nkind: {kind}\n" in path.read_text()]
     (document,) = (d for path in written for d in load(path.read_text()) if d["kind"] == kind)
     return document
 
 
 def misfits(value: Any, shape: Shape, where: str = "") -> Iterator[str]:
-    """What is not as its maker defines it."""
+    """The differences from the definition."""
     match shape, value:
         case {}, dict():
             for field, inner in value.items():
@@ -105,13 +105,13 @@ def has(document: Manifest, path: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-def test_it_is_what_its_definition_wants(kind: str) -> None:
+def test_custom_kinds_match_their_definitions(kind: str) -> None:
     document = custom(kind)
     assert list(misfits(document, SHAPES[kind])) == []
     assert {path for path in REQUIRED[kind] if not has(document, path)} == set()
 
 
-def test_mistakes_would_be_seen() -> None:
+def test_mistakes_in_custom_kinds_are_found() -> None:
     document = custom("PodMonitor")
     document["apiVersion"] = "monitoring.coreos.com/v1beta1"
     document["spec"]["podMetricsEndpoints"][0] |= {"honourLabels": True, "interval": 15}

@@ -1,4 +1,4 @@
-"""What the DaemonSet asks of Kubernetes for itself: a place on every node, little power, and its
+"""The DaemonSet's settings for its own pods: a place on every node, few privileges, and a
 replacement without a gap."""
 
 from tests.cluster.manifests import FOLDER, Manifest, container, one, pod_spec, render
@@ -9,18 +9,18 @@ CONTAINERS = {name: container(SPEC, name) for name in ("install-client", "drainm
 
 
 def security(name: str) -> Manifest:
-    """A container's, capabilities left out: test_capabilities.py is about those."""
+    """A container's security context without its capabilities, see test_capabilities.py."""
     context: Manifest = CONTAINERS[name]["securityContext"]
     return {key: value for key, value in context.items() if key != "capabilities"}
 
 
-def test_it_runs_on_every_node_of_linux_and_is_the_last_to_go() -> None:
+def test_daemon_runs_on_every_linux_node_and_is_evicted_last() -> None:
     assert SPEC["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert SPEC["tolerations"] == [{"operator": "Exists"}]
     assert SPEC["priorityClassName"] == "system-node-critical"
 
 
-def test_a_node_has_the_next_daemon_before_the_old_one_ends() -> None:
+def test_the_next_daemon_starts_before_the_old_one_ends() -> None:
     assert DAEMONSET["spec"]["updateStrategy"] == {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": "10%", "maxUnavailable": 0},
@@ -28,14 +28,14 @@ def test_a_node_has_the_next_daemon_before_the_old_one_ends() -> None:
     assert SPEC["terminationGracePeriodSeconds"] == 300
 
 
-def test_it_sees_the_node_s_processes_and_nothing_of_the_cluster() -> None:
+def test_daemon_sees_the_nodes_processes_and_nothing_of_the_cluster() -> None:
     assert SPEC["hostPID"] is True
     assert not {"hostNetwork", "hostIPC"} & SPEC.keys()
     assert SPEC["automountServiceAccountToken"] is False
     assert SPEC["enableServiceLinks"] is False
 
 
-def test_its_containers_may_do_little() -> None:
+def test_containers_of_the_daemonset_have_few_privileges() -> None:
     common = {
         "runAsUser": 0,
         "readOnlyRootFilesystem": True,
@@ -47,8 +47,8 @@ def test_its_containers_may_do_little() -> None:
         assert one_container["securityContext"]["capabilities"]["drop"] == ["ALL"]
 
 
-def test_it_takes_little_of_a_node() -> None:
-    """No limit of CPU: to be throttled is to release drains late."""
+def test_daemon_requests_few_resources() -> None:
+    """No CPU limit: throttling would delay the end of drains."""
     assert {name: one_container["resources"] for name, one_container in CONTAINERS.items()} == {
         "install-client": {
             "requests": {"cpu": "10m", "memory": "32Mi"},
@@ -61,11 +61,11 @@ def test_it_takes_little_of_a_node() -> None:
     }
 
 
-def test_it_has_a_minute_to_start_and_is_not_ended_for_a_slow_answer() -> None:
+def test_probes_allow_a_minute_to_start_and_slow_answers() -> None:
     daemon = CONTAINERS["drainmon"]
     startup, liveness = daemon["startupProbe"], daemon["livenessProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] == 60
-    assert startup["periodSeconds"] == 1  # a surge waits for it
+    assert startup["periodSeconds"] == 1  # a surge waits for the startup probe
     assert liveness["periodSeconds"] * liveness["failureThreshold"] == 60
     assert liveness["timeoutSeconds"] == 5
     readiness = daemon["readinessProbe"]

@@ -37,8 +37,8 @@ DROP_IN = FOLDER / "examples" / "nginx-drain.conf"
 
 
 class Hook(NamedTuple):
-    """A preStop hook of an example: `name` is its file and container, `mounts` the folder that the
-    daemon's socket is in, `handler` what Kubernetes is told."""
+    """A preStop hook of an example: `name` is its file and container, `mounts` the folder of the
+    daemon's socket, `handler` the preStop handler."""
 
     name: str
     mounts: bool
@@ -61,8 +61,8 @@ def hooks() -> Iterator[Hook]:
 
 
 def hurried(hook: Hook, socket: str) -> list[str]:
-    """Its command without the seconds that it waits for the news to spread; where nothing is
-    mounted, with an abstract socket of this test's own."""
+    """The hook's command without its settling times; without a mount, with this test's own abstract
+    socket."""
     command = hook.handler["exec"]["command"]
     if command[0] == "sh":
         script = command[2].replace('"min_wait": 5', '"min_wait": 0, "quiet": 0.1')
@@ -76,15 +76,15 @@ def hurried(hook: Hook, socket: str) -> list[str]:
 
 @pytest.fixture
 def name() -> str:
-    """Of an abstract socket that no other test's daemon has."""
+    """The name of an abstract socket that no other test's daemon has."""
     return f"drainmon-{secrets.token_hex(3)}"
 
 
 @pytest.mark.root
-def test_every_hook_drains(name: str, tmp_path: Path) -> None:
+def test_every_example_hook_drains(name: str, tmp_path: Path) -> None:
     # All in one pod, at once: they share its drain. The daemon is in the clients' namespace: its
-    # addresses are a node's, who may use the pod's port.
-    nginx = tmp_path / f"n{secrets.token_hex(4)}"  # that no other test's daemon knows
+    # addresses are the node's, which may use the pod's port.
+    nginx = tmp_path / f"n{secrets.token_hex(4)}"  # unknown to any other test's daemon
     shutil.copy(nginx_binaries.choose(), nginx)
     with fresh_netns("drainmon-client") as here, FakePod(here, nginx=nginx) as pod:
         folder = pod.directory / "run" / "drainmon"
@@ -116,7 +116,7 @@ def test_every_hook_drains(name: str, tmp_path: Path) -> None:
 
 
 def ways_in(here: Netns, folder: Path) -> set[str]:
-    """Those of the only pod that is known, but for the folder: its /run is the pod's own."""
+    """The ways into the only known pod without the folder: its /run is the pod's own."""
     curl = ["curl", "-sS", "--unix-socket", str(folder / "drainmon.sock"), "http://d/v1/pods"]
     answer = subprocess.run(here.command(curl), check=True, capture_output=True).stdout
     (pod,) = json.loads(answer)["pods"]
@@ -127,8 +127,8 @@ def ways_in(here: Netns, folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     "answer", ["nobody", "no answer", "an answer without a result", "400", "403"]
 )
-def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path) -> None:
-    """A hook that fails has its pod stopped at once."""
+def test_the_curl_hook_waits_without_a_result(answer: str, name: str, tmp_path: Path) -> None:
+    """When a hook fails, its pod is stopped at once."""
     (hook,) = (hook for hook in hooks() if hook.name.startswith("nginx-curl"))
     argv = hurried(hook, name)
     head = "HTTP/1.1 {}\r\nConnection: close\r\n\r\n"
@@ -146,20 +146,20 @@ def test_curl_that_is_not_answered_waits(answer: str, name: str, tmp_path: Path)
 
 
 @pytest.mark.root
-def test_curl_that_is_told_of_a_deadline_is_done(name: str) -> None:
+def test_the_curl_hook_ends_at_a_deadline(name: str) -> None:
     (hook,) = (hook for hook in hooks() if hook.name.startswith("nginx-curl"))
-    told = '{"phase":"done","result":"deadline"}\n'
-    reply = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + told
+    result = '{"phase":"done","result":"deadline"}\n'
+    reply = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + result
     with answering(f"\0{name}", reply.encode()):
         done = subprocess.run(
             hurried(hook, name), capture_output=True, text=True, check=False, timeout=30
         )
-    assert (done.returncode, done.stdout) == (0, told)
+    assert (done.returncode, done.stdout) == (0, result)
 
 
 @contextlib.contextmanager
 def answering(address: str, reply: bytes) -> Iterator[None]:
-    """A server that says the same to everybody, until the block ends."""
+    """A server that gives the same answer to every client, until the block ends."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -180,9 +180,9 @@ def answering(address: str, reply: bytes) -> Iterator[None]:
             thread.join()
 
 
-def test_clients_know_the_nodes_address() -> None:
-    """A variable that is named in another one must stand before it."""
-    told = 0
+def test_examples_pass_the_nodes_address_to_the_client() -> None:
+    """A variable must come after the variables that it refers to."""
+    checked = 0
     for path in set(EXAMPLES) - {COMPOSE}:
         for document in load(path.read_text()):
             if "template" not in document.get("spec", {}):
@@ -195,11 +195,11 @@ def test_clients_know_the_nodes_address() -> None:
                     assert names[-2:] == ["HOST_IP", "DRAINMON_NODE_ADDRESS"]
                     assert host["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
                     assert address["value"] == "$(HOST_IP),gateway"
-                    told += 1
-    assert told == 7
+                    checked += 1
+    assert checked == 7
 
 
-def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
+def test_compose_example_matches_the_daemonset() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     daemon = rendered_daemon("base")
     assert services["drainmon"]["cap_add"] == capabilities(daemon)
@@ -208,7 +208,7 @@ def test_compose_gives_the_daemon_what_the_daemonset_does() -> None:
     assert services["web"]["volumes"] == ["run:/run/drainmon:ro"]
 
 
-def test_who_does_not_drain_is_told_at_the_top_of_the_compose_file() -> None:
+def test_compose_example_names_tools_that_run_no_hook() -> None:
     head = COMPOSE.read_text().partition("services:")[0]
     for word in ("Docker Compose 2.30", "podman-compose", "docker stop"):
         assert word in head
@@ -218,7 +218,7 @@ def test_who_does_not_drain_is_told_at_the_top_of_the_compose_file() -> None:
     assert f"docker exec WEB {hook}; docker stop WEB" in head
 
 
-def test_the_unit_gives_the_daemon_what_the_daemonset_does() -> None:
+def test_unit_example_has_the_daemonsets_capabilities() -> None:
     daemon = rendered_daemon("base")
     names = " ".join(f"CAP_{name}" for name in capabilities(daemon))
     assert f"\nCapabilityBoundingSet={names}\n" in UNIT.read_text()
@@ -226,7 +226,7 @@ def test_the_unit_gives_the_daemon_what_the_daemonset_does() -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 @pytest.mark.parametrize("unit", ["drainmon.service", "nginx.service"])
-def test_systemd_takes_the_units(unit: str, tmp_path: Path) -> None:
+def test_systemd_accepts_the_example_units(unit: str, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.symlink_to("/bin/true")
     nginx = f"[Service]\nType=forking\nExecStart={program}\nExecStop={program}\n"

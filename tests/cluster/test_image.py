@@ -1,5 +1,5 @@
-"""The images, built from the repository: the daemon's, run as the DaemonSet says, drains a pod of
-this host; the client's is used in each way that the examples name."""
+"""The images, built from the repository: the daemon's drains a pod of this host, run as in the
+DaemonSet; the client's works in each way that the examples use."""
 
 import shutil
 import stat
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.root
 
 IMAGE = "localhost/drainmon:test"
 CLIENT_IMAGE = "registry.example.com/drainmon-client:0.1.0"
-"""As the examples call it."""
+"""The name in the examples."""
 NGINX_IMAGE = "docker.io/library/nginx:1.31-alpine-slim"
 BIGGEST = 90 << 20
 """Bytes above the base image."""
@@ -42,7 +42,7 @@ http {
     server { listen 8080; location / { return 200; } }
 }
 """
-"""For one that may write to /tmp alone."""
+"""For an nginx that may write to /tmp only."""
 
 HOOK = ["/run/drainmon/drainmon-wait", "--timeout=10s", "--min-wait=0.1s", "--quiet=0.1s"]
 
@@ -74,14 +74,14 @@ def manifests() -> list[Manifest]:
 
 @pytest.fixture
 def volumes(tmp_path: Path) -> dict[str, Path]:
-    """Folders in the place of the node's."""
+    """Folders in place of the node's."""
     found = {"run": tmp_path / "run", "pod-logs": tmp_path / "pods"}
     for path in found.values():
         path.mkdir()
     return found
 
 
-def test_size_and_labels(image: str) -> None:
+def test_image_is_small_and_labelled(image: str) -> None:
     size, base = (
         int(podman.call("image", "inspect", "--format={{.Size}}", name))
         for name in (image, podman.BASE)
@@ -94,7 +94,7 @@ def test_size_and_labels(image: str) -> None:
     assert entry == "[/opt/drainmon/bin/drainmon]"
 
 
-def test_a_pod_is_drained_by_the_daemonset(
+def test_image_run_as_in_the_daemonset_drains_a_pod(
     image: str, manifests: list[Manifest], volumes: dict[str, Path]
 ) -> None:
     spec = pod_spec(one(manifests, "DaemonSet"))
@@ -144,21 +144,21 @@ def test_a_pod_is_drained_by_the_daemonset(
     assert [path.name for path in volumes["run"].iterdir()] == ["drainmon-wait"]
 
 
-def test_nothing_in_it_needs_a_shell(image: str) -> None:
+def test_image_runs_without_a_shell(image: str) -> None:
     argv = podman.podman("run", "--rm", *podman.PLAIN, image, "--version")
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.startswith(
         "drainmon "
     )
 
 
-def test_the_clients_image_is_one_static_file(client_image: str) -> None:
+def test_client_image_is_one_static_file(client_image: str) -> None:
     folder = Path(podman.call("image", "mount", client_image))
     try:
         (client,) = folder.rglob("*")
         assert client == folder / "drainmon-wait"
         assert stat.S_IMODE(client.stat().st_mode) == 0o755
         assert client.stat().st_size < BIGGEST_CLIENT
-        # Nothing but itself is there, and it runs.
+        # The file is alone in the root, and runs.
         done = subprocess.run(
             ["chroot", folder, "/drainmon-wait", "--version"], capture_output=True, check=True
         )
@@ -180,7 +180,7 @@ def test_both_images_have_the_same_client(image: str, client_image: str) -> None
     assert found[0] == found[1]
 
 
-def test_the_clients_image_as_a_volume(client_image: str, tmp_path: Path) -> None:
+def test_client_image_works_as_a_volume(client_image: str, tmp_path: Path) -> None:
     """As Kubernetes mounts an image volume, in a pod under Pod Security "restricted"."""
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(NGINX_CONF)
@@ -207,8 +207,8 @@ def test_the_clients_image_as_a_volume(client_image: str, tmp_path: Path) -> Non
         assert "Read-only file system" in done.stderr
 
 
-def test_the_client_in_an_image_of_ones_own(client_image: str) -> None:
-    """The example's Dockerfile, with Debian in the place of nginx's image."""
+def test_client_can_be_copied_into_another_image(client_image: str) -> None:
+    """The example's Dockerfile, with Debian in place of nginx's image."""
     podman.call("tag", podman.BASE, NGINX_IMAGE)
     file = FOLDER / "examples" / "nginx-own-image.Dockerfile"
     tag = "localhost/drainmon-web:test"

@@ -1,7 +1,7 @@
-"""What daemonset/components/inject and inject-http make of a pod.
+"""The pods that daemonset/components/inject and inject-http make.
 
 No API server runs here. Schemas are Kubernetes' own, CEL is cel-cpp's. tests/fixtures/inject has
-each pod followed by what either component makes of it.
+each pod followed by the result of either component.
 """
 
 import copy
@@ -30,7 +30,7 @@ def golden(path: Path, component: str) -> tuple[Manifest, Manifest]:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_components_keep_to_the_schema(component: str) -> None:
+def test_components_match_the_schema(component: str) -> None:
     documents = render(FOLDER / "components" / component)
     for document in documents:
         for version in VERSIONS:
@@ -43,7 +43,7 @@ def test_components_keep_to_the_schema(component: str) -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_pods_become_what_they_should(path: Path, component: str) -> None:
+def test_injected_pods_match_the_fixtures(path: Path, component: str) -> None:
     pod, expected = golden(path, component)
     made = injection(component).mutated(pod)
     assert made == expected
@@ -65,13 +65,13 @@ def test_a_sidecar_that_comes_later_gets_the_same_hook(component: str) -> None:
 
 @pytest.mark.parametrize("labels", [{}, {"drainmon.io/drain": "disabled"}, {"drain": "enabled"}])
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_other_namespaces_are_left_alone(component: str, labels: dict[str, str]) -> None:
+def test_pods_of_other_namespaces_are_not_changed(component: str, labels: dict[str, str]) -> None:
     pod, _ = golden(ROOT / "tests/fixtures/inject/plain.yaml", component)
     assert injection(component).mutated(pod, {"kubernetes.io/metadata.name": "x", **labels}) == pod
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_the_pod_has_every_field_that_is_written(component: str) -> None:
+def test_injected_fields_exist_in_a_pod(component: str) -> None:
     for mutation in injection(component).spec["mutations"]:
         expression = mutation["jsonPatch"]["expression"]
         assert types_in(expression)
@@ -79,7 +79,7 @@ def test_the_pod_has_every_field_that_is_written(component: str) -> None:
             assert fields(name)
 
 
-def test_a_wrong_field_or_value_would_be_seen() -> None:
+def test_a_wrong_field_or_value_is_found() -> None:
     with pytest.raises(AssertionError, match="has no mountpath"):
         plain({"": "Object.spec.containers.volumeMounts", "mountpath": "/run"})
     with pytest.raises(AssertionError, match="stands where"):
@@ -90,7 +90,7 @@ def test_a_wrong_field_or_value_would_be_seen() -> None:
         operations([{"": "JSONPatch", "path": "/spec/volumes", "value": [{"": "Object.spec"}]}])
 
 
-def test_both_components_read_a_pod_alike() -> None:
+def test_both_components_select_and_read_pods_alike() -> None:
     exec_hook, http_hook = (injection(component).spec for component in COMPONENTS)
     for field in ("failurePolicy", "reinvocationPolicy", "matchConstraints"):
         assert exec_hook[field] == http_hook[field]
@@ -103,9 +103,9 @@ def test_both_components_read_a_pod_alike() -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_regular_expressions_read_short_texts_only(component: str) -> None:
-    """An evaluation that costs too much is an error, and the pod goes without a hook: annotations
-    can have 256 KiB."""
+def test_regular_expressions_read_short_annotations_only(component: str) -> None:
+    """An evaluation that costs too much is an error, and the pod gets no hook: annotations can have
+    256 KiB."""
     guarded = 0
     for variable in injection(component).spec["variables"]:
         if ".matches(" in variable["expression"]:
@@ -115,9 +115,9 @@ def test_regular_expressions_read_short_texts_only(component: str) -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_conditions_have_a_type_that_the_api_server_takes(component: str) -> None:
-    """cel-cpp says bool of `object.a.?b.orValue(true)`. The API server's CEL says dyn, which is no
-    condition: the policy would silently match nothing."""
+def test_conditions_have_a_type_that_the_api_server_accepts(component: str) -> None:
+    """cel-cpp gives `object.a.?b.orValue(true)` the type bool, the API server's CEL gives dyn,
+    which is not a condition: the policy would silently match nothing."""
     for condition in injection(component).spec["matchConditions"]:
         assert not re.fullmatch(r"object[\w.?]*\.orValue\(\w+\)", condition["expression"])
 
@@ -128,7 +128,7 @@ def test_the_image_is_this_version() -> None:
     assert image["expression"] == f'"drainmon-client:{version}"'
 
 
-def test_components_join_the_base(tmp_path: Path) -> None:
+def test_components_combine_with_the_base(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "daemonset")
     (tmp_path / "kustomization.yaml").write_text(
         "resources: [daemonset/base]\ncomponents: [daemonset/components/inject]\n"

@@ -1,5 +1,5 @@
-"""Pods of every kind, with whatever in their annotations: injected, they can still be created, and
-their hook can be read by the client."""
+"""Injected pods of every kind, with any annotations, can still be created, and the client can parse
+their hook."""
 
 import subprocess
 from typing import Any
@@ -96,7 +96,7 @@ def options(hook: Manifest) -> dict[str, str]:
 @pytest.mark.parametrize("component", ["inject", "inject-http"])
 @settings(max_examples=150, deadline=None)
 @given(pod=pods())
-def test_any_pod(component: str, pod: Manifest) -> None:
+def test_any_injected_pod_is_valid_and_injected_once(component: str, pod: Manifest) -> None:
     made = injection(component).mutated(pod)
     assert refused(made) == []
     assert injection(component).mutated(made) == made
@@ -118,7 +118,7 @@ def test_any_pod(component: str, pod: Manifest) -> None:
 @pytest.mark.parametrize("component", ["inject", "inject-http"])
 @given(value=lengths)
 @settings(max_examples=150, deadline=None)
-def test_bad_options_change_nothing(component: str, value: str) -> None:
+def test_bad_options_in_annotations_change_nothing(component: str, value: str) -> None:
     spec = {"containers": [{"name": "nginx", "image": "nginx:1.31"}]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}
     plain = injection(component).mutated(pod)
@@ -132,7 +132,7 @@ def test_bad_options_change_nothing(component: str, value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["9999m", "9999.999m", "9999999ms", "0.001s", "007s", "1.5m", "0s"]
 )
-def test_the_client_reads_what_is_let_through(value: str) -> None:
+def test_client_parses_every_option_that_the_policy_accepts(value: str) -> None:
     annotations = {f"drainmon.io/{name}": value for name in OPTIONS}
     spec = {"containers": [{"name": "nginx", "image": "nginx:1.31"}]}
     metadata = {"name": "web", "annotations": annotations}
@@ -140,6 +140,6 @@ def test_the_client_reads_what_is_let_through(value: str) -> None:
     (hook,) = new_hooks(pod, injection("inject").mutated(pod))
     assert options(hook) == dict.fromkeys(OPTIONS, value)
     _, *flags = hook["exec"]["command"]
-    # It reads the flags in their order, and says its version only when those before are good.
+    # The client parses flags in order, and prints its version only if those before are valid.
     done = subprocess.run([CLIENT, *flags, "--version"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,5 @@
-"""docs/inject.md: its kustomizations render to what Kubernetes and Kyverno take, and its pods are
-what the policies make."""
+"""docs/inject.md: Kubernetes and Kyverno accept its kustomizations, and its pods match the
+policies."""
 
 import copy
 import re
@@ -46,13 +46,13 @@ def test_the_image_is_set_in_one_place(tmp_path: Path) -> None:
     )
 
 
-def test_the_daemon_listens_where_the_hook_asks(tmp_path: Path) -> None:
+def test_daemon_listens_at_the_port_of_the_injected_hook(tmp_path: Path) -> None:
     documents = rendered("DRAINMON_IN_POD_PORT", tmp_path)
     assert one(documents, "ConfigMap")["data"]["DRAINMON_IN_POD_PORT"] == "9936"
     assert one(documents, "MutatingAdmissionPolicy")["spec"] == injection("inject-http").spec
 
 
-def test_the_pods_shown_are_what_is_made(tmp_path: Path) -> None:
+def test_documented_pods_match_the_policies(tmp_path: Path) -> None:
     before, after = (yaml.safe_load(block(title)) for title in ("before", "after"))
     assert Injection(rendered("/spec/variables/0/expression", tmp_path)).mutated(before) == after
     (hook,) = (yaml.safe_load(b) for b in BLOCKS if b.lstrip().startswith("preStop:"))
@@ -62,7 +62,7 @@ def test_the_pods_shown_are_what_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.34", "1.35"])
-def test_older_clusters_take_the_beta(version: str, tmp_path: Path) -> None:
+def test_documented_v1beta1_patch_is_valid_for_older_clusters(version: str, tmp_path: Path) -> None:
     documents = rendered("admissionregistration.k8s.io/v1beta1", tmp_path)
     assert [d["kind"] for d in documents] == [
         "MutatingAdmissionPolicy",
@@ -90,7 +90,7 @@ def test_kyverno_gets_the_same_policy(tmp_path: Path) -> None:
     assert spec == ours.spec
 
 
-def test_defaults_are_those_of_the_policies() -> None:
+def test_documented_defaults_match_the_policies() -> None:
     (row,) = re.findall(r"^\| `drainmon\.io/timeout` \| (\S+) \|", PAGE, re.MULTILINE)
     for component in ("inject", "inject-http"):
         (timeout,) = (v for v in injection(component).spec["variables"] if v["name"] == "timeout")

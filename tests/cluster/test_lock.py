@@ -1,4 +1,4 @@
-"""What the image takes from PyPI and npm is what the project names, each pinned by hash."""
+"""The image's packages from PyPI and npm are those that the project names, each pinned by hash."""
 
 import json
 import re
@@ -22,13 +22,13 @@ def test_every_dependency_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock"])
-def test_each_has_hashes_and_nothing_else(name: str) -> None:
+def test_every_locked_package_has_hashes(name: str) -> None:
     hashes = r"(?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+"
     assert re.fullmatch(rf"(?:[a-z0-9-]+==\S+ \\\n{hashes})+", (ROOT / name).read_text())
 
 
-def test_the_page_s_library_is_pinned_by_hash_wherever_it_comes_from() -> None:
-    """With an address npm would go there, whatever registry or mirror it is told to use."""
+def test_the_pages_library_is_pinned_by_hash_without_an_address() -> None:
+    """With an address npm would ignore the configured registry or mirror."""
     lock = ROOT / "drainmon" / "server" / "page" / "package-lock.json"
     own, *libraries = json.loads(lock.read_text())["packages"].values()
     assert [library["version"] for library in libraries] == [*own["dependencies"].values()]

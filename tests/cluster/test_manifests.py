@@ -1,4 +1,4 @@
-"""What kubectl renders is what Kubernetes takes, and what belongs together is the same."""
+"""Kubernetes accepts the rendered manifests, and settings that belong together match."""
 
 import re
 import shutil
@@ -28,10 +28,10 @@ KUBERNETES = ("1.30", "1.33", "1.37")
 """appArmorProfile came with 1.30."""
 
 IMAGE_VOLUMES = ("1.35", "1.37")
-"""Where they are on by default."""
+"""Versions in which they are on by default."""
 
 NOT_KUBERNETES = {"SecurityContextConstraints", "PodMonitor", "Kustomization"}
-"""test_custom_kinds.py is about the first two, kubectl itself takes the third."""
+"""See test_custom_kinds.py for the first two; kubectl itself validates the third."""
 
 SOCKET_FOLDER = "/run/drainmon"
 
@@ -39,7 +39,7 @@ KUBERNETES_EXAMPLES = [path for path in EXAMPLES if "apiVersion:" in path.read_t
 
 
 @pytest.mark.parametrize("folder", RENDERED)
-def test_kustomizations_keep_to_the_schema(folder: str) -> None:
+def test_kustomizations_match_the_schema(folder: str) -> None:
     documents = render(FOLDER / folder)
     assert {"Namespace", "DaemonSet", "ConfigMap"} <= {d["kind"] for d in documents}
     validate(documents)
@@ -47,7 +47,7 @@ def test_kustomizations_keep_to_the_schema(folder: str) -> None:
 
 
 @pytest.mark.parametrize("path", KUBERNETES_EXAMPLES, ids=lambda path: path.stem)
-def test_examples_keep_to_the_schema(path: Path) -> None:
+def test_examples_match_the_schema(path: Path) -> None:
     documents = load(path.read_text())
     assert documents
     specs = [pod_spec(d) for d in documents if "template" in d.get("spec", {})]
@@ -62,14 +62,14 @@ def validate(documents: list[Manifest], versions: tuple[str, ...] = KUBERNETES) 
                 kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_a_mistake_would_be_seen() -> None:
+def test_a_mistake_in_a_manifest_is_found() -> None:
     (document, *_) = load(KUBERNETES_EXAMPLES[0].read_text())
     document["metadata"]["nome"] = "x"
     with pytest.raises(kubernetes_validate.ValidationError):
         validate([document])
 
 
-def test_openshift_allows_what_the_daemonset_asks_for() -> None:
+def test_openshift_constraint_allows_the_daemonset() -> None:
     documents = render(FOLDER / "overlays/openshift")
     constraint = one(documents, "SecurityContextConstraints")
     spec = pod_spec(one(documents, "DaemonSet"))
@@ -81,7 +81,7 @@ def test_openshift_allows_what_the_daemonset_asks_for() -> None:
     assert {"hostPath"} >= {kind for v in spec["volumes"] for kind in v if kind != "name"}
 
 
-def test_the_rest_of_an_overlay_is_the_base() -> None:
+def test_overlays_differ_from_the_base_only_where_needed() -> None:
     base = rendered_daemon("base")
     procfs = rendered_daemon("overlays/procfs")
     assert set(capabilities(base)) - set(capabilities(procfs)) == {"SYS_ADMIN"}
@@ -97,7 +97,7 @@ def test_the_image_is_this_version() -> None:
 
 
 def with_component(name: str, folder: Path) -> list[Manifest]:
-    """The base with a component, as a kustomization in `folder` asks for it."""
+    """The base with a component, as a kustomization in `folder` combines them."""
     shutil.copytree(FOLDER, folder / "daemonset")
     (folder / "kustomization.yaml").write_text(
         f"resources: [daemonset/base]\ncomponents: [daemonset/components/{name}]\n"
@@ -120,7 +120,7 @@ def test_prometheus_finds_the_daemons_port(tmp_path: Path) -> None:
     assert policy["spec"]["ingress"][0]["ports"][0]["port"] == endpoint["port"]
 
 
-def test_probes_ask_where_the_daemon_listens() -> None:
+def test_probes_use_the_daemons_port() -> None:
     documents = render(FOLDER / "base")
     daemon = container(pod_spec(one(documents, "DaemonSet")), "drainmon")
     (port,) = daemon["ports"]
@@ -130,7 +130,7 @@ def test_probes_ask_where_the_daemon_listens() -> None:
         assert daemon[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
 
 
-def test_another_folder_than_run(tmp_path: Path) -> None:
+def test_component_noexec_run_moves_the_folder(tmp_path: Path) -> None:
     spec = pod_spec(one(with_component("noexec-run", tmp_path), "DaemonSet"))
     places = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
     assert places == {"run": "/opt/drainmon", "pod-logs": "/var/log/pods"}
@@ -147,7 +147,7 @@ def workloads() -> list[Any]:
 
 @pytest.mark.parametrize("document", workloads())
 def test_every_example_can_drain(document: Manifest) -> None:
-    """A hook in time, its client where the pod cannot write to."""
+    """The hook fits into the grace period, and its client is where the pod cannot write."""
     spec = pod_spec(document)
     hooked = [c for c in spec["containers"] if "preStop" in c.get("lifecycle", {})]
     assert hooked
@@ -166,7 +166,7 @@ def test_every_example_can_drain(document: Manifest) -> None:
         assert rolling["maxUnavailable"] == 0
 
 
-def test_images_are_pinned() -> None:
+def test_images_of_the_examples_are_pinned() -> None:
     for path in EXAMPLES:
         for image in re.findall(r"^\s*(?:- )?image: (\S+)", path.read_text(), re.MULTILINE):
             assert re.search(r":\d", image), f"{path.name}: {image}"
@@ -179,7 +179,7 @@ def test_the_clients_image_is_this_version() -> None:
     assert found == [version] * 2
 
 
-def test_the_pods_port_is_opened_as_the_example_says(tmp_path: Path) -> None:
+def test_documented_setting_opens_the_pods_port(tmp_path: Path) -> None:
     text = (FOLDER / "examples" / "nginx-http.yaml").read_text()
     (said,) = re.findall(r"(#     configMapGenerator:.*?)#\n", text, re.DOTALL)
     shutil.copytree(FOLDER, tmp_path / "daemonset")

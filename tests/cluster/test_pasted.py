@@ -1,5 +1,5 @@
-"""What README.md and docs/install.md have to be pasted: given to kubectl, onto a Deployment that
-knows nothing of drainmon, it makes what Kubernetes takes, with the hooks of the examples."""
+"""Snippets to paste from README.md and docs/install.md: applied by kubectl to a Deployment without
+drainmon, they are valid and give it the hooks of the examples."""
 
 import re
 import shutil
@@ -43,7 +43,7 @@ def blocks(page: Path, title: str) -> list[str]:
 
 
 def ways(page: Path) -> dict[str, str]:
-    """The page's patches, by the heading that each stands below."""
+    """The page's patches, by the heading above each."""
     parts = re.split(r"^#{2,3} (.*)$", page.read_text(), flags=re.MULTILINE)
     found = {}
     for heading, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -59,7 +59,7 @@ WAYS = {
     "curl": "nginx-curl.yaml",
     "preStop.httpGet": "nginx-http.yaml",
 }
-"""Of docs/install.md, and the example of each."""
+"""The ways in of docs/install.md, and the example of each."""
 
 
 def patched(patch: str, folder: Path) -> Manifest:
@@ -85,7 +85,7 @@ def example(name: str) -> Manifest:
 
 
 def of_drainmon(document: Manifest) -> dict[str, Any]:
-    """What a Deployment has for the drain of its container nginx."""
+    """A Deployment's fields for the drain of its container nginx."""
     spec = pod_spec(document)
     nginx = container(spec, "nginx")
     return {
@@ -97,7 +97,7 @@ def of_drainmon(document: Manifest) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("way", "file"), WAYS.items(), ids=WAYS)
-def test_each_way_in_is_its_example_s(way: str, file: str, tmp_path: Path) -> None:
+def test_each_patch_matches_its_example(way: str, file: str, tmp_path: Path) -> None:
     document = patched(ways(INSTALL)[way], tmp_path)
     for version in VERSIONS:
         kubernetes_validate.validate(document, version, strict=True)
@@ -105,7 +105,7 @@ def test_each_way_in_is_its_example_s(way: str, file: str, tmp_path: Path) -> No
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": template["spec"]}
     assert refused(pod) == []
     assert of_drainmon(document) == of_drainmon(example(file))
-    # What the Deployment had before is there as it was.
+    # The Deployment's other fields are unchanged.
     (plain,) = load(PLAIN)
     log, nginx = (container(template["spec"], name) for name in ("log", "nginx"))
     assert log == container(pod_spec(plain), "log")
@@ -117,12 +117,12 @@ def test_every_way_in_has_its_patch() -> None:
     assert ways(INSTALL).keys() == WAYS.keys()
 
 
-def test_readme_s_hook_is_install_s() -> None:
+def test_readmes_hook_matches_install_md() -> None:
     (patch,) = (yaml.safe_load(text) for text in blocks(README, "drain.yaml"))
     assert patch == yaml.safe_load(ways(INSTALL)["Image volume"])
 
 
-def test_readme_s_curl_is_the_example_s() -> None:
+def test_readmes_curl_hook_matches_the_example() -> None:
     (hook,) = (yaml.safe_load(text) for text in blocks(README, "spec.template.spec.containers[0]"))
     nginx = container(pod_spec(example("nginx-curl.yaml")), "nginx")
     assert hook["lifecycle"] == nginx["lifecycle"]
@@ -131,7 +131,7 @@ def test_readme_s_curl_is_the_example_s() -> None:
 @pytest.mark.parametrize(
     ("page", "number"), [(README, 0), (INSTALL, 0), (INSTALL, 1)], ids=["readme", "base", "http"]
 )
-def test_the_kustomizations_render(page: Path, number: int, tmp_path: Path) -> None:
+def test_documented_kustomizations_render(page: Path, number: int, tmp_path: Path) -> None:
     (tmp_path / "drainmon").mkdir()
     shutil.copytree(FOLDER, tmp_path / "drainmon" / "daemonset")
     (tmp_path / "kustomization.yaml").write_text(blocks(page, "kustomization.yaml")[number])

@@ -1,4 +1,4 @@
-"""The wheel that goes into the image has all that a checkout has beside its modules."""
+"""The wheel for the image has every file that a checkout has beside its modules."""
 
 import shutil
 import subprocess
@@ -18,13 +18,13 @@ SOURCES = (
     "Makefile", "pyproject.toml", "README.md", "LICENSE", "bpf", "drainmon",
     "build/.build-packages", "build/npm/.installed", "build/drainmon.bpf.o",
 )  # fmt: skip
-"""And what is built of them already: the wheel alone is made anew."""
+"""With the files built from them: only the wheel is built anew."""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    """Built as in the image: from files alone, without what an earlier installation has noted down
-    (drainmon.egg-info), which setuptools would go by."""
+    """Built as in the image: from files alone, without the list of an earlier installation
+    (drainmon.egg-info), which setuptools would use."""
     copy = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         source, target = ROOT / name, copy / name
@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     return zipfile.Path(built)
 
 
-def test_it_has_every_file_of_the_page_and_the_kernel_s_programs(wheel: zipfile.Path) -> None:
+def test_wheel_has_the_pages_files_and_the_kernel_programs(wheel: zipfile.Path) -> None:
     page = {
         str(path.relative_to(ROOT)) for path in (ROOT / PAGE).rglob("*") if path.is_file()
     } - OF_NPM
@@ -47,7 +47,7 @@ def test_it_has_every_file_of_the_page_and_the_kernel_s_programs(wheel: zipfile.
     assert page | PROGRAMS <= set(wheel.root.namelist())
 
 
-def test_the_page_s_library_comes_with_its_licence(wheel: zipfile.Path) -> None:
+def test_the_pages_library_comes_with_its_licence(wheel: zipfile.Path) -> None:
     folder = wheel / PAGE / "uplot"
     assert {path.name for path in folder.iterdir()} == {"LICENSE", "uPlot.esm.js", "uPlot.min.css"}
     licence = (folder / "LICENSE").read_text()

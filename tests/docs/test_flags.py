@@ -1,4 +1,4 @@
-"""Flags that documents and manifests name exist, and those that exist are documented."""
+"""Flags in documents and manifests exist, and existing flags are documented."""
 
 import argparse
 import re
@@ -27,7 +27,7 @@ _OTHERS = re.compile(
     r"|start-stop-daemon|ingress-class|election-id|configmap|nginx-ingress-controller|chromium"
     r"|no-new-privileges|pytest|setpriv|nsenter|unshare|COPY)\b|WITH_BCC|ARGS=|build-arg|system-site"
 )
-"""Lines about other programs, which have flags of their own."""
+"""Lines about other programs, which have their own flags."""
 
 _CURL = frozenset(
     {"--abstract-unix-socket", "--data", "--max-time", "--retry", "--retry-all-errors",
@@ -36,7 +36,7 @@ _CURL = frozenset(
 
 
 def commands() -> Mapping[str, set[str]]:
-    """The flags of each program, by what is typed to run it."""
+    """The flags of each program, by its command line."""
     parser = make_parser({})
     (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     found = {
@@ -73,7 +73,7 @@ def test_every_flag_is_documented(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_what_is_documented_there_is_a_flag(command: str) -> None:
+def test_every_documented_flag_exists(command: str) -> None:
     rows = re.findall(r"^\| `(--[a-z-]+)", sections(OPTIONS)[command], re.MULTILINE)
     assert set(rows) <= commands()[command]
 
@@ -85,11 +85,11 @@ def named() -> Iterator[tuple[Path, str]]:
                 yield from ((path, flag) for flag in _FLAG.findall(line))
 
 
-def test_flags_that_are_named_exist() -> None:
+def test_flags_named_in_documents_exist() -> None:
     assert {f"{path.name}: {flag}" for path, flag in named() if flag not in FLAGS | _CURL} == set()
 
 
-def test_variables_that_are_named_exist() -> None:
+def test_variables_named_in_documents_exist() -> None:
     known = {variable(flag) for flag in FLAGS}
     assert {
         f"{path.name}: {name}"
@@ -99,7 +99,7 @@ def test_variables_that_are_named_exist() -> None:
     } == set()
 
 
-def test_the_manifests_options_are_the_daemons() -> None:
+def test_the_manifests_options_are_flags_of_the_daemon() -> None:
     text = (ROOT / "daemonset/base/options.env").read_text()
     daemon = {variable(flag) for flag in commands()["drainmon daemon"]}
     assert {line.partition("=")[0] for line in text.splitlines() if line[0] != "#"} <= daemon

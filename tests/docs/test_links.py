@@ -1,4 +1,4 @@
-"""Links from page to page lead somewhere."""
+"""Links between pages have a target."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _FENCED = re.compile(r"^(```.*?^```|(?: {4}|\t).*?)$", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub names headings."""
+    """The anchors of a page's headings, named as by GitHub."""
     text = _FENCED.sub("", page.read_text())
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
@@ -33,7 +33,7 @@ def links() -> Iterator[tuple[Path, str]]:
 @pytest.mark.parametrize(
     ("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value)
 )
-def test_link(page: Path, target: str) -> None:
+def test_every_link_has_a_target(page: Path, target: str) -> None:
     path, _, anchor = target.partition("#")
     to = (page.parent / path).resolve() if path else page
     assert to.exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""docs/platforms.md has a row for each platform, and each row says how it is known."""
+"""docs/platforms.md has a row for each platform, with the evidence for each."""
 
 import re
 
@@ -22,15 +22,15 @@ def test_each_platform_has_a_row(name: str) -> None:
     assert [row for row in ROWS if row[0].startswith(name)]
 
 
-def test_each_row_says_how_it_is_known() -> None:
+def test_each_platform_has_its_evidence() -> None:
     for row in ROWS:
         assert len(row) == 5, row
         assert re.match("(seen|reasoned)\\b", row[-1]), row
 
 
-def test_probes_of_k3s_are_known_by_the_names_that_are_told() -> None:
+def test_documented_probe_processes_of_k3s_are_the_defaults() -> None:
     (row,) = (row for row in ROWS if row[0].startswith("k3s"))
-    told = {name for name in re.findall("`([a-z0-9-]+)`", row[3]) if name[0] != "-"}
+    names = {name for name in re.findall("`([a-z0-9-]+)`", row[3]) if name[0] != "-"}
     options = (ROOT / "docs" / "options.md").read_text()
     (line,) = re.findall(r"^\| `--probe-process.*$", options, re.MULTILINE)
-    assert told <= set(re.findall("`([a-z0-9-]+)`", line))
+    assert names <= set(re.findall("`([a-z0-9-]+)`", line))

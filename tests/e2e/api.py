@@ -1,7 +1,7 @@
-"""What the daemon's socket answers to root of the host.
+"""The daemon's answers to root of the host.
 
-A dead namespace's inode is soon another's, and the daemon still tells of the dead one's pod and
-drains: these are never taken for those of the test's own namespace.
+A dead namespace's inode is soon reused, and the daemon still reports the dead one's pod and drains:
+these functions never take them for the test's own namespace.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ Answer = dict[str, Any]
 
 
 def pod_in(path: Path, netns: int) -> Answer:
-    """The pod of a namespace that there is; empty when there is none."""
+    """The pod of a live namespace; empty when there is none."""
     return pod_among(get(path, "/v1/pods")["pods"], netns)
 
 
@@ -28,7 +28,7 @@ def pod_among(pods: Iterable[Answer], netns: int) -> Answer:
 
 
 def _is_in(netns: int, pid: int) -> bool:
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # the process has ended
         return netns_inode(pid) == netns
     return False
 
@@ -39,7 +39,7 @@ def record_in(path: Path, namespace: Netns) -> Answer:
 
 
 def records_among(drains: Iterable[Answer], namespace: Netns) -> list[Answer]:
-    """Those of the namespace, the latest first, as they came."""
+    """The drains of the namespace, the latest first as received."""
     return [
         drain
         for drain in drains

@@ -1,5 +1,5 @@
-"""Processes that call the daemon: of another user, in a user namespace, in a pod's cgroup, or not
-what they were when they called."""
+"""Processes that call the daemon: of another user, in a user namespace, in a pod's cgroup, or
+changed since they called."""
 
 import secrets
 import subprocess
@@ -12,17 +12,17 @@ from pathlib import Path
 from tests.waiting import eventually
 
 USER_101 = ["setpriv", "--reuid=101", "--regid=101", "--clear-groups", "--"]
-"""nginx in its unprivileged images."""
+"""nginx's user in its unprivileged images."""
 
 CGROUPS = next((p for p in map(Path, ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"))
                 if (p / "cgroup.procs").exists()), Path("/nowhere"))  # fmt: skip
-"""Where cgroup v2 is mounted."""
+"""The mount point of cgroup v2."""
 
 _POST = 'b"POST /v1/self/drain HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body)'
 
 
 def curl(socket: Path, path: str, *flags: str) -> list[str]:
-    """Prints the answer's body and, in a line of its own, its status."""
+    """A command that prints the response's body and, in a separate line, its status."""
     return ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}\n", *flags,
             "--unix-socket", str(socket), f"http://d{path}"]  # fmt: skip
 
@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> tuple[int, str]:
 
 
 def drain_and(socket: Path, what: str, options: str = '{"min_wait": 30}') -> list[str]:
-    """A process that asks for a drain on `s`, prints its first line, and goes on with `what`."""
+    """A process that requests a drain on `s`, prints the first line, and continues with `what`."""
     code = (
         "import ctypes, os, socket, sys\n"
         f"body = {options.encode()!r}\n"
@@ -50,7 +50,7 @@ def drain_and(socket: Path, what: str, options: str = '{"min_wait": 30}') -> lis
 
 @contextmanager
 def pod_cgroup() -> Iterator[list[str]]:
-    """The cgroup of a pod's container, as a kubelet makes it: a command's first words to run it
+    """The cgroup of a pod's container, as made by a kubelet: the beginning of a command that runs
     there."""
     uid = f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}"
     pod = CGROUPS / "kubepods" / "burstable" / f"pod{uid}"
@@ -69,13 +69,13 @@ def _gone(folder: Path) -> bool:
         folder.rmdir()
     except FileNotFoundError:
         return True
-    except OSError:  # its processes have not gone yet, or another test shares it
+    except OSError:  # its processes have not ended yet, or another test shares it
         return any(entry.is_dir() for entry in folder.iterdir())
     return True
 
 
 def process_with_pid(pid: int, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A process that gets the pid of one that has ended."""
+    """A process that gets the pid of a process that has ended."""
     for _ in range(1000):
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
         process = subprocess.Popen(argv)

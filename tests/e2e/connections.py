@@ -7,8 +7,8 @@ from bench.rig.pod import FakePod
 
 
 class Connection(Closing):
-    """A connection from the pod's client namespace, to its usual port unless another is given.
-    Times out after `timeout` seconds."""
+    """A connection from the pod's client namespace, by default to its usual port. Times out after
+    `timeout` seconds."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Connection(Closing):
 
     @property
     def port(self) -> int:
-        """The client's."""
+        """The client's port."""
         port: int = self._socket.getsockname()[1]
         return port
 
@@ -42,11 +42,11 @@ class Connection(Closing):
         return self._socket.recv(65536)
 
     def read(self, size: int = 65536) -> bytes:
-        """What comes next; empty at the end."""
+        """The next bytes; empty at the end."""
         return self._socket.recv(size)
 
     def read_all(self) -> int:
-        """Read to the end; how many bytes came."""
+        """Read to the end; returns the number of bytes."""
         received = 0
         while data := self.read():
             received += len(data)

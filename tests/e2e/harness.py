@@ -1,4 +1,4 @@
-"""Where the built programs are, and how the tests run them."""
+"""The built programs, and how the tests run them."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from bench.rig.pod import FakePod
 ROOT = Path(__file__).parents[2]
 DAEMON = Path(sys.executable).with_name("drainmon")
 SERVE = [str(DAEMON), "daemon", *BESIDE_OTHERS]
-"""A daemon beside others."""
+"""A daemon that runs beside others."""
 
 CLIENT = ROOT / "build" / "drainmon-wait"
 
@@ -22,7 +22,7 @@ MakePod = Callable[..., FakePod]
 
 
 class Daemon:
-    """A running daemon: where its socket and its log are, and its pid."""
+    """A running daemon: its socket, log and pid."""
 
     pid: int
 
@@ -33,7 +33,7 @@ class Daemon:
 
 @contextmanager
 def daemon_in(folder: Path, *flags: str, program: Path = DAEMON) -> Iterator[Daemon]:
-    """A daemon whose socket and log are in the folder, until the block ends."""
+    """Run a daemon whose socket and log are in the folder, until the block ends."""
     daemon = Daemon(folder)
     with running_daemon(program, daemon.socket, daemon.log, flags) as daemon.pid:
         yield daemon
@@ -41,7 +41,7 @@ def daemon_in(folder: Path, *flags: str, program: Path = DAEMON) -> Iterator[Dae
 
 @contextmanager
 def public_folder() -> Iterator[Path]:
-    """A folder that every user may enter; pytest's own is root's alone."""
+    """A folder that every user may open; pytest's own is root's alone."""
     with tempfile.TemporaryDirectory(prefix="drainmon-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -58,7 +58,7 @@ def wait_argv(socket: Path, **flags: object) -> list[str]:
 
 
 def finish(process: subprocess.Popen[bytes], within: float = 40.0) -> tuple[int, str]:
-    """A hook's exit status and what it printed."""
+    """A hook's exit status and output."""
     output, _ = process.communicate(timeout=within)
     return process.returncode, output.decode()
 

@@ -1,4 +1,4 @@
-"""Pods that share the daemon's network, each in cgroups of its own, beside services of the host."""
+"""Pods that share the daemon's network, each in its own cgroups, beside services of the host."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from tests.kernel.pair import SS_STATES
 QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
 
 NOBODY = ["setpriv", "--reuid=101", "--regid=101", "--clear-groups", "--"]
-"""As nginx's images run it."""
+"""The user of nginx's images."""
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 class HostPod:
-    """A pod of the host's network: its UID, and the cgroups of as many containers as it has."""
+    """A pod of the host's network: its UID, and the cgroups of any number of containers."""
 
     def __init__(self, root: str) -> None:
         self.uid = str(uuid.uuid4())
@@ -42,7 +42,7 @@ class HostPod:
         (logs / f"{namespace}_{name}_{self.uid}").mkdir()
 
     def hook(self, daemon: Daemon, **flags: object) -> subprocess.Popen[bytes]:
-        """drainmon-wait, as uid 101 in a container of its own."""
+        """drainmon-wait, as uid 101 in a separate container."""
         argv = wait_argv(daemon.socket, **{**QUICK, **flags})
         return run(self.container(), [*NOBODY, *argv])
 
@@ -55,7 +55,7 @@ def run(cgroup: Cgroup, argv: list[str]) -> subprocess.Popen[bytes]:
 
 
 def ask(cgroup: Cgroup, daemon: Daemon, path: str = "/v1/self") -> dict[str, Any]:
-    """What the daemon answers to a process of the cgroup."""
+    """The daemon's answer to a process of the cgroup."""
     curl = ["curl", "-sS", "--max-time", "10", "--unix-socket", str(daemon.socket)]
     answer: dict[str, Any] = json.loads(finish(run(cgroup, [*curl, f"http://d{path}"]))[1])
     return answer
@@ -72,14 +72,14 @@ def nginx_on(cgroup: Cgroup, folder: Path, port: int, options: str = "") -> Iter
 
 
 def half_request(port: int) -> socket.socket:
-    """A connection that nginx cannot end before its client does: a request has begun."""
+    """A connection with an unfinished request, which nginx cannot end before its client does."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x")
     return connection
 
 
 def states_by_ss(port: int) -> Counter[str]:
-    """The connections on a port of the host's network, the client's ends left out."""
+    """The connections on a port of the host's network, without the client's ends."""
     argv = ["ss", "-H", "-t", "-a", "-n", f"sport = :{port}"]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     states = (line.split()[0] for line in output.splitlines())

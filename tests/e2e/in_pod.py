@@ -1,4 +1,4 @@
-"""Callers of the daemon's sockets in a pod: the node, and others."""
+"""Clients of the daemon's sockets in a pod: the node, and others."""
 
 import errno
 import json
@@ -20,8 +20,7 @@ PORT = 9936
 def call(
     pod: FakePod, path: str, caller: Netns | None = None, address: str | None = None
 ) -> tuple[int, dict[str, Any]]:
-    """Status and answer of GET on the port in the pod, from the node unless another `caller` is
-    given."""
+    """Status and answer of GET on the port in the pod, from the node or from `caller`."""
     argv = ["curl", "-sS", "--max-time", "30", "--write-out", "\n%{http_code}"]
     url = f"http://{address or pod.address}:{PORT}{path}"
     done = subprocess.run(
@@ -32,7 +31,7 @@ def call(
 
 
 class Caller:
-    """GET on the port in the pod, from the node, not waited for."""
+    """GET on the port in the pod, from the node, without waiting for the answer."""
 
     def __init__(self, pod: FakePod, path: str) -> None:
         self._socket = pod.client.socket()
@@ -42,11 +41,11 @@ class Caller:
         self.began = time.monotonic()
 
     def answered(self) -> bool:
-        """Whether it has come within a moment."""
+        """Whether the answer arrives within a moment."""
         return bool(select.select([self._socket], [], [], 0.02)[0])
 
     def answer(self) -> dict[str, Any]:
-        """That of a request that was accepted."""
+        """The answer to a request that was accepted."""
         with self._socket, self._socket.makefile("rb") as lines:
             status = lines.readline().split()[1]
             while lines.readline().strip():
@@ -61,7 +60,7 @@ class Caller:
 
 @contextmanager
 def refusals(pod: FakePod) -> Iterator[list[str]]:
-    """Connect to the port again and again; gives why one could not."""
+    """Connect to the port continuously; yields the list of refusals."""
     found: list[str] = []
     stop = threading.Event()
 
@@ -95,7 +94,7 @@ while True:
 
 @contextmanager
 def flooding(namespace: Netns, *address: str) -> Iterator[None]:
-    """Somebody there who connects without a pause: to a name, or to an address and port."""
+    """A process there that connects without a pause: to a name, or to an address and port."""
     argv = namespace.command([sys.executable, "-c", FLOOD, *address])
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -112,4 +111,4 @@ ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)
 server = socket.create_server(("127.0.0.1", 8080))
 sys.stdin.read()
 """
-"""A process of that name which listens on port 8080, until its input ends."""
+"""A process of the given name that listens on port 8080 until its input ends."""

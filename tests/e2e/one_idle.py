@@ -1,4 +1,4 @@
-"""The plainest drain with something to do: one idle connection, which nginx closes on a roll."""
+"""The simplest drain with a roll: one idle connection, which nginx closes on the roll."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from tests.e2e.harness import Daemon, finish
 
 
 def drain_with_one_idle(daemon: Daemon, pod: FakePod, hook: Sequence[str]) -> Answer:
-    """The record of the drain, which ends as it should."""
+    """The record of the drain, once it is drained."""
     with Connection(pod) as idle:
         assert idle.get()
         waiting = pod.exec(hook)

@@ -1,4 +1,4 @@
-"""nginx in a network namespace or a cgroup: to be restarted, doubled, reconfigured."""
+"""nginx in a network namespace or a cgroup: can be restarted, doubled, reconfigured."""
 
 import os
 import signal
@@ -23,10 +23,9 @@ class Where(Protocol):
 
 
 class PlainNginx:
-    """One nginx master. `listen` are its listen directives, `main` what is said outside of http,
-    `http` and `events` within those, `inherit` a listening socket that it takes over, as from its
-    predecessor. Close it at the end.
-    """
+    """One nginx master. `listen` are its listen directives, `main` goes outside of http, `http` and
+    `events` into those blocks, `inherit` is a listening socket that it takes over, as from its
+    predecessor. Close it at the end."""
 
     _daemon = "off"
 
@@ -58,7 +57,7 @@ class PlainNginx:
     @property
     def pid(self) -> int:
         assert self._process
-        return self._process.pid  # what led it there has become nginx
+        return self._process.pid  # the started command has become nginx
 
     def configure(self, listen: str) -> None:
         (self._folder / "nginx.conf").write_text(
@@ -95,7 +94,7 @@ class PlainNginx:
 
     @contextmanager
     def only(self, worker: int) -> Iterator[None]:
-        """Nobody but this worker accepts meanwhile: the others are stopped."""
+        """Only this worker accepts connections meanwhile: the others are stopped."""
         others = self.workers() - {worker}
         for other in others:
             os.kill(other, signal.SIGSTOP)
@@ -133,15 +132,15 @@ class PlainNginx:
 
 
 class UpgradedNginx(PlainNginx):
-    """A daemonized nginx amid the upgrade of its binary (USR2): `pid` is the new master's, who is a
-    child of `old`. With `winch` the old one was told to let its workers go."""
+    """A daemonized nginx amid the upgrade of its binary (USR2): `pid` is the new master's, a child
+    of `old`. With `winch` the old master has shut down its workers."""
 
     _daemon = "on"
 
     def __init__(self, where: Where, folder: Path, winch: bool) -> None:
         self._pid = folder / "pid"
         super().__init__(where, folder)
-        super().wait()  # for what has daemonized itself
+        super().wait()  # waits for the daemonized processes
         self.old = self.pid
         try:
             self._upgrade(winch)
@@ -161,7 +160,7 @@ class UpgradedNginx(PlainNginx):
     def _new_master_leads(self) -> bool:
         try:
             return self.pid != self.old
-        except (FileNotFoundError, ValueError):  # the old one renames its file at any moment
+        except (FileNotFoundError, ValueError):  # the old master renames its file at any moment
             return False
 
     @property

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes as a file of daemonset/prometheus says, for a while."""
+"""A real Prometheus that scrapes with a configuration from daemonset/prometheus."""
 
 import json
 import random
@@ -34,26 +34,26 @@ NODE = "node7"
 
 
 def any_loopback_address() -> str:
-    """The port is given, so the address must be one that nobody else here has."""
+    """A loopback address that is unique on this host, as the port is given."""
     return f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
 
 
 def in_a_cluster(pod_ip: str) -> str:
-    """The example as it is, but for what Kubernetes would tell of the daemon's pod."""
+    """The example as it is, with the daemon's pod in place of Kubernetes' service discovery."""
     labels = {
         "__meta_kubernetes_pod_ip": pod_ip,
         "__meta_kubernetes_pod_node_name": NODE,
         "__meta_kubernetes_pod_label_app_kubernetes_io_name": "drainmon",
     }
     other = labels | {"__meta_kubernetes_pod_label_app_kubernetes_io_name": "other"}
-    told = [{"targets": ["pod"], "labels": labels}, {"targets": ["no-pod"], "labels": other}]
+    targets = [{"targets": ["pod"], "labels": labels}, {"targets": ["no-pod"], "labels": other}]
     text = (FOLDER / "prometheus.yml").read_text()
     assert DISCOVERY in text
-    return text.replace(DISCOVERY, f"    static_configs: {json.dumps(told)}\n")
+    return text.replace(DISCOVERY, f"    static_configs: {json.dumps(targets)}\n")
 
 
 def on_a_host(address: str) -> str:
-    """The example as it is, but for the host's address."""
+    """The example as it is, with the host's address."""
     text = (FOLDER / "static.yml").read_text()
     assert text.count("- localhost:") == 1
     return text.replace("- localhost:", f"- {address}:")
@@ -66,7 +66,7 @@ class Prometheus:
         self.address = address
 
     def ask(self, path: str, **parameters: object) -> Any:
-        """What it answers under `data`. Fails with what it says when that is an error."""
+        """Prometheus's answer under `data`. Fails with the error that Prometheus reports."""
         query = urllib.parse.urlencode(parameters, doseq=True)
         try:
             with urllib.request.urlopen(f"http://{self.address}{path}?{query}") as response:
@@ -94,8 +94,8 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(folder: Path, host: str, configuration: str) -> Iterator[Prometheus]:
-    """Run one until the block ends; it listens at the address `host` and keeps its data in
-    `folder`. The rules are found, and the time between two scrapes is a test's."""
+    """Run Prometheus until the block ends; it listens at the address `host` and keeps its data in
+    `folder`. It loads the rules, and scrapes at a test's interval."""
     with socket.create_server((host, 0)) as free:
         address = f"{host}:{free.getsockname()[1]}"
     config = folder / "prometheus.yml"
@@ -117,7 +117,7 @@ def running_prometheus(folder: Path, host: str, configuration: str) -> Iterator[
             assert process.poll() is None, log.read_text()
             try:
                 return bool(prometheus.ask("/api/v1/status/runtimeinfo"))
-            except (OSError, AssertionError):  # it does not listen, or is not ready
+            except (OSError, AssertionError):  # not listening yet, or not ready
                 return False
 
         eventually(ready, within=30)

@@ -1,5 +1,5 @@
-"""Situations in which replacing nginx's workers does harm, or nothing. Each prepares a scene, and
-returns what is to be checked (tests/e2e/scenes.py)."""
+"""Situations in which a roll could do harm, or does nothing. Each prepares a scene, and returns its
+check (tests/e2e/scenes.py)."""
 
 import os
 import signal
@@ -22,14 +22,14 @@ SLOW = (
     "map_hash_max_size 900000; map_hash_bucket_size 64;"
     " map $uri $slow { /a-long-enough-path/of-a-pair-a~ 1; /a-long-enough-path/of-a-pair-b_ 2; }"
 )
-"""Two keys of one hash: nginx tries every size of the table, for five seconds, before it gives up
-and takes the largest. It needs no memory for that, as it would for a configuration of such size."""
+"""Two keys with one hash: nginx tries every size of the table, for five seconds, before it gives up
+and takes the largest. This needs no memory, unlike a large configuration."""
 
 HUP, QUIT = "(SIGHUP) received", "gracefully shutting down"
 
 
 def said(ended: Ended) -> str:
-    """How the roll went, where the client alone may say it in any of its lines."""
+    """The report of the roll, which the client alone may print in any of its lines."""
     return ended.output if ended.source == ALONE else ended.record["roll"]
 
 
@@ -38,7 +38,7 @@ def rolled(ended: Ended, way: str) -> bool:
 
 
 def two_workers(nginx: PlainNginx) -> tuple[int, int]:
-    """The one that is told first, and the one that stays until there is another."""
+    """The worker that is signalled first, and the one that stays until there is another."""
     eventually(lambda: len(nginx.workers()) == 2)
     first, last = sorted(nginx.workers())
     return first, last
@@ -68,7 +68,7 @@ def the_configuration_is_slow_to_read(scene: Scene) -> Check:
         assert log.find("(SIGQUIT) received") > read or "(SIGQUIT) received" not in log
         assert held.are_whole(ended), ended.got
         assert ended.status == 0, ended.output
-        if ended.source != ALONE:  # which takes who came meanwhile for a straggler, and rolls again
+        if ended.source != ALONE:  # which takes new connections for stragglers, and rolls again
             assert log.count(HUP) == 1
             assert ended.record["roll"] == "reload"
 
@@ -89,20 +89,20 @@ def every_worker_has_a_download(scene: Scene) -> Check:
 
     def meanwhile() -> None:
         visits.make(since=lambda: QUIT in nginx.log(), until=after(3))
-        told = nginx.log().count(QUIT)
+        quits = nginx.log().count(QUIT)
         held.let_go()
         began = time.monotonic()
         waiting.recv(1)
         closed = time.monotonic() - began
         eventually(lambda: "(SIGTERM) received" in nginx.log())
-        moments.extend([told, closed, time.monotonic() - began])
+        moments.extend([quits, closed, time.monotonic() - began])
 
     scene.client(meanwhile)
 
     def check(ended: Ended) -> None:
         assert visits.worst < 1, visits.waits
-        told, closed, end = moments
-        assert told == 1  # the last worker that accepts stays
+        quits, closed, end = moments
+        assert quits == 1  # the last accepting worker stays
         assert closed < 1
         assert end < 1.5
         assert held.are_whole(ended), ended.got
@@ -119,7 +119,7 @@ def the_configuration_is_broken(scene: Scene) -> Check:
     nginx.configure("nonsense;")
 
     def meanwhile() -> None:
-        # Longer than the reload is waited for, and than the pause before a second roll.
+        # Longer than the wait for the reload, and than the pause before a second roll.
         visits.make(since=lambda: HUP in nginx.log(), until=after(7))
         held.let_go()
 
@@ -143,7 +143,7 @@ def the_configuration_is_broken(scene: Scene) -> Check:
 
 def hook_runs(cgroup: Path) -> bool:
     pids = (cgroup / "cgroup.procs").read_text().split()
-    with suppress(OSError):  # one has ended
+    with suppress(OSError):  # a process has ended
         return any(Path(f"/proc/{pid}/comm").read_text() == "drainmon-wait\n" for pid in pids)
     return False
 
@@ -155,7 +155,7 @@ def there_is_no_memory_for_a_second_configuration(scene: Scene) -> Check:
     cgroup = memory[0] / scene.stack.enter_context(cgroup_root()).strip("/")
     cgroup.mkdir()
     scene.cgroup = cgroup
-    # Each connection that there may be costs a worker some 400 bytes.
+    # Each possible connection costs a worker some 400 bytes.
     nginx = scene.nginx(LISTEN, workers=1, events="worker_connections 300000;")
     held, visits = Held(scene), Visits(scene)
     held.begin()
@@ -196,7 +196,7 @@ def upgraded(scene: Scene, winch: bool) -> Check:
     nginx = UpgradedNginx(scene, scene.folder / "nginx", winch)
     scene.stack.callback(nginx.close)
     before = nginx.workers() | nginx.workers_of_old()
-    for _ in range(20):  # some, or all, are those of the new master
+    for _ in range(20):  # some, or all, belong to the new master
         idle(scene)
 
     def check(ended: Ended) -> None:
@@ -223,7 +223,7 @@ def stuck(scene: Scene, workers: int) -> Check:
     eventually(lambda: len(nginx.workers()) == workers)
     idle(scene)
     for worker in nginx.workers():
-        os.kill(worker, signal.SIGSTOP)  # the master kills them when it is told to end
+        os.kill(worker, signal.SIGSTOP)  # the master kills them when it ends
 
     def check(ended: Ended) -> None:
         assert ended.status == 1, ended.output
@@ -238,7 +238,7 @@ def stuck(scene: Scene, workers: int) -> Check:
 
 
 def every_worker_listens_for_itself(scene: Scene) -> Check:
-    """`reuseport`: nobody else takes the connections that are a quitting worker's."""
+    """`reuseport`: no other worker takes the connections of a quitting worker."""
     nginx = scene.nginx(f"listen 8080 reuseport; {HELD}")
     two_workers(nginx)
     held, visits = Held(scene), Visits(scene)
@@ -265,8 +265,8 @@ def sockets(pid: int) -> int:
 
 
 def an_unused_connection_holds_a_worker(scene: Scene) -> Check:
-    """nginx gives it client_header_timeout, also when it quits; the other worker's connection is
-    closed nevertheless."""
+    """nginx keeps it for client_header_timeout, even when it quits; the other worker's connection
+    is closed nevertheless."""
     nginx = scene.nginx()
     first, last = two_workers(nginx)
     with nginx.only(first):

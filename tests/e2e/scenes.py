@@ -1,8 +1,8 @@
-"""Situations in which an nginx is drained, all of them at once before each source: some take ten
-seconds, and none needs much of a machine.
+"""Situations in which an nginx is drained, all at once with each source: some take ten seconds, and
+none needs much CPU time.
 
-A situation is a function that prepares a scene (nginx, clients) and returns what is to be checked
-when its drain has ended and nginx was stopped, as a kubelet does it.
+A situation is a function that prepares a scene (nginx, clients) and returns a check for the time
+when its drain has ended and nginx was stopped, as by a kubelet.
 """
 
 import signal
@@ -33,8 +33,8 @@ ALONE = "alone"
 
 @dataclass
 class Ended:
-    """How a drain ended: the hook's exit status and lines, the daemon's record of it (empty
-    without a daemon), and what the clients of the scene had got when nginx was gone."""
+    """How a drain ended: the hook's exit status and lines, the daemon's record (empty without a
+    daemon), and what the clients of the scene had received when nginx was gone."""
 
     source: str
     status: int
@@ -44,7 +44,7 @@ class Ended:
 
     @property
     def last(self) -> str:
-        """The last line of the hook but for those that name who is left."""
+        """The last line of the hook that does not name a remaining connection."""
         lines = [line for line in self.output.splitlines() if "drainmon: left: " not in line]
         return lines[-1] if lines else ""
 
@@ -54,7 +54,7 @@ Check = Callable[[Ended], None]
 
 @dataclass
 class Scene:
-    """One pod. What is put on `stack` is undone at the end."""
+    """One pod. Resources on `stack` are released at the end."""
 
     source: str
     namespace: Netns
@@ -62,7 +62,7 @@ class Scene:
     stack: ExitStack
     flags: dict[str, object] = field(default_factory=dict)
     cgroup: Path | None = None
-    """That of its nginx and its hook."""
+    """The cgroup of its nginx and its hook."""
     got: list[Any] = field(default_factory=list)
     _nginx: list[PlainNginx] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Scene:
         inside = self.namespace.command(argv)
         if self.cgroup is None:
             return inside
-        script = 'echo 0 >"$0" && exec "$@"'  # 0 is who writes
+        script = 'echo 0 >"$0" && exec "$@"'  # 0 is the writing process
         return ["sh", "-c", script, str(self.cgroup / "cgroup.procs"), *inside]
 
     def nginx(self, listen: str = LISTEN, main: str = "", **how: Any) -> PlainNginx:
@@ -82,12 +82,12 @@ class Scene:
         return made
 
     def slow(self, seconds: float) -> str:
-        """A location whose download takes so long."""
+        """A location whose download takes `seconds`."""
         (self.folder / "slow").write_bytes(b"x" * int(RATE * seconds))
         return f"location = /slow {{ limit_rate {RATE}; root {self.folder}; }}"
 
     def client(self, act: Callable[[], Any]) -> None:
-        """What a client does meanwhile, in a thread; what it returns is in `got`."""
+        """Run a client's action in a thread; its result goes to `got`."""
 
         def body() -> None:
             try:
@@ -106,7 +106,7 @@ class Scene:
         return connection
 
     def download(self, connection: socket.socket, path: str = "/slow") -> None:
-        """Read an answer to its end; how many bytes of body came is in `got`. Returns when it has
+        """Read a response to its end; the number of body bytes goes to `got`. Returns when it has
         begun."""
         connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         begun = connection.recv(4096)
@@ -120,7 +120,7 @@ class Scene:
         self.client(rest)
 
     def drain(self, daemon: Daemon) -> Ended:
-        """The hook to its end, then nginx's."""
+        """Run the hook to its end, then stop nginx."""
         flags = {**FLAGS, "pid_file": self.folder / "nginx" / "pid", **self.flags}
         argv = self.command(wait_argv(daemon.socket, **flags))
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
@@ -142,8 +142,8 @@ Situation = Callable[[Scene], Check]
 
 
 class Staged:
-    """Scenes of many situations and sources: prepared first, then drained, each in a thread of its
-    own. `check` raises what the check of one has raised."""
+    """Scenes of many situations and sources: prepared first, then drained, each in its own thread.
+    `check` raises the exception of a scene's check."""
 
     def __init__(self, situations: list[Situation], sources: list[str], folder: Path) -> None:
         self._checks: dict[tuple[str, str], Check] = {}

@@ -1,5 +1,5 @@
-"""Situations in which nginx is drained: what is lost, or held for nothing, if a connection in them
-is misjudged. Each prepares a scene, and returns what is to be checked (tests/e2e/scenes.py)."""
+"""Situations in which a misjudged connection would be lost or held for nothing. Each prepares a
+scene, and returns its check (tests/e2e/scenes.py)."""
 
 import signal
 import socket
@@ -66,7 +66,7 @@ def only_the_server_speaks(scene: Scene) -> Check:
 
 
 def an_upload_is_answered_early(scene: Scene) -> Check:
-    """413 amid a chunked upload: nginx has shut down its half, and reads on."""
+    """413 amid a chunked upload: nginx has shut down its half, and continues to read."""
     scene.nginx(
         "listen 8080; client_max_body_size 1m; location /api { proxy_pass http://[::1]:9; }"
     )
@@ -93,7 +93,7 @@ def an_upload_is_answered_early(scene: Scene) -> Check:
 
 
 def nginx_quits_already(scene: Scene) -> Check:
-    """`nginx -s quit` in front of the hook: nothing listens any more."""
+    """`nginx -s quit` before the hook: nothing listens any more."""
     nginx = scene.nginx(f"listen 8080; {scene.slow(6)}")
     scene.download(scene.connect())
     nginx.signal(signal.SIGQUIT)
@@ -144,13 +144,13 @@ def nginx_listens_on_udp(scene: Scene) -> Check:
 
 
 def seconds(ended: Ended) -> float:
-    """As the hook's last line has it: `drained, 0 in flight, 1.0 s: why`."""
+    """The seconds in the hook's last line: `drained, 0 in flight, 1.0 s: why`."""
     words = ended.last.replace(":", " ").split()
     return float(words[words.index("s") - 1])
 
 
 def a_client_has_vanished(scene: Scene) -> Check:
-    """Amid a download, with bytes unacknowledged; another one when its answer was complete."""
+    """During a download, with bytes unacknowledged; another client after a complete response."""
     scene.flags |= {"unreachable_after": "1s"}
     scene.nginx(f"listen 8080; {scene.slow(60)}")
     downloading, idle = scene.connect(), scene.connect()
@@ -172,7 +172,7 @@ def a_client_has_vanished(scene: Scene) -> Check:
 
 
 def a_reader_is_slow(scene: Scene) -> Check:
-    """Its window is closed for a while; the kernel's probes are answered."""
+    """Its window is closed for a while; its kernel answers the probes."""
     scene.flags |= {"unreachable_after": "0.5s"}
     size = 3_000_000
     (scene.folder / "file").write_bytes(b"x" * size)
@@ -214,7 +214,7 @@ def shake_hands(scene: Scene) -> None:
 
 def meets_its_deadline(ended: Ended) -> None:
     says(1, "deadline, 1 in flight")(ended)
-    # On a busy machine a hook gives up before the daemon's last word reaches it.
+    # On a busy machine a hook gives up before the daemon's last line reaches it.
     if ended.source == ALONE:
         said = ended.last
     elif ended.record["result"] == "deadline":
@@ -232,7 +232,7 @@ def only_a_tls_handshake_was_made(scene: Scene) -> Check:
 
 
 def nginx_gives_up_a_handshake_without_a_request(scene: Scene) -> Check:
-    """client_header_timeout below the drain, as the documentation advises."""
+    """client_header_timeout shorter than the drain, as documented."""
     scene.nginx(f"listen 8080 ssl; client_header_timeout 4s; {certificate(scene.folder)}")
     shake_hands(scene)
     return says(0, "drained, 0 in flight")

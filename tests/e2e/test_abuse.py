@@ -1,4 +1,4 @@
-"""A pod that takes all that it can get: others notice nothing."""
+"""A pod that takes all that it can get does not affect other pods."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
 from bench.rig.pod import FakePod
-from drainmon.server.limits import CONNECTIONS, TOLD
+from drainmon.server.limits import CONNECTIONS, EXCESS
 from tests.e2e.harness import DAEMON, SERVE, Daemon, MakePod, wait_argv
 from tests.e2e.one_idle import drain_with_one_idle
 from tests.waiting import eventually
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.root
 
 QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
 ALONE_SECONDS = 3.0
-"""More than such a drain takes of itself: less than one."""
+"""More than such a drain takes alone: less than one."""
 
 HOLD = """
 import select, socket, sys
@@ -40,8 +40,7 @@ while len(held) - refused > int(sys.argv[3]):
 print(len(held) - refused, flush=True)
 sys.stdin.read()
 """
-"""Opens connections and says nothing; prints how many are left open when the others have been told
-that they are too many."""
+"""Opens connections and stays silent; prints how many stay open after the others got 429."""
 
 FLOOD = """
 import os, selectors, socket, sys
@@ -77,7 +76,7 @@ while True:
         print("flooded", flush=True)
         opened = -10 ** 9
 """
-"""A thousand connections, each replaced by another as soon as the daemon has closed it."""
+"""A thousand connections, each replaced as soon as the daemon has closed it."""
 
 
 @contextmanager
@@ -106,17 +105,21 @@ def drains_as_if_alone(daemon: Daemon, pod: FakePod) -> None:
     assert drain_with_one_idle(daemon, pod, hook)["seconds"] < ALONE_SECONDS
 
 
-def test_a_thousand_connections_of_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_thousand_connections_of_one_pod_do_not_delay_another(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     greedy, modest = make_pod(), make_pod()
     before = files(daemon)
-    most = CONNECTIONS + TOLD
+    most = CONNECTIONS + EXCESS
     with running(greedy.netns, HOLD, daemon.socket, 1000, most) as hog:
         assert said(hog) == str(most)
         drains_as_if_alone(daemon, modest)
     eventually(lambda: files(daemon) <= before)
 
 
-def test_a_flood_from_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_flood_of_connections_from_one_pod_does_not_delay_another(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     hostile, pod = make_pod(), make_pod()
     with running(hostile.netns, FLOOD, daemon.socket) as flood:
         assert said(flood) == "flooded"
@@ -124,9 +127,7 @@ def test_a_flood_from_one_pod(daemon: Daemon, make_pod: MakePod) -> None:
         assert flood.poll() is None
 
 
-def test_a_caller_that_asks_on_and_never_reads_is_dropped(
-    daemon: Daemon, make_pod: MakePod
-) -> None:
+def test_a_client_that_never_reads_is_disconnected(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     code = """
 import socket, sys
@@ -139,19 +140,19 @@ while True:
     before = files(daemon)
     with running(pod.netns, code, daemon.socket) as caller:
         assert said(caller) == "begun"
-        assert caller.wait(40) != 0  # the daemon has hung up
+        assert caller.wait(40) != 0  # the daemon has closed the connection
     eventually(lambda: files(daemon) <= before)
 
 
-def test_few_files_are_left_for_everybody(tmp_path: Path, netns: Netns) -> None:
+def test_one_pod_does_not_use_up_the_daemons_descriptors(tmp_path: Path, netns: Netns) -> None:
     daemon = Daemon(tmp_path)
     argv = ["prlimit", "--nofile=128:128", *SERVE, "--socket", str(daemon.socket)]
     with daemon.log.open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         eventually(lambda: healthy(daemon.socket))
-        with running(netns, HOLD, daemon.socket, 200, 128 // 8 + TOLD) as hog:
-            assert said(hog) == str(128 // 8 + TOLD)
+        with running(netns, HOLD, daemon.socket, 200, 128 // 8 + EXCESS) as hog:
+            assert said(hog) == str(128 // 8 + EXCESS)
             assert healthy(daemon.socket)
         assert "cannot accept" not in daemon.log.read_text()
     finally:
@@ -159,7 +160,7 @@ def test_few_files_are_left_for_everybody(tmp_path: Path, netns: Netns) -> None:
         assert process.wait(5) == 0
 
 
-def test_a_node_short_of_files_does_not_end_the_daemon(tmp_path: Path, netns: Netns) -> None:
+def test_a_lack_of_descriptors_does_not_end_the_daemon(tmp_path: Path, netns: Netns) -> None:
     daemon = Daemon(tmp_path)
     with running_daemon(DAEMON, daemon.socket, daemon.log) as daemon.pid:
         most = files(daemon) + 4
@@ -167,7 +168,7 @@ def test_a_node_short_of_files_does_not_end_the_daemon(tmp_path: Path, netns: Ne
         with running(netns, HOLD, daemon.socket, 20, 20) as hog:
             assert said(hog) == "20"
             for port in range(8000, 8010):
-                with netns.socket() as listener:  # each asks for a scan
+                with netns.socket() as listener:  # each causes a scan
                     listener.bind(("127.0.0.1", port))
                     listener.listen()
             eventually(lambda: "Too many open files" in daemon.log.read_text())

@@ -1,4 +1,4 @@
-"""Who may do what: root of the host, a pod, and those who only look like one of them."""
+"""Permissions of root of the host, of a pod, and of processes that only resemble one of them."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ NODE = ("/v1/pods", "/v1/drains", "/metrics")
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    """One whose folder every user may enter, with the client in it."""
+    """A daemon whose folder every user may open, with the client in it."""
     with public_folder() as folder, daemon_in(folder) as daemon:
         shutil.copy(CLIENT, folder)
         yield daemon
@@ -45,7 +45,7 @@ def public(daemon: Daemon, argv: list[str]) -> list[str]:
 
 
 def sees(daemon: Daemon, *wrap: str) -> set[str]:
-    """Which of the node's paths a caller may read; the others must be refused clearly."""
+    """The node's paths that a caller may read; every other path must be refused with a reason."""
     allowed = set()
     for path in NODE:
         status, body = run([*wrap, *curl(daemon.socket, path)])
@@ -109,7 +109,7 @@ def in_pod(pod_netns: Netns, argv: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(pod_netns.command(argv), stdout=subprocess.PIPE)
 
 
-def test_a_caller_that_becomes_another_program_is_told_to_the_end(
+def test_a_caller_that_executes_another_program_gets_the_result(
     daemon: Daemon, make_pod: MakePod
 ) -> None:
     pod = make_pod()
@@ -119,7 +119,9 @@ def test_a_caller_that_becomes_another_program_is_told_to_the_end(
     assert json.loads(output.splitlines()[-1])["result"] == "drained"
 
 
-def test_a_caller_that_ends_is_not_told_through_others(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_caller_that_ends_leaves_no_answer_to_its_children(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     end = "sys.stdout.flush()\nif os.fork(): os._exit(0)\nprint('rest', f.read(), flush=True)"
     with in_pod(pod.netns, drain_and(daemon.socket, end)) as caller:
@@ -130,7 +132,9 @@ def test_a_caller_that_ends_is_not_told_through_others(daemon: Daemon, make_pod:
     eventually(lambda: record_of(daemon.socket, pod)["result"] == "abandoned")
 
 
-def test_a_caller_that_leaves_its_namespace_is_not_told(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_caller_that_leaves_its_namespace_gets_no_answer(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     leave = "ctypes.CDLL(None).unshare(0x40000000)\nprint(f.read(), flush=True)"
     with in_pod(pod.netns, drain_and(daemon.socket, leave)) as caller:
@@ -139,7 +143,9 @@ def test_a_caller_that_leaves_its_namespace_is_not_told(daemon: Daemon, make_pod
     eventually(lambda: record_of(daemon.socket, pod)["result"] == "abandoned")
 
 
-def test_nothing_is_signalled_for_a_caller_that_has_left(daemon: Daemon, make_pod: MakePod) -> None:
+def test_no_roll_for_a_caller_that_has_left_its_namespace(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     with Connection(pod) as busy:
         assert busy.get()
@@ -160,7 +166,7 @@ def test_another_process_with_the_callers_pid_is_not_the_caller(daemon: Daemon) 
             pass_fds=[connection.fileno()],
             stdin=subprocess.PIPE,
         )
-        # An answer to it shows that it is known.
+        # An answer shows that the daemon has identified the caller.
         eventually(lambda: _answers(connection) == 200)
         caller.communicate(b"\n")
         with process_with_pid(caller.pid, ["sleep", "60"]) as another:

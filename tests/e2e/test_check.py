@@ -1,4 +1,4 @@
-"""`drainmon check` on this host, and on what is left of it when things are taken away."""
+"""`drainmon check` on this host, and on the same host with parts removed."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-LONGEST = 5.0  # a second or two, on a machine that has other things to do
+LONGEST = 5.0  # a second or two, on a busy machine
 
 
 def check(*flags: str, before: Sequence[str] = ()) -> tuple[int, str]:
-    """Exit code and output; nothing may be said but the facts."""
+    """Exit code and output; asserts that nothing but facts is printed."""
     began = time.monotonic()
     done = subprocess.run(
         [*before, str(DAEMON), "check", *flags], capture_output=True, text=True, check=False
@@ -46,7 +46,7 @@ def without_btf(*, also: str = "true") -> list[str]:
 NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
 
 
-def test_this_host(tmp_path: Path) -> None:
+def test_check_passes_on_this_host(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     code, text = check("--socket", str(folder / "drainmon.sock"))
     assert text.splitlines()[-1] == "would use: core"
@@ -55,7 +55,7 @@ def test_this_host(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_as_json(tmp_path: Path) -> None:
+def test_check_prints_json(tmp_path: Path) -> None:
     code, text = check("--json", "--socket", str(tmp_path / "s"), "--pod-logs", str(tmp_path))
     document = json.loads(text)
     assert (code, document["usable"], document["source"]) == (0, True, "core")
@@ -68,14 +68,14 @@ def test_as_json(tmp_path: Path) -> None:
     assert document["degraded"] is False
 
 
-def test_a_daemon_answers(daemon: Daemon) -> None:
+def test_check_reports_an_answering_daemon(daemon: Daemon) -> None:
     _, text = check("--json", "--socket", str(daemon.socket))
     (answer,) = (fact for fact in json.loads(text)["facts"] if fact["name"] == "daemon")
     assert answer["status"] == "ok"
     assert answer["found"].endswith("source core")
 
 
-def test_a_daemon_that_hangs(tmp_path: Path) -> None:
+def test_check_reports_a_hanging_daemon(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -86,7 +86,7 @@ def test_a_daemon_that_hangs(tmp_path: Path) -> None:
     assert answer["found"] == f"cannot ask the daemon at {path}: timed out"
 
 
-def test_no_btf(tmp_path: Path) -> None:
+def test_check_without_btf_chooses_another_source(tmp_path: Path) -> None:
     code, text = check("--json", "--socket", str(tmp_path / "s"), before=without_btf())
     document = json.loads(text)
     said = statuses(document)
@@ -94,10 +94,10 @@ def test_no_btf(tmp_path: Path) -> None:
     assert document["source"] in {"bcc", "procfs"}
     assert (said["core BTF"], said["core trial load"]) == ("missing", "missing")
     assert said["core ring buffer"] == "ok"  # tried, as the programs did not load
-    assert "core iter program" not in said  # nobody can know
+    assert "core iter program" not in said  # cannot be known without BTF
 
 
-def test_nothing_but_procfs(tmp_path: Path) -> None:
+def test_check_without_btf_and_headers_chooses_procfs(tmp_path: Path) -> None:
     before = without_btf(also="mount -t tmpfs none /usr/src && mount -t tmpfs none /lib/modules")
     if not Path("/lib/modules").exists():
         before = without_btf(also="mount -t tmpfs none /usr/src")
@@ -106,7 +106,7 @@ def test_nothing_but_procfs(tmp_path: Path) -> None:
     assert text.splitlines()[-1].startswith("would use: procfs (degraded: BTF, ")
 
 
-def test_no_privileges(tmp_path: Path) -> None:
+def test_check_without_privileges_is_unusable(tmp_path: Path) -> None:
     code, text = check("--json", "--socket", str(tmp_path / "s"), before=NO_CAPABILITIES)
     said = statuses(json.loads(text))
     assert code == 2
@@ -139,7 +139,7 @@ def open_to_all() -> Iterator[Path]:
         yield folder
 
 
-def test_another_user(open_to_all: Path) -> None:
+def test_check_as_another_user_is_unusable(open_to_all: Path) -> None:
     code, text = check("--socket", "/run/drainmon-none/s", before=ANOTHER)
     assert code == 2
     assert "missing   socket folder" in text
@@ -201,7 +201,7 @@ def test_a_users_own_nginx_is_drained_by_the_users_own_daemon(open_to_all: Path)
     assert '"event": "capabilities missing"' in (open_to_all / "log").read_text()
 
 
-def test_a_container_without_host_pid(tmp_path: Path) -> None:
+def test_check_without_host_pid_is_degraded(tmp_path: Path) -> None:
     before = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     code, text = check("--json", "--socket", str(tmp_path / "s"), before=before)
     document = json.loads(text)
@@ -211,13 +211,15 @@ def test_a_container_without_host_pid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("environment", "colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_colour_on_a_terminal(tmp_path: Path, environment: dict[str, str], colour: bool) -> None:
+def test_check_is_coloured_on_a_terminal_only(
+    tmp_path: Path, environment: dict[str, str], colour: bool
+) -> None:
     screen, other = pty.openpty()
     argv = [str(DAEMON), "check", "--socket", str(tmp_path / "s")]
     shown = b""
     with subprocess.Popen(argv, stdout=other, env=os.environ | {"TERM": "xterm"} | environment):
         os.close(other)
-        with contextlib.suppress(OSError):  # EIO: nobody writes any more
+        with contextlib.suppress(OSError):  # EIO: no writer is left
             while chunk := os.read(screen, 4096):
                 shown += chunk
     os.close(screen)

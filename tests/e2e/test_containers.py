@@ -1,4 +1,4 @@
-"""Containers as runc makes them: whose they are, and a pod of several of them."""
+"""Containers as runc makes them: their owner, and a pod of several containers."""
 
 import secrets
 import shutil
@@ -78,7 +78,7 @@ def nginx_argv(folder: Path) -> list[str]:
 
 
 def half_request(namespace: Netns) -> Any:
-    """A connection that nginx cannot end before its client does: a request has begun."""
+    """A connection with an unfinished request, which nginx cannot end before its client does."""
     connection = namespace.socket()
     eventually(lambda: not connection.connect_ex(("127.0.0.1", 8080)))
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x")
@@ -90,7 +90,7 @@ def ask(container: Container, daemon: Daemon) -> str:
     return finish(container.exec(curl))[1]
 
 
-def test_an_application_waits_for_the_nginx_of_its_pod(
+def test_a_hook_in_another_container_waits_for_its_pods_nginx(
     daemon: Daemon, folder: Path, netns: Netns, make_container: MakeContainer
 ) -> None:
     pod = f"kubepods/burstable/pod{UID}"
@@ -120,7 +120,7 @@ def _record(daemon: Daemon) -> dict[str, Any]:
     return next((drain for drain in drains if drain["uid"] == UID), {})
 
 
-def test_a_container_of_docker_is_called_by_its_id(
+def test_a_docker_container_is_named_by_its_id(
     daemon: Daemon, folder: Path, netns: Netns, make_container: MakeContainer
 ) -> None:
     container = make_container(nginx_argv(folder), "docker")

@@ -1,4 +1,5 @@
-"""A grace period that is shorter than the drain: the record says so exactly when bytes are lost."""
+"""A grace period that is shorter than the drain: the record reports this exactly when bytes are
+lost."""
 
 import signal
 import subprocess
@@ -20,16 +21,16 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 GRACES = {"core": range(1, 13), "procfs": range(2, 13, 5)}
-"""Seconds. Source procfs looks more rarely at many pods at once, and what comes between two looks
-it cannot tell: it gets few, and none that ends when the download does."""
+"""Seconds. Source procfs looks less often at many pods at once and misses changes between two
+looks: it gets few, and none that ends with the download."""
 
 RATE = 20_000
 DOWNLOAD = 10 * RATE
 """Bytes a second, and bytes."""
 
 BETWEEN = 0.5
-"""Seconds from the download's beginning to the hook's: nginx sends once a second, and no grace
-period should end just then."""
+"""Seconds from the beginning of the download to the hook's: nginx sends once a second, and no grace
+period should end at the same time."""
 
 KILLED_AFTER = 2.0  # seconds from the stop signal at the grace period's end to SIGKILL
 
@@ -38,7 +39,7 @@ TERM, QUIT = signal.SIGTERM, signal.SIGQUIT
 
 @dataclass
 class Ending:
-    """One pod: how long it may take, what it is stopped with, and how that went."""
+    """One pod: its grace period, its stop signal, and the result."""
 
     source: str
     grace: float
@@ -65,8 +66,8 @@ def download(namespace: Netns, ending: Ending, began: threading.Event) -> None:
 
 
 def end_pod(daemon: Daemon, folder: Path, ending: Ending) -> None:
-    """The pod's end as a kubelet has it: the hook; at the grace period's end the stop signal, two
-    seconds later SIGKILL; the hook ends with its container."""
+    """The pod's termination as by a kubelet: the hook; at the grace period's end the stop signal,
+    two seconds later SIGKILL; the hook ends with its container."""
     name = f"{ending.source}-{ending.grace}-{ending.stop.name}"
     place = folder / name
     place.mkdir()
@@ -99,14 +100,14 @@ def end_pod(daemon: Daemon, folder: Path, ending: Ending) -> None:
 
 
 def with_grace(hook: subprocess.Popen[bytes], stop_at: float) -> None:
-    """Until the hook returns, or the grace period is over."""
+    """Wait for the hook until the grace period is over."""
     while hook.poll() is None and time.monotonic() < stop_at:
         time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
 def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ending]]:
-    """Every pod at once, before two daemons."""
+    """Every pod at once, with two daemons."""
     with ExitStack() as stack:
         daemons = {
             source: stack.enter_context(
@@ -134,7 +135,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ending]]:
 
 
 @pytest.mark.parametrize("source", GRACES)
-def test_no_record_is_better_than_what_the_client_got(endings: list[Ending], source: str) -> None:
+def test_no_record_says_drained_if_bytes_were_lost(endings: list[Ending], source: str) -> None:
     seen = [one for one in endings if one.source == source]
     assert {one.whole for one in seen} == {True, False}
     assert [one for one in seen if one.result is None] == []
@@ -142,9 +143,9 @@ def test_no_record_is_better_than_what_the_client_got(endings: list[Ending], sou
     assert [one for one in seen if one.result not in {"drained", "gone"} and one.whole] == []
 
 
-def test_what_was_lost_is_called_cut(endings: list[Ending]) -> None:
+def test_a_record_says_cut_if_bytes_were_lost(endings: list[Ending]) -> None:
     lost = [one for one in endings if not one.whole]
-    # Without events nobody sees how a connection of a quitting nginx ends.
+    # Without events, the end of a quitting nginx's connection is not seen.
     known = [one for one in lost if one.source == "core" or one.stop is TERM]
     assert [one for one in known if one.result != "cut" or one.cut != 1] == []
     assert {one.reason for one in known} == {"nginx was stopped while connections were in flight"}

@@ -1,4 +1,4 @@
-"""The daemon's start and end: what it refuses, what it says, what it leaves."""
+"""The daemon's start and end: errors, log lines, and cleanup."""
 
 import json
 import os
@@ -12,35 +12,36 @@ import pytest
 from bench.rig.daemon import healthy, running_daemon
 from bench.rig.netns import Netns
 from drainmon.cli.client import get
-from tests.e2e.harness import DAEMON, SERVE, Daemon, finish
+from tests.e2e.api import pod_in
+from tests.e2e.harness import DAEMON, SERVE, Daemon, MakePod, finish
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
 
 def refuse(*argv: str, within: float = 20.0) -> str:
-    """What a daemon says that must not start."""
+    """The error of a daemon that must not start."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=within, check=False)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
 
 
-def test_a_socket_where_another_daemon_listens(daemon: Daemon) -> None:
+def test_a_second_daemon_does_not_take_the_socket(daemon: Daemon) -> None:
     said = refuse(*SERVE, "--socket", str(daemon.socket))
     assert said == f"drainmon: cannot listen on {daemon.socket}: another daemon listens there"
     assert healthy(daemon.socket)
 
 
-def test_a_socket_path_that_is_a_file(tmp_path: Path) -> None:
+def test_a_file_at_the_sockets_path_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
     said = refuse(*SERVE, "--socket", str(path))
-    assert said == f"drainmon: cannot listen on {path}: there is something else than a socket"
+    assert said == f"drainmon: cannot listen on {path}: the path is not a socket"
     assert path.read_text() == "precious"
 
 
-def test_a_web_address_where_another_listens(tmp_path: Path) -> None:
+def test_a_web_address_in_use_ends_the_daemon(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         path = tmp_path / "drainmon.sock"
@@ -51,14 +52,14 @@ def test_a_web_address_where_another_listens(tmp_path: Path) -> None:
 
 SEE = "--bounding-set=-all,+sys_ptrace,+dac_read_search"
 DROP = ["setpriv", SEE, "--inh-caps=-all", "--ambient-caps=-all"]
-"""Root that may look into processes, and nothing more."""
+"""Root that may inspect processes, and nothing more."""
 
 HIDE_BTF = [
     "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh",
 ]  # fmt: skip
 
 
-def test_core_without_privileges(tmp_path: Path) -> None:
+def test_core_without_privileges_names_the_missing_capabilities(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
     argv = [*DROP, *SERVE, "--source", "core", "--socket", str(path)]
     said = refuse(*argv)
@@ -67,7 +68,7 @@ def test_core_without_privileges(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_core_without_btf(tmp_path: Path) -> None:
+def test_core_without_btf_names_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "drainmon.sock"
     argv = [*HIDE_BTF, *SERVE, "--source", "core", "--socket", str(path)]
     said = refuse(*argv)
@@ -78,7 +79,7 @@ def test_core_without_btf(tmp_path: Path) -> None:
     ("wrap", "source", "why"),
     [(DROP, "procfs", "Operation not permitted"), (HIDE_BTF, "bcc", "the kernel has no BTF")],
 )
-def test_the_next_source_is_used_and_says_why(
+def test_the_next_source_is_used_and_the_reason_reported(
     tmp_path: Path, wrap: list[str], source: str, why: str
 ) -> None:
     daemon = Daemon(tmp_path)
@@ -94,8 +95,8 @@ def test_the_next_source_is_used_and_says_why(
     assert '"event": "cannot use source", ' in daemon.log.read_text()
 
 
-def test_a_caller_whose_process_cannot_be_seen(tmp_path: Path) -> None:
-    # A daemon in a PID namespace of its own sees callers from outside as pid 0.
+def test_a_caller_in_a_hidden_pid_namespace_is_refused(tmp_path: Path) -> None:
+    # A daemon in its own PID namespace sees callers from outside as pid 0.
     daemon = Daemon(tmp_path)
     log = daemon.log.open("wb")
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -105,7 +106,7 @@ def test_a_caller_whose_process_cannot_be_seen(tmp_path: Path) -> None:
     try:
         eventually(daemon.socket.exists)
         answer = _curl(daemon, "/v1/self")
-        assert "cannot tell who calls" in answer
+        assert "cannot identify the caller" in answer
         assert "hostPID" in answer
         assert '"status":"ok"' in _curl(daemon, "/healthz")
     finally:
@@ -124,7 +125,7 @@ def _curl(daemon: Daemon, path: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_and_takes_its_socket_along(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stopping_daemon_removes_its_socket(tmp_path: Path, number: signal.Signals) -> None:
     daemon = Daemon(tmp_path)
     with daemon.log.open("wb") as log:
         process = subprocess.Popen([*SERVE, "--socket", daemon.socket], stdout=log, stderr=log)
@@ -136,7 +137,7 @@ def test_it_stops_and_takes_its_socket_along(tmp_path: Path, number: signal.Sign
     assert events == ["serving", "stopping"]
 
 
-def test_a_killed_daemons_socket_is_taken_over(tmp_path: Path) -> None:
+def test_a_killed_daemons_socket_is_replaced(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     with daemon.log.open("wb") as log:
         process = subprocess.Popen([*SERVE, "--socket", daemon.socket], stdout=log, stderr=log)
@@ -148,14 +149,14 @@ def test_a_killed_daemons_socket_is_taken_over(tmp_path: Path) -> None:
         assert healthy(daemon.socket)
 
 
-def test_a_pod_may_not_see_others(daemon: Daemon, netns: Netns) -> None:
+def test_a_pod_cannot_read_other_pods(daemon: Daemon, netns: Netns) -> None:
     for path in ("/v1/pods", "/v1/drains"):
         curl = ["curl", "-sS", "--unix-socket", str(daemon.socket), f"http://d{path}"]
         with subprocess.Popen(netns.command(curl), stdout=subprocess.PIPE) as process:
             assert "only root of the host may" in finish(process)[1]
 
 
-def test_another_process_name(tmp_path: Path, netns: Netns) -> None:
+def test_processes_of_other_names_are_found(tmp_path: Path, netns: Netns) -> None:
     daemon = Daemon(tmp_path)
     flags = ["--process", "nginx", "--process", "python3"]
     code = "import socket, time; s = socket.create_server(('127.0.0.1', 99)); time.sleep(60)"
@@ -168,7 +169,9 @@ def test_another_process_name(tmp_path: Path, netns: Netns) -> None:
             server.wait()
 
 
-def test_status(daemon: Daemon) -> None:
+def test_status_prints_a_table(daemon: Daemon, make_pod: MakePod) -> None:
+    pod = make_pod()
+    eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
     environment = os.environ | {"DRAINMON_SOCKET": str(daemon.socket)}
     done = subprocess.run(
         [DAEMON, "status"], env=environment, capture_output=True, text=True, check=True

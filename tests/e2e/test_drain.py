@@ -1,4 +1,4 @@
-"""A real nginx, a real daemon, the real client: what a drain keeps, and when it lets go."""
+"""A real nginx, daemon and client: what a drain waits for, and when it ends."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def in_flight(daemon: Daemon, pod: FakePod) -> int | None:
     return pod_in(daemon.socket, pod.netns.inode).get("in_flight")
 
 
-def test_a_slow_reader_is_complete_after_the_network_is_gone(
+def test_a_slow_reader_gets_every_byte_before_the_network_is_gone(
     daemon: Daemon, make_pod: MakePod, nginx: Path
 ) -> None:
     pod = make_pod(nginx=nginx, file_bytes=FILE)
@@ -148,7 +148,7 @@ def test_every_drain_is_logged_as_its_record(tmp_path: Path, make_pod: MakePod) 
     assert logged == records[::-1]
 
 
-def test_a_broken_configuration_is_not_read(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_roll_does_not_read_a_broken_configuration(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     pod.config.write_text("nonsense;")
     with Connection(pod) as connection:
@@ -174,7 +174,7 @@ def test_no_roll_leaves_nginx_alone(daemon: Daemon, make_pod: MakePod) -> None:
     assert pod.workers() == before
 
 
-def test_the_deadline_says_who_is_left(daemon: Daemon, make_pod: MakePod) -> None:
+def test_the_deadline_names_the_remaining_connections(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
@@ -190,7 +190,9 @@ def test_the_deadline_says_who_is_left(daemon: Daemon, make_pod: MakePod) -> Non
     assert record["remaining"][0]["remote"].startswith(pod.client_address)
 
 
-def test_a_connection_that_is_never_used_does_not_hold(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_connection_that_is_never_used_does_not_hold_the_drain(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     with Connection(pod):
         hook = pod.exec(wait_argv(daemon.socket, min_wait="0.1s", quiet="0.1s", timeout="10s"))
@@ -215,7 +217,7 @@ def test_two_callers_share_one_drain(daemon: Daemon, make_pod: MakePod) -> None:
     assert len(records_among(get(daemon.socket, "/v1/drains")["drains"], pod.netns)) == 1
 
 
-def test_a_drain_that_nobody_follows_is_abandoned(daemon: Daemon, make_pod: MakePod) -> None:
+def test_a_drain_without_clients_is_abandoned(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     hook = pod.exec(wait_argv(daemon.socket))
     eventually(lambda: record_of(daemon.socket, pod))
@@ -230,7 +232,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in children] or [pid]
 
 
-def test_drain_by_curl(daemon: Daemon, make_pod: MakePod) -> None:
+def test_curl_can_drain(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     hook = pod.exec(
         ["/usr/bin/curl", "-sSN", "--unix-socket", str(daemon.socket), "-X", "POST",
@@ -241,7 +243,7 @@ def test_drain_by_curl(daemon: Daemon, make_pod: MakePod) -> None:
     assert json.loads(output.splitlines()[-1])["result"] == "drained"
 
 
-def test_pods_on_ipv6_are_counted_like_ss_counts(daemon: Daemon, make_pod: MakePod) -> None:
+def test_ipv6_connections_are_counted_as_by_ss(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with ExitStack() as stack:
         for address in (pod.address, pod.address6, pod.address6):
@@ -269,7 +271,7 @@ def test_without_a_daemon_the_client_drains_alone(
     assert status == 0, output
 
 
-def test_a_daemon_that_dies_and_returns_amid_a_drain(tmp_path: Path, make_pod: MakePod) -> None:
+def test_a_drain_survives_a_restart_of_the_daemon(tmp_path: Path, make_pod: MakePod) -> None:
     pod = make_pod()
     daemon = Daemon(tmp_path)
     with Connection(pod, receive_buffer=32768) as slow:

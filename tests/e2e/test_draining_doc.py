@@ -1,4 +1,4 @@
-"""The configuration that docs/draining.md recommends does what it says there."""
+"""The configuration that docs/draining.md recommends has the documented effect."""
 
 import re
 from pathlib import Path

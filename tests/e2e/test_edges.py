@@ -1,4 +1,4 @@
-"""Drains at the edges: no nginx left, a daemon just started or stopping, a node short of files."""
+"""Drains in special cases: no nginx left, a daemon just started or stopping, several clients."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.root
 QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
 
 
-def test_the_tail_of_an_nginx_that_has_ended_is_waited_for(
+def test_drain_waits_for_the_tail_of_an_nginx_that_has_ended(
     daemon: Daemon, make_pod: MakePod
 ) -> None:
     pod = make_pod(file_bytes=500_000)
@@ -33,7 +33,7 @@ def test_the_tail_of_an_nginx_that_has_ended_is_waited_for(
         eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
         psutil.Process(pod.master_pid).kill()
         eventually(lambda: not psutil.pid_exists(pod.master_pid))
-        # A sidecar's hook, which comes after nginx has gone.
+        # A sidecar's hook, which starts after nginx has gone.
         argv = pod.netns.command(wait_argv(daemon.socket, **QUICK))
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as hook:
             eventually(lambda: record_of(daemon.socket, pod).get("peak_in_flight") == 1)
@@ -65,7 +65,7 @@ def test_an_nginx_by_another_name_is_drained_without_rolling(daemon: Daemon, net
         assert finish(hook)[0] == 0
 
 
-def test_a_daemon_just_started_asks_for_quiet(tmp_path: Path, make_pod: MakePod) -> None:
+def test_a_new_daemon_requires_the_quiet_period(tmp_path: Path, make_pod: MakePod) -> None:
     pod = make_pod()
     daemon = Daemon(tmp_path)
     with running_daemon(DAEMON, daemon.socket, daemon.log):
@@ -78,7 +78,9 @@ def test_a_daemon_just_started_asks_for_quiet(tmp_path: Path, make_pod: MakePod)
         assert time.monotonic() - began > 1.0
 
 
-def test_the_strictest_of_two_callers_is_satisfied(daemon: Daemon, make_pod: MakePod) -> None:
+def test_the_stricter_of_two_clients_decides_the_drains_end(
+    daemon: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
@@ -95,7 +97,7 @@ def test_the_strictest_of_two_callers_is_satisfied(daemon: Daemon, make_pod: Mak
     assert record_of(daemon.socket, pod)["result"] == "drained"
 
 
-def test_each_caller_has_its_own_exit_at(daemon: Daemon, make_pod: MakePod) -> None:
+def test_each_client_has_its_own_exit_at(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
@@ -104,13 +106,13 @@ def test_each_caller_has_its_own_exit_at(daemon: Daemon, make_pod: MakePod) -> N
         eventually(lambda: record_of(daemon.socket, pod))
         status, output = finish(pod.exec(wait_argv(daemon.socket, exit_at=1, **QUICK)))
         assert status == 0
-        assert "few enough in flight" in output
+        assert "at most exit-at connections are in flight" in output
         assert strict.poll() is None
         assert received + slow.read_all() > 2_000_000
         assert finish(strict)[0] == 0
 
 
-def test_what_a_caller_asked_for_leaves_with_it(daemon: Daemon, make_pod: MakePod) -> None:
+def test_options_of_a_client_end_with_its_connection(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     strict = pod.exec(
         ["/usr/bin/curl", "-sN", "--unix-socket", str(daemon.socket), "-d", '{"min_wait": 15}',

@@ -1,4 +1,4 @@
-"""Counts that stay right, and drains that are neither held nor released by a wrong one."""
+"""Counts stay correct, and a wrong count neither holds nor ends a drain."""
 
 import socket
 import subprocess
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.root
 
 ESTABLISHED = 1
 AT_ONCE = 20
-"""Pods that come and go together."""
+"""Pods that start and end together."""
 QUICK = {"min_wait": "0.1s", "quiet": "0.1s", "timeout": "20s"}
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon whose slow round is a fast one."""
+    """A daemon with a short reconcile interval."""
     flags = ["--reconcile-interval", "20ms", "--log-level", "debug"]
     with daemon_in(tmp_path_factory.mktemp("quick"), *flags) as daemon:
         yield daemon
@@ -44,7 +44,7 @@ def shown(daemon: Daemon, pod: FakePod) -> dict[str, int]:
 
 
 def look(daemon: Daemon, pod: FakePod) -> None:
-    """Have the daemon take a snapshot of the pod."""
+    """Let the daemon take a snapshot of the pod."""
     curl = ["curl", "-sSf", "--unix-socket", str(daemon.socket), "http://d/v1/self/connections"]
     subprocess.run(pod.netns.command(curl), check=True, capture_output=True)
 
@@ -55,7 +55,7 @@ def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod)
     with Connection(pod) as connection:
         assert connection.get()
         eventually(lambda: shown(quick, pod) == {"ESTABLISHED": 1})
-        look(quick, pod)  # nothing has changed meanwhile: from now on the counters are exact
+        look(quick, pod)  # nothing changes meanwhile: from now on the counters are exact
         before = get(quick.socket, "/healthz")["drift"]
         wrong = maps.counters(pod.netns.inode, pod.port)
         wrong.by_state[ESTABLISHED] += 3
@@ -69,7 +69,7 @@ def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod)
 def waiting_drain(
     daemon: Daemon, pod: FakePod
 ) -> Iterator[tuple[Connection, subprocess.Popen[bytes]]]:
-    """A drain that waits for one connection, nginx left alone."""
+    """A drain with --no-roll that waits for one connection."""
     with Connection(pod) as connection:
         assert connection.get()
         hook = pod.exec(wait_argv(daemon.socket, no_roll=True, **QUICK))
@@ -78,9 +78,7 @@ def waiting_drain(
         yield connection, hook
 
 
-def test_a_dropped_last_event_holds_a_drain_for_a_second_at_most(
-    daemon: Daemon, make_pod: MakePod
-) -> None:
+def test_a_lost_event_holds_a_drain_for_at_most_a_second(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
     with waiting_drain(daemon, pod) as (connection, hook):
@@ -90,12 +88,12 @@ def test_a_dropped_last_event_holds_a_drain_for_a_second_at_most(
         connection.close()
         began = time.monotonic()
         eventually(lambda: listed(pod.netns, pod.port) == 0)
-        maps.set_counters(pod.netns.inode, pod.port, stale)  # nor were the counters told
+        maps.set_counters(pod.netns.inode, pod.port, stale)  # the counters have not changed, either
         assert finish(hook)[0] == 0
-    assert time.monotonic() - began < 3  # one second, and a busy machine's
+    assert time.monotonic() - began < 3  # one second, and the delay of a busy machine
 
 
-def test_counters_that_say_too_much_hold_nothing(daemon: Daemon, make_pod: MakePod) -> None:
+def test_counters_that_are_too_high_do_not_hold_a_drain(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
     with waiting_drain(daemon, pod) as (connection, hook):
@@ -107,7 +105,7 @@ def test_counters_that_say_too_much_hold_nothing(daemon: Daemon, make_pod: MakeP
     assert record_of(daemon.socket, pod)["seconds"] < 15
 
 
-def test_counters_that_say_nothing_release_nothing(daemon: Daemon, make_pod: MakePod) -> None:
+def test_counters_that_are_zero_do_not_end_a_drain(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
     with waiting_drain(daemon, pod) as (connection, hook):
@@ -124,7 +122,7 @@ def test_counters_that_say_nothing_release_nothing(daemon: Daemon, make_pod: Mak
         assert finish(hook)[0] == 0
 
 
-def test_the_count_lies_between_what_ss_says_before_and_after(
+def test_the_count_lies_between_those_of_ss_before_and_after(
     daemon: Daemon, make_pod: MakePod
 ) -> None:
     pod = make_pod()
@@ -159,9 +157,7 @@ def test_the_count_lies_between_what_ss_says_before_and_after(
         connection.close()
 
 
-def test_a_pod_that_is_found_while_it_is_busy_is_exact_when_it_is_not(
-    quick: Daemon, make_pod: MakePod
-) -> None:
+def test_counts_of_a_pod_that_was_found_busy_become_exact(quick: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     connections: list[socket.socket] = []
     while len(connections) < 500 or not shown(quick, pod):
@@ -173,8 +169,8 @@ def test_a_pod_that_is_found_while_it_is_busy_is_exact_when_it_is_not(
         connection.close()
 
 
-def _told(daemon: Daemon) -> set[int]:
-    """The namespaces of all pods, dead ones too."""
+def _reported(daemon: Daemon) -> set[int]:
+    """The namespaces of all reported pods, including dead ones."""
     return {pod["netns"] for pod in get(daemon.socket, "/v1/pods")["pods"]}
 
 
@@ -186,12 +182,12 @@ def test_dead_pods_leave_the_list_and_the_maps(quick: Daemon, client_netns: Netn
             inode = pod.netns.inode
             eventually(lambda: pod_in(quick.socket, inode))  # noqa: B023
             assert (inode, pod.port) in maps.ports()
-        eventually(lambda: inode not in _told(quick))  # noqa: B023
+        eventually(lambda: inode not in _reported(quick))  # noqa: B023
         eventually(lambda: (inode, pod.port) not in maps.ports())  # noqa: B023
     assert "Traceback" not in quick.log.read_text()
 
 
-def test_pods_and_orphans_that_come_and_go_leave_the_daemon_as_it_was(quick: Daemon) -> None:
+def test_pods_and_orphans_that_come_and_go_leak_nothing(quick: Daemon) -> None:
     maps = DaemonMaps(quick.pid)
     process = psutil.Process(quick.pid)
 

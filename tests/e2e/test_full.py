@@ -1,4 +1,4 @@
-"""More ports than the daemon counts, and events that nobody took: it says so, and is right."""
+"""More ports than the daemon counts, and lost events: both are reported, counts stay correct."""
 
 import signal
 from contextlib import ExitStack
@@ -33,10 +33,10 @@ def open_connections(stack: ExitStack, pod: FakePod, number: int) -> None:
         assert stack.enter_context(Connection(pod)).get()
 
 
-def test_listeners_of_others_take_nobodys_room(
+def test_listeners_of_other_programs_take_no_room_in_the_maps(
     tmp_path: Path, netns: Netns, make_pod: MakePod
 ) -> None:
-    """While the daemon stands still: nothing of theirs waits for it."""
+    """While the daemon is stopped: their events do not queue up."""
     known = make_pod()
     with daemon_in(tmp_path) as daemon, ExitStack() as stack:
         open_connections(stack, known, 2)
@@ -58,9 +58,11 @@ def test_listeners_of_others_take_nobodys_room(
         assert netns.inode not in {inode for inode, _ in counted}
 
 
-def test_a_pod_with_more_ports_than_are_counted(tmp_path: Path, make_pod: MakePod) -> None:
-    """Its share is counted, the rest is seen all the same, and others keep theirs. As nobody knows
-    what arrives, it is drained no sooner than after half of the timeout."""
+def test_a_pod_with_more_ports_than_its_share_is_still_drained(
+    tmp_path: Path, make_pod: MakePod
+) -> None:
+    """Its share is counted, the rest is found by snapshots, and other pods keep their shares. As
+    arrivals are unknown, it is drained no earlier than half of the timeout."""
     other = make_pod()
     pod = make_pod(server="".join(f"listen {port};" for port in MANY))
     with daemon_in(tmp_path) as daemon:

@@ -1,4 +1,4 @@
-"""Several pods and services in one network namespace, the host's: each sees and drains its own."""
+"""Several pods and services in the host's network namespace: each sees and drains only itself."""
 
 import signal
 import socket
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.root
 
 
 class Host:
-    """A daemon, the folder of the pods' logs, and a cgroup for all that a test runs."""
+    """A daemon, the folder of the pods' logs, and a cgroup for all processes of a test."""
 
     def __init__(self, daemon: Daemon, logs: Path, root: str, folder: Path) -> None:
         self.daemon, self.logs, self.root, self.folder = daemon, logs, root, folder
@@ -64,7 +64,7 @@ def host(daemon: Daemon, logs: Path, tmp_path: Path) -> Iterator[Host]:
         yield Host(daemon, logs, root, tmp_path)
 
 
-def test_two_pods_are_listed_counted_and_drained_apart(host: Host) -> None:
+def test_two_pods_of_the_hosts_network_are_drained_separately(host: Host) -> None:
     ingress, gateway = host.pod(), host.pod()
     ingress.name(host.logs, "ingress", "nginx-x2k4d")
     ports = free_port(), free_port()
@@ -81,11 +81,11 @@ def test_two_pods_are_listed_counted_and_drained_apart(host: Host) -> None:
             listed = host.listed(port)
             assert listed["ports"] == [port]
             assert Counter(listed["by_state"]) == states_by_ss(port)
-        told = ingress.ask(host.daemon)
-        assert (told["pod"], told["namespace"], told["name"], told["uid"]) == (
+        answer = ingress.ask(host.daemon)
+        assert (answer["pod"], answer["namespace"], answer["name"], answer["uid"]) == (
             "ingress/nginx-x2k4d", "ingress", "nginx-x2k4d", ingress.uid,
         )  # fmt: skip
-        assert (told["ports"], told["in_flight"]) == ([ports[0]], 1)
+        assert (answer["ports"], answer["in_flight"]) == ([ports[0]], 1)
         assert gateway.ask(host.daemon)["pod"] == gateway.uid
         connections = gateway.ask(host.daemon, "/v1/self/connections")["connections"]
         assert {c["local"] for c in connections} == {f"127.0.0.1:{ports[1]}"}
@@ -94,7 +94,7 @@ def test_two_pods_are_listed_counted_and_drained_apart(host: Host) -> None:
         before = second.workers()
         hook = ingress.hook(host.daemon)
         eventually(lambda: _drain_of(host, ingress).get("rolls"))
-        stack.pop_all().close()  # what both wait for ends
+        stack.pop_all().close()  # the connections that both wait for end
         kept = stack.enter_context(half_request(ports[1]))
         assert finish(hook)[0] == 0
         record = _drain_of(host, ingress)
@@ -115,7 +115,7 @@ def _drain_of(host: Host, pod: HostPod) -> dict[str, Any]:
     return next((drain for drain in drains if drain["uid"] == pod.uid), {})
 
 
-def test_a_pod_without_nginx_hears_of_nobody_elses(host: Host) -> None:
+def test_a_pod_without_nginx_does_not_see_other_pods_nginx(host: Host) -> None:
     busy, idle = host.pod(), host.pod()
     idle.name(host.logs, "shop", "idle")
     port = free_port()
@@ -126,29 +126,29 @@ def test_a_pod_without_nginx_hears_of_nobody_elses(host: Host) -> None:
         half_request(port),
     ):
         eventually(lambda: busy.ask(host.daemon)["in_flight"] == 1)
-        told = idle.ask(host.daemon)
-        assert (told["pod"], told["ports"], told["in_flight"]) == ("shop/idle", [], 0)
-        assert told["reason"] == "no nginx in this pod"
+        answer = idle.ask(host.daemon)
+        assert (answer["pod"], answer["ports"], answer["in_flight"]) == ("shop/idle", [], 0)
+        assert answer["reason"] == "no nginx in this pod"
         assert idle.ask(host.daemon, "/v1/self/connections")["connections"] == []
         code, said = finish(idle.hook(host.daemon))
         assert (code, "no nginx here: nothing to drain" in said) == (0, True)
 
 
-def test_a_cgroup_below_its_own_does_not_make_a_pod_another(host: Host) -> None:
+def test_a_pod_cannot_pose_as_another_by_a_nested_cgroup(host: Host) -> None:
     hostile, victim = host.pod(), host.pod()
     port = free_port()
     with nginx_on(victim.container(), host.folder / "v", port), half_request(port):
         eventually(lambda: victim.ask(host.daemon)["in_flight"] == 1)
         below = hostile.container().path + victim.path
         claim = Cgroup(f"{below}/{'0' * 64}")
-        told = ask(claim, host.daemon)
-        assert (told["uid"], told["ports"]) == (hostile.uid, [])
-        # A container without a pod around it may say so, and is none the wiser.
+        answer = ask(claim, host.daemon)
+        assert (answer["uid"], answer["ports"]) == (hostile.uid, [])
+        # A container outside of pods may claim to be in one, without effect.
         claim = Cgroup(f"{host.root}/docker/{'1' * 64}/{victim.path.strip('/')}/{'0' * 64}")
         assert ask(claim, host.daemon)["ports"] == []
 
 
-def test_services_of_the_host_are_called_by_their_unit(host: Host) -> None:
+def test_services_of_the_host_are_named_by_their_unit(host: Host) -> None:
     service = Cgroup(f"{host.root}/web.service")
     other = Cgroup(f"{host.root}/other.service")
     port = free_port()
@@ -158,11 +158,11 @@ def test_services_of_the_host_are_called_by_their_unit(host: Host) -> None:
         assert (listed["pod"], listed["ports"], listed["uid"]) == ("web.service", [port], "")
         with nginx_on(other, host.folder / "other", free_port()):
             eventually(lambda: ask(other, host.daemon)["pod"] == "other.service")
-            with pytest.raises(OSError, match=r"cannot tell which nginx is meant: .*web\.service"):
+            with pytest.raises(OSError, match=r"cannot choose an nginx: .*web\.service"):
                 get(host.daemon.socket, "/v1/self")
 
 
-def test_the_tail_of_a_pods_nginx_that_has_ended_is_waited_for(host: Host) -> None:
+def test_drain_waits_for_the_tail_of_a_pods_ended_nginx(host: Host) -> None:
     pod = host.pod()
     port = free_port()
     (host.folder / "file").write_bytes(bytes(1_000_000))
@@ -179,7 +179,7 @@ def test_the_tail_of_a_pods_nginx_that_has_ended_is_waited_for(host: Host) -> No
         nginx.signal(signal.SIGTERM)
         nginx.wait()
         eventually(lambda: states_by_ss(port)["FIN_WAIT1"])
-        # A sidecar's hook, which comes after nginx has gone.
+        # A sidecar's hook, which starts after nginx has gone.
         hook = pod.hook(host.daemon)
         eventually(lambda: _drain_of(host, pod).get("peak_in_flight") == 1)
         assert hook.poll() is None

@@ -1,5 +1,5 @@
-"""HTTP/3: a drain loses none of it, though no socket tells of its clients. All pods at once, each
-before a daemon and with the client alone."""
+"""A drain loses no HTTP/3 request, though no socket shows its clients. All pods at once, each with
+a daemon and with the client alone."""
 
 import signal
 import subprocess
@@ -53,14 +53,14 @@ class Situation:
     flags: dict[str, object] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     vanish: bool = False
-    """Whether the clients' packets get lost from the termination on."""
+    """Whether the clients' packets are dropped from the termination on."""
 
 
 SITUATIONS = {
     "two_workers": Situation(EVERY_KIND),
     "host_key_and_quit": Situation(EVERY_KIND, {"host_key": True}, stop_signal=signal.SIGQUIT),
     "one_worker": Situation(EVERY_KIND, {"workers": 1}),
-    # Nothing is sent in either direction for longer than peers may leave unanswered what is sent.
+    # Nothing is sent in either direction for longer than a peer may leave data unanswered.
     "slow_upstream": Situation(
         replace(NOBODY, slow_upstream=2), {"workers": 1}, {"unreachable_after": "1s"}
     ),
@@ -74,7 +74,7 @@ SITUATIONS = {
 
 @dataclass
 class Ended:
-    """How it went. `record` is empty without a daemon."""
+    """How the termination went. `record` is empty without a daemon."""
 
     termination: Termination
     record: dict[str, Any]
@@ -108,14 +108,14 @@ def end(situation: Situation, socket: Path) -> Ended:
 
 
 def served(pod: FakePod, traffic: Traffic, load: LoadSpec) -> bool:
-    """Whether clients of every kind have been, or are."""
+    """Whether clients of every kind have been served, or are connected."""
     if load.short_rate:
         return all(traffic.totals.requests(kind) for kind in KINDS)
     return datagrams(pod) > 20
 
 
 def datagrams(pod: FakePod) -> int:
-    """How many nginx has sent."""
+    """How many datagrams nginx has sent."""
     lines = Path(f"/proc/{pod.master_pid}/net/snmp").read_text().splitlines()
     names, values = (line.split() for line in lines if line.startswith("Udp:"))
     return int(values[names.index("OutDatagrams")])
@@ -129,7 +129,7 @@ def drop_packets(client: Netns) -> None:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Ended]]:
-    """What became of a situation with an engine."""
+    """The result of a situation with an engine."""
     results: dict[tuple[str, str], Ended | BaseException] = {}
 
     def run(name: str, engine: str, socket: Path) -> None:
@@ -165,7 +165,7 @@ Result = Callable[[str, str], Ended]
 @pytest.mark.parametrize(
     "name", ["two_workers", "host_key_and_quit", "one_worker", "slow_upstream"]
 )
-def test_no_request_is_lost(ended: Result, name: str, engine: str) -> None:
+def test_no_http3_request_is_lost(ended: Result, name: str, engine: str) -> None:
     one = ended(name, engine)
     assert one.totals.lost() == 0, (one.losses, one.termination.output)
     assert one.termination.hook_exit == 0, one.termination.output
@@ -176,14 +176,14 @@ def test_no_request_is_lost(ended: Result, name: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["two_workers", "host_key_and_quit", "one_worker"])
-def test_the_record_tells_of_the_workers(ended: Result, name: str) -> None:
+def test_the_record_has_the_udp_workers(ended: Result, name: str) -> None:
     record = ended(name, "daemon").record
     assert (record["result"], record["roll"], record["udp_workers"]) == ("drained", "quit", 0)
     assert len(record["rolls"]) == 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_idle_clients_hold_nothing(ended: Result, engine: str) -> None:
+def test_idle_http3_clients_do_not_hold_the_drain(ended: Result, engine: str) -> None:
     one = ended("idle", engine)
     assert one.termination.hook_exit == 0, one.termination.output
     assert one.termination.seconds < MIN_WAIT + UNREACHABLE_AFTER
@@ -191,16 +191,19 @@ def test_idle_clients_hold_nothing(ended: Result, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_clients_that_have_vanished_hold_it_for_a_while(ended: Result, engine: str) -> None:
+def test_vanished_http3_clients_hold_the_drain_for_a_limited_time(
+    ended: Result, engine: str
+) -> None:
     one = ended("vanished", engine)
     assert one.termination.hook_exit == 0, one.termination.output
-    # nginx sends less and less often to who does not answer: it has to be seen doing so.
+    # nginx sends less and less often to a client that does not answer; several attempts must be
+    # seen.
     assert one.termination.seconds < MIN_WAIT + 2 * UNREACHABLE_AFTER + 3
     assert f"cannot count udp {PORT}" in one.last
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_without_a_roll_they_cannot_be_counted(ended: Result, engine: str) -> None:
+def test_no_roll_reports_that_http3_cannot_be_counted(ended: Result, engine: str) -> None:
     one = ended("not_rolled", engine)
     assert one.termination.hook_exit == 0, one.termination.output
     assert one.termination.seconds < MIN_WAIT + 2

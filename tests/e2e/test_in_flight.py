@@ -1,6 +1,6 @@
-"""What counts as in flight, whatever nginx is used for: with each source, and without a daemon.
+"""Which connections are in flight, whatever nginx serves: with each source, and without a daemon.
 
-The daemons begin when nginx and its clients are there already, as after an upgrade of drainmon.
+The daemons start after nginx and its clients, as after an upgrade of drainmon.
 """
 
 from collections.abc import Iterator

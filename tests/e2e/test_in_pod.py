@@ -1,5 +1,5 @@
-"""The daemon's sockets in pods' network namespaces: there with nginx, gone with it, taken over, and
-in nobody's way."""
+"""The daemon's sockets in pods' network namespaces: they appear and go with nginx, are taken over,
+and do not interfere."""
 
 import errno
 import json
@@ -36,14 +36,14 @@ SLOWER = "timeout=20s&min-wait=5s&quiet=0.2s"
 
 @pytest.fixture
 def bare_node() -> Iterator[Node]:
-    """Without a daemon."""
+    """A node without a daemon."""
     with own_node() as node:
         yield node
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    """With a daemon."""
+    """A node with a daemon."""
     with own_node() as node, node.daemon():
         yield node
 
@@ -56,7 +56,7 @@ def pod(node: Node) -> Iterator[FakePod]:
 
 
 def described(node: Node, pod: FakePod) -> dict[str, Any]:
-    """What /v1/pods says of it."""
+    """The pod in /v1/pods."""
     return pod_among(node.ask("pods"), pod.netns.inode)
 
 
@@ -71,12 +71,12 @@ def log_of(daemon: Daemon, event: str) -> list[str]:
     return [line["error"] for line in lines if line["event"] == event]
 
 
-def test_nobody_else_reaches_it(node: Node, pod: FakePod) -> None:
+def test_other_namespaces_do_not_reach_the_pods_socket(node: Node, pod: FakePod) -> None:
     assert reaches(node, pod.netns)
     assert not reaches(node, pod.client)
 
 
-def test_what_the_pod_has_taken_itself(bare_node: Node) -> None:
+def test_a_port_and_a_name_that_the_pod_uses_stay_its_own(bare_node: Node) -> None:
     node = bare_node
     with node.pod(server=f"listen {PORT};") as pod, ExitStack() as stack:
         mine = stack.enter_context(pod.netns.socket(socket.AF_UNIX))
@@ -85,7 +85,7 @@ def test_what_the_pod_has_taken_itself(bare_node: Node) -> None:
         daemon = stack.enter_context(node.daemon())
         assert described(node, pod)["ports"] == [pod.port, PORT]
         assert described(node, pod)["ways_in"] == ["folder"]
-        with node.pod() as other:  # one more look at all pods
+        with node.pod() as other:  # causes a new scan of all pods
             eventually(lambda: reaches(node, other.netns))
         said = [
             f"cannot listen on @{node.tools.in_pod_socket}: another process does",
@@ -99,8 +99,8 @@ def test_what_the_pod_has_taken_itself(bare_node: Node) -> None:
         assert log_of(daemon, "way in missing") == said
 
 
-def test_a_port_is_left_to_who_had_it(bare_node: Node) -> None:
-    """A container that is started again needs it."""
+def test_a_port_stays_free_for_the_program_that_used_it(bare_node: Node) -> None:
+    """A restarted container needs it."""
     node = bare_node
     with node.pod() as pod, pod.netns.socket() as theirs, ExitStack() as stack:
         theirs.bind(("0.0.0.0", PORT))  # noqa: S104
@@ -117,8 +117,8 @@ def test_a_port_is_left_to_who_had_it(bare_node: Node) -> None:
         assert described(node, pod)["ways_in"] == ["folder", name]
 
 
-def test_a_daemon_that_is_replaced_carries_a_drain_to_its_end(bare_node: Node) -> None:
-    """Its caller would not ask the next one. New callers are the next one's; none is refused."""
+def test_a_replaced_daemon_finishes_its_drains(bare_node: Node) -> None:
+    """The hook would not ask the next daemon. New requests reach it; none is refused."""
     node = bare_node
     with ExitStack() as first, node.pod() as pod:
         old = first.enter_context(node.daemon())
@@ -136,8 +136,8 @@ def test_a_daemon_that_is_replaced_carries_a_drain_to_its_end(bare_node: Node) -
         assert log_of(new, "way in missing") == []
 
 
-def test_a_daemon_that_ends_listens_no_more(bare_node: Node) -> None:
-    """Neither where it did nor where nginx is new, for as long as it carries a drain to its end."""
+def test_a_stopping_daemon_stops_listening_in_pods(bare_node: Node) -> None:
+    """Neither at old places nor at a new nginx's, while the daemon finishes a drain."""
     node = bare_node
     with ExitStack() as first, node.pod() as pod:
         old = first.enter_context(node.daemon())
@@ -154,7 +154,7 @@ def test_a_daemon_that_ends_listens_no_more(bare_node: Node) -> None:
         assert caller.answer()["result"] == "drained"
 
 
-def test_the_node_alone_may_call_the_port(node: Node, pod: FakePod) -> None:
+def test_only_the_node_may_call_the_port(node: Node, pod: FakePod) -> None:
     before = refused_callers(node)
     assert call(pod, "/count")[1]["netns"] == pod.netns.inode
     inside = call(pod, "/count", pod.netns, "127.0.0.1")
@@ -174,7 +174,7 @@ def refused_callers(node: Node) -> float:
     return float(line)
 
 
-def test_an_address_that_the_node_gets_later(node: Node, pod: FakePod) -> None:
+def test_an_address_that_the_node_gets_later_is_accepted(node: Node, pod: FakePod) -> None:
     assert call(pod, "/count")[0] == 200
     here, _ = link(node.host, "10.98.0.1/30", pod.netns, "10.98.0.2/30")
     assert call(pod, "/count", address="10.98.0.2")[0] == 200
@@ -200,7 +200,7 @@ def test_one_pod_cannot_keep_another_from_its_drain(node: Node, pod: FakePod, wa
                 assert node.record(pod.netns)["result"] == "drained"
 
 
-def test_the_hosts_network_has_the_socket_while_nginx_is_there(node: Node) -> None:
+def test_the_hosts_network_has_the_socket_while_nginx_runs(node: Node) -> None:
     assert not reaches(node, node.host)
     argv = node.host.command([sys.executable, "-c", SERVER, node.nginx.name])
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as server:
@@ -212,7 +212,7 @@ def test_the_hosts_network_has_the_socket_while_nginx_is_there(node: Node) -> No
 
 
 @pytest.mark.parametrize("source", ["core", "procfs"])
-def test_its_connections_are_never_the_pods(bare_node: Node, source: str) -> None:
+def test_the_daemons_connections_do_not_count_as_the_pods(bare_node: Node, source: str) -> None:
     node = bare_node
     with node.pod() as pod, node.daemon("--source", source):
         eventually(lambda: node.serves("port", pod))
@@ -228,7 +228,7 @@ def test_its_connections_are_never_the_pods(bare_node: Node, source: str) -> Non
         assert record["seconds"] < 4.0
 
 
-def test_drained_by_the_port(node: Node, pod: FakePod) -> None:
+def test_a_request_to_the_port_drains(node: Node, pod: FakePod) -> None:
     with Connection(pod) as client:
         client.get()
         assert call(pod, "/drain?timeout=1s&min-wait=0&roll=no")[1]["result"] == "deadline"
@@ -252,7 +252,7 @@ NOT_TO_READ = """\
 #!/bin/sh
 exec setpriv --bounding-set=-dac_read_search,-dac_override {daemon} "$@"
 """
-"""Root who may not read what others' files are."""
+"""Root that may not read other users' descriptors."""
 
 
 def script(path: Path, text: str) -> Path:
@@ -261,8 +261,8 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-def test_nginx_whose_listeners_cannot_be_seen(bare_node: Node) -> None:
-    """All that is served in the pod counts then, but for what the daemon serves."""
+def test_a_pod_with_hidden_listeners_can_be_drained(bare_node: Node) -> None:
+    """Every connection in the pod counts then, except those to the daemon."""
     node = bare_node
     nginx = script(node.folder / "as-101", AS_101.format(nginx=node.nginx))
     program = script(node.folder / "not-to-read", NOT_TO_READ.format(daemon=DAEMON))
@@ -275,7 +275,7 @@ def test_nginx_whose_listeners_cannot_be_seen(bare_node: Node) -> None:
         assert (answer["result"], answer["in_flight"], answer["ports"]) == ("deadline", 1, [8080])
 
 
-def test_a_caller_who_is_gone(node: Node, pod: FakePod) -> None:
+def test_a_drain_is_abandoned_when_its_caller_is_gone(node: Node, pod: FakePod) -> None:
     with Connection(pod) as client:
         client.send("/half")
         caller = Caller(pod, f"/drain?{SLOW}")
@@ -285,7 +285,7 @@ def test_a_caller_who_is_gone(node: Node, pod: FakePod) -> None:
         assert 2.0 <= node.record(pod.netns)["seconds"] < 4.0
 
 
-def test_a_caller_who_comes_back(node: Node, pod: FakePod) -> None:
+def test_a_caller_that_comes_back_joins_its_drain(node: Node, pod: FakePod) -> None:
     first = Caller(pod, f"/drain?{SLOW}")
     eventually(lambda: node.record(pod.netns).get("phases"))
     first.hang_up()

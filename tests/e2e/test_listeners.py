@@ -1,4 +1,4 @@
-"""Listeners that come, go and change hands: the pod's ports and counts stay right."""
+"""Listeners that come, go and change hands: the pod's ports and counts stay correct."""
 
 import signal
 import socket
@@ -51,7 +51,9 @@ def connect(stack: ExitStack, namespace: Netns, port: int, address: str = "127.0
     connection.connect((address, port))
 
 
-def test_a_reload_that_adds_and_removes(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
+def test_ports_follow_a_reload_that_adds_and_removes_listeners(
+    daemon: Daemon, netns: Netns, nginx: PlainNginx
+) -> None:
     with ExitStack() as stack:
         eventually(lambda: ports(daemon, netns) == [8080])
         connect(stack, netns, 8080)
@@ -60,10 +62,12 @@ def test_a_reload_that_adds_and_removes(daemon: Daemon, netns: Netns, nginx: Pla
         eventually(lambda: ports(daemon, netns) == [8080, 8081, 8082])
         connect(stack, netns, 8081)
         connect(stack, netns, 8082)
-        eventually(lambda: established(daemon, netns) == 3)  # 8080 has closed, its caller is left
+        eventually(lambda: established(daemon, netns) == 3)  # 8080 is closed, its connection stays
 
 
-def test_reuseport(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
+def test_connections_on_a_reuseport_port_are_counted(
+    daemon: Daemon, netns: Netns, nginx: PlainNginx
+) -> None:
     nginx.configure("listen 8080 reuseport;")
     nginx.signal(signal.SIGHUP)
     with ExitStack() as stack:
@@ -73,7 +77,9 @@ def test_reuseport(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
         eventually(lambda: established(daemon, netns) == 20)
 
 
-def test_dual_stack(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
+def test_connections_on_a_dual_stack_port_are_counted(
+    daemon: Daemon, netns: Netns, nginx: PlainNginx
+) -> None:
     nginx.configure("listen 8080; listen [::]:8080;")
     nginx.signal(signal.SIGHUP)
     eventually(lambda: listeners(netns, 8080) == 2)
@@ -84,7 +90,7 @@ def test_dual_stack(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
         assert ports(daemon, netns) == [8080]
 
 
-def test_a_second_nginx_in_the_same_namespace(
+def test_two_nginx_in_one_namespace_are_drained_together(
     daemon: Daemon, netns: Netns, nginx: PlainNginx, tmp_path: Path
 ) -> None:
     second = PlainNginx(netns, tmp_path / "second", "listen 9090;")
@@ -103,7 +109,9 @@ def test_a_second_nginx_in_the_same_namespace(
         second.close()
 
 
-def test_nginx_restarted(daemon: Daemon, netns: Netns, nginx: PlainNginx) -> None:
+def test_connections_of_a_restarted_nginx_are_counted(
+    daemon: Daemon, netns: Netns, nginx: PlainNginx
+) -> None:
     with ExitStack() as stack:
         connect(stack, netns, 8080)
         eventually(lambda: pod_in(daemon.socket, netns.inode))

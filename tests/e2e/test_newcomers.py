@@ -1,5 +1,5 @@
-"""Clients that use the pod's own address, as load generators do, are named by the daemon, too; and
-what it says where it sees no nginx."""
+"""The daemon's reports of clients that use the pod's own address, as load generators do, and of a
+pod without nginx."""
 
 import subprocess
 import threading
@@ -23,7 +23,7 @@ SENT = "clients are still being sent here"
 
 @contextmanager
 def load(pod: FakePod, clients: int = 6) -> Iterator[None]:
-    """Connections with requests, each open for a third of a second, so many at any time."""
+    """`clients` connections with requests at any time, each open for a third of a second."""
     over = threading.Event()
     began = threading.Event()
 
@@ -52,7 +52,7 @@ def load(pod: FakePod, clients: int = 6) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("source", ["core", "procfs"])
-def test_a_deadline_says_that_clients_are_still_sent(
+def test_a_deadline_reports_clients_that_are_still_sent(
     tmp_path: Path, make_pod: MakePod, source: str
 ) -> None:
     pod = make_pod()
@@ -69,7 +69,7 @@ def test_a_deadline_says_that_clients_are_still_sent(
     assert output.count("left: ") == 3 + 1
 
 
-def test_a_pod_in_which_no_nginx_is_seen(daemon: Daemon) -> None:
+def test_a_pod_without_a_visible_nginx_is_reported(daemon: Daemon) -> None:
     with fresh_netns("without") as pod, pod.socket() as listener:
         listener.bind(("127.0.0.1", 8080))
         listener.listen()

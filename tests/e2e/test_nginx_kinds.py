@@ -1,4 +1,4 @@
-"""nginx in every state that a drain may find it in, and its kin under their own names."""
+"""nginx in every state that a drain may find it in, and its forks under their own names."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ KIN = ("openresty", "angie")
 
 @pytest.fixture(scope="module")
 def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon that knows nginx's kin."""
+    """A daemon that watches nginx's forks."""
     flags = [word for name in ("nginx", *KIN) for word in ("--process", name)]
     with daemon_in(tmp_path_factory.mktemp("knowing"), *flags) as daemon:
         yield daemon
@@ -43,7 +43,7 @@ def nginx(namespace: Netns, folder: Path, **how: Any) -> Iterator[PlainNginx]:
 
 @contextmanager
 def keep_alive(namespace: Netns, port: int = 8080) -> Iterator[socket.socket]:
-    """A connection that has had its answer and stays."""
+    """A connection that has had its response and stays open."""
     with namespace.socket() as connection:
         connection.settimeout(10)
         connection.connect(("127.0.0.1", port))
@@ -71,7 +71,7 @@ def known(daemon: Daemon, namespace: Netns) -> bool:
 
 
 def copy_of_nginx(folder: Path, name: str) -> Path:
-    """Today's nginx by another name, titles included as angie has them."""
+    """The newest nginx by another name; with angie's titles for angie."""
     folder.mkdir()
     code = nginx_binaries.choose().read_bytes()
     if name == "angie":
@@ -83,7 +83,9 @@ def copy_of_nginx(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", KIN)
-def test_kin_are_rolled(knowing: Daemon, netns: Netns, tmp_path: Path, name: str) -> None:
+def test_forks_of_nginx_are_rolled(
+    knowing: Daemon, netns: Netns, tmp_path: Path, name: str
+) -> None:
     binary = copy_of_nginx(tmp_path / "bin", name)
     with nginx(netns, tmp_path / "kin", binary=binary) as kin, keep_alive(netns) as idle:
         before = kin.workers()
@@ -95,7 +97,9 @@ def test_kin_are_rolled(knowing: Daemon, netns: Netns, tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", KIN)
-def test_kin_are_rolled_without_a_daemon(netns: Netns, tmp_path: Path, name: str) -> None:
+def test_forks_of_nginx_are_rolled_without_a_daemon(
+    netns: Netns, tmp_path: Path, name: str
+) -> None:
     binary = copy_of_nginx(tmp_path / "bin", name)
     with nginx(netns, tmp_path / "kin", binary=binary), keep_alive(netns) as idle:
         flags = {"pid_file": tmp_path / "kin" / "pid", "verbose": True}
@@ -106,7 +110,7 @@ def test_kin_are_rolled_without_a_daemon(netns: Netns, tmp_path: Path, name: str
         assert "roll: quit" in output
 
 
-def test_without_a_daemon_and_a_master_process_nginx_is_left_alone(
+def test_client_alone_does_not_signal_an_nginx_without_a_master(
     netns: Netns, tmp_path: Path
 ) -> None:
     with (
@@ -121,12 +125,12 @@ def test_without_a_daemon_and_a_master_process_nginx_is_left_alone(
         assert "signal " not in single.log()
 
 
-def test_a_hanging_master_is_helped_by_quitting_its_workers(
+def test_workers_of_a_hanging_master_are_rolled(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
     with nginx(netns, tmp_path / "nginx") as hanging, ExitStack() as stack:
         eventually(lambda: len(hanging.workers()) == 2)
-        # The other worker is told only when a new one has come.
+        # The other worker is signalled only when a new one has started.
         with hanging.only(min(hanging.workers())):
             idle = stack.enter_context(keep_alive(netns))
         hanging.signal(signal.SIGSTOP)
@@ -137,10 +141,12 @@ def test_a_hanging_master_is_helped_by_quitting_its_workers(
         assert len(record_in(knowing.socket, netns)["rolls"]) == 1
 
 
-def test_without_workers_nothing_is_lost(knowing: Daemon, netns: Netns, tmp_path: Path) -> None:
+def test_a_drain_without_workers_loses_nothing(
+    knowing: Daemon, netns: Netns, tmp_path: Path
+) -> None:
     with nginx(netns, tmp_path / "nginx") as workless:
         eventually(lambda: known(knowing, netns))
-        workless.signal(signal.SIGSTOP)  # so that it starts no new ones
+        workless.signal(signal.SIGSTOP)  # so that the master starts no new workers
         for worker in workless.workers():
             os.kill(worker, signal.SIGKILL)
         with netns.socket() as waiting:
@@ -155,7 +161,7 @@ def test_without_workers_nothing_is_lost(knowing: Daemon, netns: Netns, tmp_path
                 assert finish(hook)[0] == 0
 
 
-def test_every_master_is_rolled_in_its_own_way(
+def test_every_master_in_the_namespace_is_rolled(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
@@ -172,7 +178,7 @@ def test_every_master_is_rolled_in_its_own_way(
         assert len(record_in(knowing.socket, netns)["rolls"]) == 1
 
 
-def test_without_a_master_process_nginx_is_left_alone(
+def test_daemon_does_not_signal_an_nginx_without_a_master(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
     with (
@@ -188,7 +194,7 @@ def test_without_a_master_process_nginx_is_left_alone(
         assert b"200 OK" in idle.recv(4096)
 
 
-def test_an_nginx_that_quits_already_is_waited_for(
+def test_drain_waits_for_an_nginx_that_already_quits(
     knowing: Daemon, netns: Netns, tmp_path: Path
 ) -> None:
     slow = 'location = /slow { limit_rate 150; return 200 "' + 100 * "x" + '"; } listen 8080;'
@@ -209,14 +215,12 @@ def test_an_nginx_that_quits_already_is_waited_for(
         drain = record_in(knowing.socket, netns)
         assert drain["result"] in {"drained", "gone"}
         assert drain["rolls"] == []
-        assert drain["seconds"] < 14  # nothing listens: there is nothing to serve
+        assert drain["seconds"] < 14  # nothing listens, so min-wait is not required
         assert "reconfiguring" not in quitting.log()
         quitting.wait()
 
 
-def test_an_nginx_that_ends_meanwhile_is_gone(
-    knowing: Daemon, netns: Netns, tmp_path: Path
-) -> None:
+def test_a_drain_whose_nginx_ends_is_gone(knowing: Daemon, netns: Netns, tmp_path: Path) -> None:
     with (
         nginx(netns, tmp_path / "nginx") as ending,
         draining(knowing, netns, min_wait="15s") as hook,

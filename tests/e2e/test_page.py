@@ -1,5 +1,5 @@
-"""What the web page shows in a real browser is what the daemon tells on its socket, before, while
-and after a real pod drains."""
+"""The web page in a real browser shows the daemon's answers, before, during and after a real pod's
+drain."""
 
 import json
 import time
@@ -32,7 +32,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 def address_in(log: Path) -> str:
-    """Where the daemon serves its page; nothing until its log says so, just after it answers."""
+    """The address of the daemon's page; empty until the log has it."""
     said = (json.loads(line) for line in log.read_text().splitlines())
     return next((str(line["listen"]) for line in said if line["event"] == "serving"), "")
 
@@ -64,14 +64,14 @@ def row_of(name: str) -> str:
 
 
 def row(browser: Browser, name: str) -> list[str]:
-    """Ports, in flight, states and arrivals, as the page shows them; nothing without a row."""
+    """Ports, in flight, states and arrivals, as the page shows them; empty without a row."""
     cells: list[str] = browser.evaluate(
         f"[...({row_of(name)}?.cells ?? [])].map((cell) => cell.innerText)"
     )
     return [cells[at] for at in (1, 2, 4, 6)] if cells else []
 
 
-def told(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
+def reported(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
     return pod_in(daemon.socket, pod.netns.inode)
 
 
@@ -83,7 +83,7 @@ def as_shown(pod: dict[str, Any]) -> list[str]:
     return [ports, str(pod["in_flight"]), states or "–", arrivals]  # noqa: RUF001
 
 
-def test_a_drain_from_beginning_to_end(
+def test_the_page_shows_a_drain_from_beginning_to_end(
     listening: Daemon, browser: Browser, make_pod: MakePod
 ) -> None:
     pod = make_pod()
@@ -91,9 +91,9 @@ def test_a_drain_from_beginning_to_end(
         assert b"200 OK" in idle.get()
         slow.send("/file", close=True)
         slow.read(1000)
-        browser.until(lambda: told(listening, pod).get("in_flight") == 2)
-        name = told(listening, pod)["pod"]
-        browser.until(lambda: row(browser, name) == as_shown(told(listening, pod)))
+        browser.until(lambda: reported(listening, pod).get("in_flight") == 2)
+        name = reported(listening, pod)["pod"]
+        browser.until(lambda: row(browser, name) == as_shown(reported(listening, pod)))
 
         hook = pod.exec(wait_argv(listening.socket, timeout=TIMEOUT, min_wait="1s", quiet="0.3s"))
         browser.until(lambda: browser.text("#draining h3") == name)
@@ -113,7 +113,7 @@ def test_a_drain_from_beginning_to_end(
         assert (remote, port) == (f"{pod.client_address}:{slow.port}", "80")
         assert state in {"ESTABLISHED", "FIN_WAIT1"}
         facts = browser.texts("#detail .facts > div")
-        assert f"Ways in\n{', '.join(told(listening, pod)['ways_in']) or 'none'}" in facts
+        assert f"Ways in\n{', '.join(reported(listening, pod)['ways_in']) or 'none'}" in facts
         browser.press("Escape")
 
         slow.read_all()
@@ -130,10 +130,10 @@ def test_a_drain_from_beginning_to_end(
         str(len(record["rolls"])),
     ]
     assert browser.texts("#draining li") == []
-    browser.until(lambda: row(browser, name) == as_shown(told(listening, pod)))
+    browser.until(lambda: row(browser, name) == as_shown(reported(listening, pod)))
 
 
-def test_no_process_has_a_name_that_is_looked_for(tmp_path: Path) -> None:
+def test_the_page_names_the_processes_that_are_not_found(tmp_path: Path) -> None:
     names = ("--process", "engine-y", "--process", "engine-x")
     with (
         daemon_in(tmp_path, "--listen", "127.0.0.1:0", *names) as daemon,

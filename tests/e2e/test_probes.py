@@ -1,5 +1,5 @@
-"""Probes, scrapes and checks before a real nginx: they hold no drain, and nobody else is taken for
-one. The daemon runs in the namespace from which they come: that is its host's."""
+"""Probes, scrapes and checks of a real nginx do not hold a drain, and other traffic is not taken
+for them. The daemon runs in the namespace that they come from: its host's."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 SOON = 6.0
-"""Seconds within which a drain ends that nothing holds; half of the timeout is much later."""
+"""Seconds within which a drain without obstacles ends; half of the timeout is much later."""
 
 QUIET = {"min_wait": "0.3s", "quiet": "1s", "timeout": "30s"}
 
@@ -52,7 +52,7 @@ Run = Callable[..., Daemon]
 
 @pytest.fixture(scope="module")
 def run(host: Netns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A daemon with these flags, in the host's namespace; the same flags, the same daemon."""
+    """A daemon with these flags, in the host's namespace; the same flags give the same daemon."""
     running: dict[tuple[str, ...], Daemon] = {}
     with ExitStack() as stack:
 
@@ -81,7 +81,7 @@ def pod(host: Netns) -> Iterator[FakePod]:
 def asking(
     pod: FakePod, name: str, pause: float = 0.3, header: str = "close", port: int = 80
 ) -> Iterator[None]:
-    """A process of the host that asks again and again, each time on a connection of its own unless
+    """A process of the host that sends requests continuously, each on a new connection unless
     `header` is keep-alive."""
     argv = [sys.executable, "-c", ASKING, name, pod.address, str(port), str(pause), header]
     process = subprocess.Popen(pod.client.command(argv), stdout=subprocess.PIPE)
@@ -95,7 +95,7 @@ def asking(
 
 
 def ask(daemon: Daemon, pod: FakePod, resource: str) -> list[dict[str, Any]]:
-    """What root of the daemon's host is told: that is the client's side of the pod."""
+    """The daemon's answer to root of its host, which is the client's side of the pod."""
     url = f"http://drainmon/v1/{resource}"
     argv = pod.client.command(["curl", "-sS", "--unix-socket", str(daemon.socket), url])
     answer = subprocess.run(argv, check=True, capture_output=True).stdout
@@ -127,7 +127,7 @@ def test_a_readiness_probe_holds_no_drain(run: Run, pod: FakePod, source: str) -
     assert status == 0, output
     record = record_of(daemon, pod)
     assert record["seconds"] < SOON
-    # One may have come just before anybody looked at who comes.
+    # A probe may have come just before its process was known.
     assert record["arrivals"] <= (source != "core")
     assert record["peak_in_flight"] == 0
     assert seen["probes_accepted"] >= 2
@@ -138,7 +138,7 @@ def test_a_readiness_probe_holds_no_drain(run: Run, pod: FakePod, source: str) -
 def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod, source: str) -> None:
     daemon = run("--source", source, "--probe-process", "kubelet", "--probe-process", "scraper")
     with asking(pod, "scraper", header="keep-alive"), asking(pod, "kubelet"):
-        if source == "core":  # the others look at who it is only while they drain
+        if source == "core":  # the others look for probes only during a drain
             eventually(lambda: pod_of(daemon, pod).get("probes") == 1)
         status, output = drain(daemon, pod)
     assert status == 0, output
@@ -147,7 +147,9 @@ def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod, so
     assert (record["rolls"], record["peak_in_flight"]) == ([], 0)
 
 
-def test_a_scraper_that_is_older_than_the_daemon(host: Netns, pod: FakePod, tmp_path: Path) -> None:
+def test_a_scraper_older_than_the_daemon_holds_no_drain(
+    host: Netns, pod: FakePod, tmp_path: Path
+) -> None:
     with (
         asking(pod, "kubelet", header="keep-alive", pause=60),
         daemon_of(host, tmp_path, "--source", "core") as daemon,
@@ -160,7 +162,7 @@ def test_a_scraper_that_is_older_than_the_daemon(host: Netns, pod: FakePod, tmp_
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_beside_probes_traffic_holds(run: Run, pod: FakePod, source: str) -> None:
+def test_traffic_beside_probes_holds_the_drain(run: Run, pod: FakePod, source: str) -> None:
     daemon = run("--source", source)
     with asking(pod, "kubelet"), Connection(pod) as connection:
         assert connection.get()
@@ -173,7 +175,7 @@ def test_beside_probes_traffic_holds(run: Run, pod: FakePod, source: str) -> Non
 def test_arrivals_that_never_stop_end_settling_at_half_of_the_timeout(
     run: Run, pod: FakePod, source: str
 ) -> None:
-    """They come from the host, by a process with nearly a probing one's name."""
+    """The connections come from the host, by a process whose name is almost that of a probe."""
     daemon = run("--source", source)
     with asking(pod, "kubelet-2"):
         status, output = drain(daemon, pod, timeout="8s")
@@ -185,7 +187,7 @@ def test_arrivals_that_never_stop_end_settling_at_half_of_the_timeout(
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_checks_of_an_ignored_peer_hold_no_drain(run: Run, pod: FakePod, source: str) -> None:
-    """nginx closes them, so that every source sees what is left of them."""
+    """nginx closes them, so that every source sees their remains."""
     daemon = run("--source", source)
     with asking(pod, "balancer"), asking(pod, "balancer", header="keep-alive"):
         status, output = drain(daemon, pod, ignore_peer=f"192.0.2.0/24,{pod.client_address}/31")
@@ -196,7 +198,9 @@ def test_checks_of_an_ignored_peer_hold_no_drain(run: Run, pod: FakePod, source:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_beside_ignored_peers_others_hold(run: Run, pod: FakePod, source: str) -> None:
+def test_other_peers_beside_ignored_ones_hold_the_drain(
+    run: Run, pod: FakePod, source: str
+) -> None:
     daemon = run("--source", source)
     with asking(pod, "balancer", header="keep-alive"), ExitStack() as stack:
         other = pod.client.socket(10)  # AF_INET6
@@ -212,7 +216,7 @@ def test_beside_ignored_peers_others_hold(run: Run, pod: FakePod, source: str) -
     assert f"[{pod.client_address6}]:" in left[0]
 
 
-def test_a_daemon_that_ignores_peers_and_ports_for_all(run: Run, pod: FakePod) -> None:
+def test_peers_and_ports_that_the_daemon_ignores_hold_no_drain(run: Run, pod: FakePod) -> None:
     flags = ("--ignore-peer", "10.0.0.0/8", "--ignore-port", "9113")
     daemon = run("--source", "core", *flags)
     with (

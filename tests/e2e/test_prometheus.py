@@ -1,4 +1,4 @@
-"""A real Prometheus reads the daemon: a drain as it is told, the rules, the dashboard's queries."""
+"""A real Prometheus scrapes the daemon: a drain's metrics, the rules, the dashboard's queries."""
 
 import json
 import math
@@ -34,7 +34,7 @@ VARIABLES = {
     "$node": NODE, "$namespace": ".*", "$pod": ".*",
 }  # fmt: skip
 EMPTY = "drainmon_source_refused"
-"""On a node with nothing to complain of."""
+"""Empty on a healthy node."""
 
 
 class Scraped:
@@ -63,8 +63,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 
 @pytest.fixture(scope="module")
 def drained(scraped: Scraped) -> Iterator[tuple[FakePod, dict[str, Any]]]:
-    """The only drain: its pod, with one connection that came before it and one that came amid it,
-    and its record."""
+    """The only drain: its pod, with one connection from before and one from during the drain, and
+    its record."""
     with fresh_netns("drainmon-client") as client, FakePod(client) as pod:
         yield pod, drain(scraped, pod)
 
@@ -86,13 +86,13 @@ def drain(scraped: Scraped, pod: FakePod) -> dict[str, Any]:
     return record_of(scraped.daemon.socket, pod)
 
 
-def test_the_example_finds_the_daemon(scraped: Scraped) -> None:
+def test_the_example_configuration_finds_the_daemon(scraped: Scraped) -> None:
     (target,) = scraped.prometheus.ask("/api/v1/targets")["activeTargets"]
     assert target["health"] == "up", target["lastError"]
     assert target["labels"] == {"job": "drainmon", "instance": NODE}
 
 
-def test_without_kubernetes_a_host_is_called_by_its_address(tmp_path: Path) -> None:
+def test_a_host_without_kubernetes_is_named_by_its_address(tmp_path: Path) -> None:
     daemon, address = Daemon(tmp_path), any_loopback_address()
     flags = ["--listen", f"{address}:{PORT}"]
     with (
@@ -106,7 +106,7 @@ def test_without_kubernetes_a_host_is_called_by_its_address(tmp_path: Path) -> N
         assert len(prometheus.ask("/api/v1/rules")["groups"]) == 2
 
 
-def test_a_drain_that_just_took_place(
+def test_a_drain_shows_in_the_metrics(
     scraped: Scraped, drained: tuple[FakePod, dict[str, Any]]
 ) -> None:
     ask, (pod, record) = scraped.prometheus, drained
@@ -116,7 +116,7 @@ def test_a_drain_that_just_took_place(
     assert ask.value("drainmon_drain_seconds_count") == 1
     assert ask.value("drainmon_drain_seconds_sum") == pytest.approx(record["seconds"])
     assert ask.value("drainmon_last_arrival_seconds_sum") == pytest.approx(record["last_arrival"])
-    # min-wait was nothing, so whoever came was late; the quiet period was kept.
+    # min-wait was zero, so every arrival was late; the quiet period was kept.
     assert ask.value("drainmon_late_drains_total") == 1
     assert ask.value("drainmon_unsettled_drains_total") == 0
     of_pod = f'{{instance="{NODE}", pod="{label}"}}'
@@ -124,7 +124,7 @@ def test_a_drain_that_just_took_place(
     eventually(lambda: ask.value(f"drainmon_in_flight{of_pod}") == 0)
 
 
-def test_what_is_left_of_a_pod(scraped: Scraped, make_pod: MakePod) -> None:
+def test_a_dead_pods_counters_remain(scraped: Scraped, make_pod: MakePod) -> None:
     ask, pod = scraped.prometheus, make_pod()
     eventually(lambda: scraped.pod(pod).get("ports"))
     with Connection(pod) as connection:
@@ -133,12 +133,12 @@ def test_what_is_left_of_a_pod(scraped: Scraped, make_pod: MakePod) -> None:
         label = scraped.pod(pod)["pod"]
     eventually(lambda: ask.value(f'drainmon_in_flight{{pod="{label}"}}') is not None)
     pod.close()
-    # A dead pod is noticed within ten turns.
+    # A dead pod is noticed within ten rounds.
     eventually(lambda: ask.value(f'drainmon_in_flight{{pod="{label}"}}') is None, within=20)
     assert ask.value(f'drainmon_accepted_total{{pod="{label}"}}') == 1
 
 
-def test_the_rules_are_evaluated(scraped: Scraped, drained: tuple[FakePod, dict[str, Any]]) -> None:
+def test_every_rule_is_evaluated(scraped: Scraped, drained: tuple[FakePod, dict[str, Any]]) -> None:
     def evaluated() -> bool:
         groups = scraped.prometheus.ask("/api/v1/rules")["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
@@ -163,7 +163,7 @@ def filled_in(expression: str) -> str:
     return expression
 
 
-def test_every_query_of_the_dashboard(
+def test_every_query_of_the_dashboard_has_data(
     scraped: Scraped, drained: tuple[FakePod, dict[str, Any]]
 ) -> None:
     for panel in panels():
@@ -181,7 +181,7 @@ def test_every_query_of_the_dashboard(
                 eventually(data)
 
 
-def test_every_variable_of_the_dashboard(
+def test_every_variable_of_the_dashboard_has_values(
     scraped: Scraped, drained: tuple[FakePod, dict[str, Any]]
 ) -> None:
     source, *variables = DASHBOARD["templating"]["list"]
@@ -197,8 +197,8 @@ def test_every_variable_of_the_dashboard(
     assert scraped.pod(drained[0])["pod"] in offered["pod"]
 
 
-def test_the_dashboard_is_one_that_grafana_9_takes() -> None:
-    assert DASHBOARD["schemaVersion"] == 37  # of Grafana 9.1; later ones bring it up to date
+def test_the_dashboard_is_valid_for_grafana_9() -> None:
+    assert DASHBOARD["schemaVersion"] == 37  # of Grafana 9.1; later ones upgrade it
     everything = DASHBOARD["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
     for panel in panels():

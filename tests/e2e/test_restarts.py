@@ -1,4 +1,4 @@
-"""A daemon that is killed amid a drain, in every phase: the drain goes on where it was."""
+"""A daemon that is killed during a drain, in every phase: the drain continues."""
 
 import os
 import signal
@@ -21,11 +21,11 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 MIN_WAIT, TIMEOUT = 6.5, 8.0
-"""Seconds; more than a daemon takes to start on a busy machine, less than it twice."""
+"""Seconds; more than a daemon's start takes on a busy machine, less than twice as much."""
 
 
 class Restarted:
-    """A hook that was in `phase` when its daemon was killed, now before the next one."""
+    """A hook whose daemon was killed in `phase`, now with the next daemon."""
 
     def __init__(self, hook: subprocess.Popen[bytes], before: dict[str, Any], began: float) -> None:
         self.hook = hook
@@ -41,7 +41,7 @@ class Restarted:
 def restarted(
     daemon: Daemon, pod: FakePod, phase: str, flags: dict[str, object], after: float = 0.0
 ) -> Iterator[Restarted]:
-    """Kill the daemon `after` so many seconds of its drain, in that phase; start another one."""
+    """Kill the daemon `after` seconds of its drain, in that phase; start another one."""
     with running_daemon(DAEMON, daemon.socket, daemon.log) as pid:
         began = time.monotonic()
         hook = pod.exec(wait_argv(daemon.socket, **flags))
@@ -59,8 +59,10 @@ def restarted(
         yield Restarted(hook, before, began)
 
 
-def test_killed_while_settling(tmp_path: Path, make_pod: MakePod) -> None:
-    """min-wait and timeout go on where they were."""
+def test_a_restart_while_settling_keeps_min_wait_and_timeout(
+    tmp_path: Path, make_pod: MakePod
+) -> None:
+    """min-wait and timeout continue to run."""
     pod, daemon = make_pod(), Daemon(tmp_path)
     with Connection(pod) as idle:
         assert idle.get()
@@ -79,8 +81,8 @@ def test_killed_while_settling(tmp_path: Path, make_pod: MakePod) -> None:
     assert MIN_WAIT - 0.01 <= dict(after["phases"])["waiting"] < MIN_WAIT + 1
 
 
-def test_killed_while_rolling(tmp_path: Path, make_pod: MakePod) -> None:
-    """Some of the workers have been told to quit, the last one has not."""
+def test_a_restart_while_rolling_completes_the_roll(tmp_path: Path, make_pod: MakePod) -> None:
+    """Some of the workers have got SIGQUIT, the last one has not."""
     pod, daemon = make_pod(), Daemon(tmp_path)
     with Connection(pod, timeout=25) as idle:
         assert idle.get()
@@ -91,7 +93,7 @@ def test_killed_while_rolling(tmp_path: Path, make_pod: MakePod) -> None:
             assert status == 0, output
 
 
-def test_killed_while_waiting(tmp_path: Path, make_pod: MakePod) -> None:
+def test_a_restart_while_waiting_keeps_the_rolls(tmp_path: Path, make_pod: MakePod) -> None:
     pod, daemon = make_pod(), Daemon(tmp_path)
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
@@ -99,8 +101,8 @@ def test_killed_while_waiting(tmp_path: Path, make_pod: MakePod) -> None:
         flags: dict[str, object] = {"min_wait": "1s", "quiet": "0.1s", "timeout": "30s"}
         with restarted(daemon, pod, "waiting", flags, after=1.2) as drain:
             eventually(lambda: record_of(daemon.socket, pod).get("phases"))
-            # It knows of the rolls: one more is due, as nobody has seen who came meanwhile, not
-            # before it is.
+            # The next daemon knows of the roll: it makes one more when due, as arrivals since then
+            # are unknown.
             (known,) = drain.before["rolls"]
             eventually(lambda: len(record_of(daemon.socket, pod)["rolls"]) == 2)
             first, second = record_of(daemon.socket, pod)["rolls"]

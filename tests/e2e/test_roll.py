@@ -1,4 +1,4 @@
-"""Replacing nginx's workers loses nothing and holds nobody up: by a daemon, and without one."""
+"""Replacing nginx's workers loses nothing and delays no client: by a daemon, and without one."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ DAEMON = "daemon"
 
 
 class Rolled:
-    """The scenes when they have ended, and what the daemon says of all of them."""
+    """The ended scenes, and the daemon's records and metrics of them."""
 
     def __init__(self, staged: Staged, daemon: Daemon) -> None:
         self.staged = staged
@@ -62,7 +62,7 @@ def test_rolls_are_counted_by_their_outcome(rolled: Rolled) -> None:
         for outcome, number in re.findall(pattern, rolled.metrics, re.MULTILINE)
     }
     assert set(said) == set(counted) == {"quit", "reload", "skipped", "failed"}
-    for outcome in ("skipped", "failed"):  # of which no second one is tried in a drain
+    for outcome in ("skipped", "failed"):  # not repeated within a drain
         assert counted[outcome] == said[outcome]
     for outcome in ("quit", "reload"):
         assert counted[outcome] >= said[outcome]
@@ -90,7 +90,7 @@ def test_drains_in_a_loop_do_not_roll_in_a_loop(
     assert len(drains) > 5
     # As within one drain: the first at once, the next ones after 1, 2 and 4 s.
     assert 1 <= sum(len(drain["rolls"]) for drain in drains) <= 3
-    # A hook that gets no answer within its 0.3 s may signal, too, with its own rights.
+    # A hook without an answer within its 0.3 s may signal as well.
     assert log.count(f"(SIGHUP) received from {daemon.pid}") <= 3
     assert log.count(f"(SIGQUIT) received from {daemon.pid}") <= 3 * 2
     assert held.are_whole(ended)

@@ -1,4 +1,4 @@
-"""The drain with each source, and with the next one when the source in use breaks."""
+"""The drain with each source, and with the next source when the one in use breaks."""
 
 import subprocess
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def sourced(
         yield daemon
 
 
-def test_idle_closed_slow_waited_for_and_the_tail_complete(
+def test_drain_closes_idle_connections_and_waits_for_slow_readers(
     sourced: Daemon, make_pod: MakePod
 ) -> None:
     pod = make_pod()
@@ -70,14 +70,16 @@ def test_late_arrivals_at_200_a_second_lose_nothing(
     assert record_of(sourced.socket, pod)["arrivals"] > 100
 
 
-def test_a_connection_that_is_never_used_does_not_hold(sourced: Daemon, make_pod: MakePod) -> None:
+def test_a_connection_that_is_never_used_does_not_hold_the_drain(
+    sourced: Daemon, make_pod: MakePod
+) -> None:
     pod = make_pod()
     with Connection(pod):
         status, output = finish(pod.exec(wait_argv(sourced.socket, **QUICK)))
     assert status == 0, output
 
 
-def test_pods_and_connections_are_shown(sourced: Daemon, make_pod: MakePod) -> None:
+def test_pods_and_connections_are_reported(sourced: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with Connection(pod) as connection:
         assert connection.get()
@@ -88,7 +90,7 @@ def test_pods_and_connections_are_shown(sourced: Daemon, make_pod: MakePod) -> N
         assert f'"remote":"{pod.client_address}:' in answer
 
 
-def test_bcc_is_imported_by_its_own_source_alone(sourced: Daemon, make_pod: MakePod) -> None:
+def test_only_source_bcc_imports_bcc(sourced: Daemon, make_pod: MakePod) -> None:
     status, output = finish(make_pod().exec(wait_argv(sourced.socket, **QUICK)))
     assert status == 0, output
     mapped = Path(f"/proc/{sourced.pid}/maps").read_text()  # import bcc loads its library

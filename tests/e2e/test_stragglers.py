@@ -1,4 +1,4 @@
-"""Connections that come after the workers were replaced: rolled once a wave, never in a loop."""
+"""Connections that come after a roll: one more roll per wave, never in a loop."""
 
 import threading
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 
 
 class EndlessStragglers:
-    """Every tenth of a second one more client comes, and keeps its idle connection open."""
+    """A new client every tenth of a second, which keeps its idle connection open."""
 
     def __init__(self, pod: FakePod) -> None:
         self._pod = pod
@@ -36,23 +36,22 @@ class EndlessStragglers:
                 stack.enter_context(Connection(self._pod)).get()
 
 
-def test_stragglers_that_never_stop_are_rolled_a_few_times_only(
-    daemon: Daemon, make_pod: MakePod
-) -> None:
+def test_stragglers_that_never_stop_cause_few_rolls(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with EndlessStragglers(pod):
         flags = {"min_wait": "0.2s", "quiet": "0.5s", "timeout": "6s"}
         status, output = finish(pod.exec(wait_argv(daemon.socket, **flags)))
     assert status == 1, output
     rolls = record_of(daemon.socket, pod)["rolls"]
-    # Quiet is asked for until half of the timeout; then each pause is twice the one before.
+    # Quiet is required until half of the timeout; then each pause is twice as long as the previous
+    # one.
     assert len(rolls) == 2
     assert rolls[0] >= 2.8
     assert rolls[1] >= rolls[0] + 1
     assert pod.log().count("gracefully shutting down") >= 2
 
 
-def test_each_wave_is_rolled_once(daemon: Daemon, make_pod: MakePod) -> None:
+def test_each_wave_of_stragglers_is_rolled_once(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     with Connection(pod, receive_buffer=32768) as slow:
         slow.send("/file", close=True)
@@ -73,6 +72,6 @@ def test_each_wave_is_rolled_once(daemon: Daemon, make_pod: MakePod) -> None:
 
 
 def _rolled(daemon: Daemon, pod: FakePod, times: int) -> bool:
-    """So often, and old workers accept no more."""
+    """Whether `times` rolls are over, and old workers accept no more."""
     record = record_of(daemon.socket, pod)
     return len(record.get("rolls", ())) == times and record["phases"][-1][0] == "waiting"

@@ -1,4 +1,4 @@
-"""What people see on a terminal, of a real daemon with a real pod."""
+"""The commands' output on a terminal, with a real daemon and a real pod."""
 
 import fcntl
 import json
@@ -58,7 +58,7 @@ class Window:
         os.write(self._master, keys.encode())
 
     def lines(self) -> list[str]:
-        """What the window shows now."""
+        """The window's present content."""
         try:
             while part := os.read(self._master, 1 << 16):
                 self.sent += part
@@ -88,7 +88,9 @@ def show(daemon: Daemon, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_top(daemon: Daemon, make_pod: MakePod, window: Window) -> None:
+def test_top_shows_a_pod_and_restores_the_terminal(
+    daemon: Daemon, make_pod: MakePod, window: Window
+) -> None:
     pod = make_pod()
     name = f"nginx {pod.master_pid}"
     eventually(lambda: window.shows("source core"))
@@ -113,10 +115,10 @@ def test_top(daemon: Daemon, make_pod: MakePod, window: Window) -> None:
     window.type("q")
     assert window.process.wait(10) == 0
     window.lines()
-    assert window.sent.rstrip().endswith((b"\x1b[?1049l", b"\x1b[?25h"))  # all as it was
+    assert window.sent.rstrip().endswith((b"\x1b[?1049l", b"\x1b[?25h"))  # the terminal is restored
 
 
-def test_top_lives_on_while_the_daemon_is_restarted(tmp_path: Path) -> None:
+def test_top_continues_when_the_daemon_is_restarted(tmp_path: Path) -> None:
     own = Daemon(tmp_path)
     with running_daemon(DAEMON, own.socket, own.log):
         window = Window(120, 20, DAEMON, "top", "--socket", own.socket)
@@ -160,7 +162,7 @@ def wait_seen(daemon: Daemon, pod: FakePod) -> None:
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
 
 
-def test_an_empty_node_says_why(tmp_path: Path) -> None:
+def test_commands_explain_an_empty_node(tmp_path: Path) -> None:
     with daemon_in(tmp_path, "--process", "no-such-nginx") as own:
         done = show(own, "status")
         assert (done.returncode, "no pods: " in done.stdout) == (0, True)
@@ -168,13 +170,13 @@ def test_an_empty_node_says_why(tmp_path: Path) -> None:
         assert show(own, "drains").stdout.startswith("no drains: ")
 
 
-def test_top_needs_a_terminal(daemon: Daemon) -> None:
+def test_top_without_a_terminal_fails(daemon: Daemon) -> None:
     done = show(daemon, "top")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("drainmon: cannot show top: this is no terminal")
+    assert done.stderr.startswith("drainmon: cannot show top: not a terminal")
 
 
-def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
+def test_connections_shows_a_pods_connections(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     label = f"netns-{pod.netns.inode}"
     with Connection(pod) as connection:
@@ -192,7 +194,7 @@ def test_connections_of_a_pod(daemon: Daemon, make_pod: MakePod) -> None:
     assert "cannot show connections: no pod is called 'nowhere'" in missing.stderr
 
 
-def test_status_and_drains_as_json(daemon: Daemon, make_pod: MakePod) -> None:
+def test_status_and_drains_print_json(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
     assert f"nginx {pod.master_pid} " in show(daemon, "status").stdout
@@ -204,7 +206,7 @@ def test_status_and_drains_as_json(daemon: Daemon, make_pod: MakePod) -> None:
     assert records == get(daemon.socket, "/v1/drains")["drains"]
 
 
-def test_watching_goes_on_until_interrupted(daemon: Daemon) -> None:
+def test_status_watches_until_interrupted(daemon: Daemon) -> None:
     argv = [str(DAEMON), "status", "--watch", "--json", "--socket", str(daemon.socket)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as watching:
         assert watching.stdout
@@ -214,7 +216,7 @@ def test_watching_goes_on_until_interrupted(daemon: Daemon) -> None:
         assert watching.wait(10) == 130
 
 
-def test_status_at_80_columns(daemon: Daemon, make_pod: MakePod) -> None:
+def test_status_fits_80_columns(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
     waiting = pod.netns.command(wait_argv(daemon.socket, min_wait=10, timeout=20))
@@ -232,7 +234,9 @@ def test_status_at_80_columns(daemon: Daemon, make_pod: MakePod) -> None:
     assert sum(line.startswith(name) for line in lines) == 2
 
 
-def test_the_end_of_a_drain_in_the_log_and_who_was_left(tmp_path: Path, make_pod: MakePod) -> None:
+def test_the_log_has_a_drains_end_and_its_remaining_connections(
+    tmp_path: Path, make_pod: MakePod
+) -> None:
     pod = make_pod()
     with daemon_in(tmp_path, "--log-format", "text") as own, Connection(pod) as busy:
         assert busy.get()
@@ -251,14 +255,14 @@ def test_the_end_of_a_drain_in_the_log_and_who_was_left(tmp_path: Path, make_pod
         assert "--log-format json" in advice.stderr
 
 
-def test_whoever_reads_may_have_had_enough(daemon: Daemon) -> None:
+def test_a_closed_pipe_ends_status_without_an_error(daemon: Daemon) -> None:
     command = f"{DAEMON} status --watch --socket {daemon.socket}"
     script = f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_completion_of_pods(daemon: Daemon, make_pod: MakePod) -> None:
+def test_pods_are_completed(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     label = f"netns-{pod.netns.inode}"
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))
@@ -278,7 +282,7 @@ echo "${{COMPREPLY[@]}}"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
-def test_completion(shell: str, tmp_path: Path) -> None:
+def test_commands_are_completed(shell: str, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     with script.open("w") as out:
         subprocess.run([DAEMON, "completion", shell], stdout=out, check=True)

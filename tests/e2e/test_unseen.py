@@ -1,4 +1,4 @@
-"""What the daemon cannot see is never called drained."""
+"""A pod that the daemon cannot see is never reported as drained."""
 
 import json
 import subprocess
@@ -20,9 +20,9 @@ def ask(daemon: Daemon, namespace: Netns, **options: Any) -> tuple[int, str]:
     return run(namespace.command(curl(daemon.socket, "/v1/self/drain", "-d", body)))
 
 
-def test_a_pod_of_which_nothing_is_seen(daemon: Daemon, netns: Netns) -> None:
-    """As that of a sandboxed runtime, whose sockets are not the host's."""
-    # Also when it counted inside, and asks again with the ports that it counted on.
+def test_a_pod_without_visible_sockets_is_not_drained(daemon: Daemon, netns: Netns) -> None:
+    """Such as a pod of a sandboxed runtime, whose sockets are not the host's."""
+    # Even if the client counted inside, and asks again with the ports that it counted on.
     for ports in ([], [8080]):
         status, body = ask(daemon, netns, ports=ports)
         assert status == 404
@@ -37,8 +37,8 @@ def test_a_pod_of_which_nothing_is_seen(daemon: Daemon, netns: Netns) -> None:
     assert status == 0
 
 
-def test_ports_that_a_caller_knows_of_are_counted(daemon: Daemon, netns: Netns) -> None:
-    """Their listener closed before the daemon began to look."""
+def test_ports_that_the_client_reports_are_counted(daemon: Daemon, netns: Netns) -> None:
+    """Their listener closed before the daemon started."""
     with netns.socket() as listener, netns.socket() as client:
         listener.bind(("127.0.0.1", 8081))
         listener.listen()
@@ -53,13 +53,13 @@ def test_ports_that_a_caller_knows_of_are_counted(daemon: Daemon, netns: Netns) 
     assert last["ports"] == [8081]
 
 
-def test_ports_that_are_none_are_refused(daemon: Daemon, netns: Netns) -> None:
+def test_invalid_ports_are_refused(daemon: Daemon, netns: Netns) -> None:
     for ports in ("8080", [0], [70000], ["8080"], [True], [*range(1, 100)]):
         status, body = ask(daemon, netns, ports=ports)
         assert (status, "cannot drain: " in body) == (400, True)
 
 
-def test_a_drain_tells_its_ports(daemon: Daemon, netns: Netns) -> None:
+def test_a_drain_reports_its_ports(daemon: Daemon, netns: Netns) -> None:
     with netns.socket() as listener:
         listener.bind(("127.0.0.1", 8082))
         listener.listen()

@@ -37,21 +37,21 @@ LONG = {"min-wait": "20s"}
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    """With a daemon."""
+    """A node with a daemon."""
     with own_node() as node, node.daemon():
         yield node
 
 
 @pytest.fixture
 def bare_node() -> Iterator[Node]:
-    """Without a daemon."""
+    """A node without a daemon."""
     with own_node() as node:
         yield node
 
 
 @contextmanager
 def downloading(pod: FakePod) -> Iterator[Connection]:
-    """A client that has begun to read /file, and reads no more until it is told."""
+    """A client that has begun to read /file, and stops until the test continues."""
     with Connection(pod, receive_buffer=32768, timeout=30) as slow:
         slow.send("/file", close=True)
         assert slow.read(1000)
@@ -67,13 +67,13 @@ def draining(node: Node, way: str, pod: FakePod) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_pod_is_served_within_a_second(node: Node, way: str) -> None:
+def test_a_new_pod_can_be_drained_within_a_second(node: Node, way: str) -> None:
     with node.pod() as pod:
         eventually(lambda: node.serves(way, pod), within=1)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_is_lost(node: Node, way: str) -> None:
+def test_no_request_is_lost(node: Node, way: str) -> None:
     pods: list[FakePod] = []
 
     def make_pod(client: Netns) -> FakePod:
@@ -97,7 +97,7 @@ def test_nothing_is_lost(node: Node, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", BY_CLIENT)
-def test_when_the_daemon_is_killed_the_client_counts_alone(bare_node: Node, way: str) -> None:
+def test_client_counts_alone_when_the_daemon_is_killed(bare_node: Node, way: str) -> None:
     with bare_node.pod() as pod, downloading(pod) as slow:
         with bare_node.daemon() as daemon:
             hook = draining(bare_node, way, pod)
@@ -109,8 +109,8 @@ def test_when_the_daemon_is_killed_the_client_counts_alone(bare_node: Node, way:
     assert rest > 1_900_000
 
 
-def test_when_the_daemon_is_killed_the_call_ends_at_once(bare_node: Node) -> None:
-    """A kubelet goes on with the stop signal then: what is in flight is lost."""
+def test_a_request_to_the_port_fails_when_the_daemon_is_killed(bare_node: Node) -> None:
+    """A kubelet then continues with the stop signal: connections in flight are lost."""
     with bare_node.pod() as pod, downloading(pod):
         with bare_node.daemon() as daemon:
             hook = draining(bare_node, "port", pod)
@@ -120,7 +120,7 @@ def test_when_the_daemon_is_killed_the_call_ends_at_once(bare_node: Node) -> Non
 
 
 class Knocking(Closing):
-    """Somebody in a pod who connects to the socket there without a pause, and the refusals."""
+    """A process in a pod that connects to the socket there without a pause, and the refusals."""
 
     def __init__(self, pod: FakePod, name: str) -> None:
         self.refused: list[OSError] = []
@@ -144,7 +144,7 @@ class Knocking(Closing):
 
 @contextmanager
 def taken_over(node: Node, old: int) -> Iterator[None]:
-    """The next daemon runs, and the one before has been told to stop when it serves."""
+    """Start the next daemon, and stop the previous one when the next one serves."""
     log = node.folder / "daemon.log"
     with node.daemon("--take-over"):
         eventually(lambda: log.read_text().count('"event": "serving"') == 2)
@@ -153,7 +153,7 @@ def taken_over(node: Node, old: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("way", BY_CLIENT)
-def test_a_drain_goes_on_with_the_daemon_that_takes_over(bare_node: Node, way: str) -> None:
+def test_a_drain_continues_with_the_daemon_that_takes_over(bare_node: Node, way: str) -> None:
     node = bare_node
     with node.pod() as pod, downloading(pod) as slow, node.daemon() as old:
         hook = draining(node, way, pod)
@@ -172,7 +172,7 @@ def test_a_drain_goes_on_with_the_daemon_that_takes_over(bare_node: Node, way: s
 
 
 @pytest.mark.parametrize("way", BY_CLIENT)
-def test_a_hook_of_another_user(node: Node, way: str) -> None:
+def test_a_hook_of_another_user_drains(node: Node, way: str) -> None:
     as_101 = ["/usr/bin/setpriv", "--reuid=101", "--regid=101", "--clear-groups"]
     with node.pod() as pod:
         eventually(lambda: node.serves(way, pod))
@@ -197,7 +197,7 @@ http {
 
 @pytest.fixture
 def user_namespace(node: Node) -> Iterator[tuple[Container, Netns]]:
-    """A container of nginx in one, and its network namespace."""
+    """A container of nginx in a user namespace, and its network namespace."""
     (node.folder / "nginx.conf").write_text(IN_CONTAINER)
     name, mounts = secrets.token_hex(32), [node.folder, CLIENT.parent]
     argv = [str(node.nginx), "-p", "/tmp", "-c", str(node.folder / "nginx.conf"), "-e", "stderr"]  # noqa: S108
@@ -215,13 +215,15 @@ def user_namespace(node: Node) -> Iterator[tuple[Container, Netns]]:
 
 
 @pytest.mark.skipif(not shutil.which("runc"), reason="needs runc")
-def test_a_pod_in_a_user_namespace(node: Node, user_namespace: tuple[Container, Netns]) -> None:
+def test_a_pod_in_a_user_namespace_can_be_drained(
+    node: Node, user_namespace: tuple[Container, Netns]
+) -> None:
     container, namespace = user_namespace
     name = node.tools.in_pod_socket
     eventually(lambda: name in abstract_listeners(container.pid))
     with namespace.socket() as connection:
         connection.connect(("127.0.0.1", 8080))
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x")  # nginx cannot end it
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x")  # nginx cannot end this connection
         flags = [f"--{option}={value}" for option, value in QUICK.items()]
         hook = container.exec([str(CLIENT), f"--socket=@{name}", "--no-roll", *flags])
         eventually(lambda: node.record(namespace).get("peak_in_flight") == 1)
@@ -233,7 +235,7 @@ def test_a_pod_in_a_user_namespace(node: Node, user_namespace: tuple[Container, 
 
 @pytest.mark.parametrize("way", IN_POD)
 def test_a_drain_keeps_no_namespace_alive(node: Node, way: str) -> None:
-    """A device on the node's end of the pod's network goes with the other end."""
+    """A device on the node's end of the pod's network goes with the pod's end."""
     with node.pod() as pod:
         eventually(lambda: node.serves(way, pod))
         hook = node.start(way, pod, **LONG)
@@ -250,8 +252,8 @@ def devices(namespace: Netns) -> set[str]:
     return {name for name in names if name.startswith("dm")}
 
 
-def test_many_pods(bare_node: Node) -> None:
-    """The socket is there soon after they listen, and goes with them."""
+def test_many_pods_get_a_socket_that_goes_with_them(bare_node: Node) -> None:
+    """The socket appears soon after a pod listens."""
     with bare_node.daemon() as daemon:
         before = sockets(daemon.pid)
         with many_pods(PODS, connections=0, name=bare_node.nginx.name) as pids:
@@ -262,11 +264,11 @@ def test_many_pods(bare_node: Node) -> None:
 
 
 def sockets(pid: int) -> int:
-    """How many a process has."""
+    """The number of a process's sockets."""
     links = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         try:
             links.append(str(path.readlink()))
-        except FileNotFoundError:  # closed since
+        except FileNotFoundError:  # closed since the folder was read
             continue
     return sum(link.startswith("socket:") for link in links)

@@ -1,5 +1,4 @@
-"""What a scene's clients do while its nginx is rolled: answers that last, requests that must not
-wait."""
+"""Clients of a scene during a roll: long responses, and requests that must not wait."""
 
 import math
 import socket
@@ -15,15 +14,15 @@ HELD = "location = /held { proxy_buffering off; proxy_pass http://127.0.0.1:9021
 SIZE = 2000
 
 LONGEST = 20.0
-"""Seconds that a moment of the drain is waited for: less than the drain's timeout, so that a drain
-that goes wrong ends as such."""
+"""Seconds to wait for a moment of the drain: less than the drain's timeout, so that a failing drain
+still ends as such."""
 
 PAUSE = 0.3
 """Seconds between two requests: more than the scenes' quiet period."""
 
 
 class Held:
-    """Answers to /held that nginx has begun, and cannot end before `let_go`."""
+    """Responses to /held that nginx has begun, and cannot end before `let_go`."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -34,7 +33,7 @@ class Held:
         self._number = 0
 
     def begin(self) -> None:
-        """One more, on a connection of its own; returns when its first bytes are there."""
+        """Begin another response on a new connection; returns when its first bytes have arrived."""
         self._number += 1
         self._scene.client(self._serve)
         self._scene.download(self._scene.connect(), "/held")
@@ -55,7 +54,7 @@ class Held:
 
 
 class Visits:
-    """Requests, one after the other, each on a connection of its own."""
+    """Requests, one after the other, each on a new connection."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -63,8 +62,8 @@ class Visits:
         """Seconds until each was answered, infinite for one that was not."""
 
     def make(self, since: Callable[[], object], until: Callable[[], object]) -> float:
-        """Those between two moments of the drain; how many seconds lie between them."""
-        with suppress(AssertionError):  # what is checked afterwards says more
+        """Make requests between two moments of the drain; returns the seconds between them."""
+        with suppress(AssertionError):  # the check afterwards tells more
             eventually(since, LONGEST)
         began = time.monotonic()
         while not until() and time.monotonic() < began + LONGEST:
@@ -84,12 +83,12 @@ class Visits:
 
     @property
     def worst(self) -> float:
-        """Infinite when there was none."""
+        """The longest duration of a request; infinite when there was none."""
         return max(self.waits, default=math.inf)
 
 
 def idle(scene: Scene) -> socket.socket:
-    """A connection that has had its answer and stays."""
+    """A connection that has had its response and stays open."""
     connection = scene.connect()
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"200 OK" in connection.recv(4096)
@@ -97,7 +96,7 @@ def idle(scene: Scene) -> socket.socket:
 
 
 def after(seconds: float) -> Callable[[], bool]:
-    """A moment, from the first time that it is asked for."""
+    """A moment `seconds` after the first call."""
     end: list[float] = []
 
     def come() -> bool:

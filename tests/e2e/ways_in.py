@@ -30,14 +30,14 @@ WAYS: dict[str, Callable[..., Hook]] = {
     "socket": _by_client(hooks.by_socket),
     "port": hooks.by_port,
 }
-"""By name: what makes its hook, with options such as {"min-wait": "1s"}."""
+"""By name: a function that makes the hook, with options such as {"min-wait": "1s"}."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Its daemons run in `host`, where the clients of its pods are, too: these call with the node's
-    addresses. They serve `nginx` alone, today's under a name of its own, and have a socket of an
-    own name in the pods."""
+    """A node whose daemons run in `host`, together with the clients of its pods: these call with
+    the node's addresses. Daemons watch only `nginx`, the newest nginx under a unique name, and use
+    a unique name for the socket in pods."""
 
     host: Netns
     folder: Path
@@ -46,7 +46,7 @@ class Node:
 
     @contextmanager
     def daemon(self, *flags: str, program: Path = DAEMON) -> Iterator[Daemon]:
-        """One of its daemons, at the socket that all of them have; flags beside the usual."""
+        """Run one of its daemons, at their common socket; `flags` add to the usual ones."""
         program = self.host.wrap(program, self.folder / "daemon")
         usual = (
             f"--process={self.nginx.name}",
@@ -60,14 +60,14 @@ class Node:
         return FakePod(client or self.host, nginx=self.nginx, **how)
 
     def start(self, way: str, pod: FakePod, **options: str) -> subprocess.Popen[bytes]:
-        """A hook of this way, with quick options unless others are given."""
+        """A hook of this way in, with quick options unless others are given."""
         hook = WAYS[way](**QUICK | options)
         argv = hook.argv(pod, self.tools)
         assert argv
         return pod.exec(argv) if hook.place is Place.POD else pod.call(argv)
 
     def ask(self, resource: str) -> list[dict[str, Any]]:
-        """What root of the node is told; nothing while no daemon answers."""
+        """The daemon's answer to root of the node; empty while no daemon answers."""
         url = f"http://drainmon/v1/{resource}"
         argv = self.host.command(["curl", "-sS", "--unix-socket", str(self.tools.socket), url])
         done = subprocess.run(argv, capture_output=True, check=False)
@@ -75,11 +75,11 @@ class Node:
         return found
 
     def record(self, namespace: Netns) -> dict[str, Any]:
-        """Of the latest drain there; empty when there is none yet."""
+        """The record of the latest drain there; empty when there is none yet."""
         return next(iter(records_among(self.ask("drains"), namespace)), {})
 
     def phase(self, namespace: Netns) -> str:
-        """The latest drain's; empty when there is none yet."""
+        """The latest drain's phase; empty when there is none yet."""
         phases = self.record(namespace).get("phases")
         return str(phases[-1][0]) if phases else ""
 
@@ -107,11 +107,11 @@ def own_node() -> Iterator[Node]:
 
 
 def abstract_listeners(pid: int) -> set[str]:
-    """The abstract names at which somebody listens in a process's network namespace. See unix(7)
-    and unix_seq_show() in net/unix/af_unix.c: the fourth field is 10000 for listeners."""
+    """The abstract names of listeners in a process's network namespace. See unix(7) and
+    unix_seq_show() in net/unix/af_unix.c: the fourth field is 10000 for listeners."""
     try:
         rows = Path(f"/proc/{pid}/net/unix").read_text().splitlines()
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return set()
     fields = (row.split() for row in rows)
     return {row[7][1:] for row in fields if len(row) > 7 and row[3] == "00010000"}

@@ -1,5 +1,5 @@
-"""Source bcc alone at a pod whose port is nobody else's. Import `own_port`, always; and `own_pod`,
-`told_nothing` and `started_source` for the fixtures `pod`, `told` and `source`."""
+"""Source bcc alone with a pod on a unique port. Import `own_port`, always; and `own_pod`,
+`empty_reports` and `started_source` for the fixtures `pod`, `reports` and `source`."""
 
 import os
 import socket
@@ -13,18 +13,18 @@ from drainmon.sources.bcc import BccSource
 from tests.kernel import pair as pair_module
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import Pair
-from tests.kernel.sourced import Told, until
+from tests.kernel.sourced import Reports, until
 
 PORT = 10000 + os.getpid() % 20000
-"""Nobody else's on this machine: the program knows no namespace."""
+"""Unique on this machine: the program does not read_events namespaces apart."""
 
 NAME = f"web{os.getpid()}"
 LONG = f"{os.getpid()} is the long name of a server"
 NAMES = (NAME, LONG)
-"""No other process has them: there may be an nginx on this machine."""
+"""Unique names: there may be an nginx on this machine."""
 
 MANY = 2000
-"""More events than there is room for."""
+"""More events than the buffer holds."""
 
 
 def pod_in(namespace: Netns) -> IdlePod:
@@ -49,26 +49,26 @@ def own_pod(pair: Pair) -> Iterator[Pod]:
         yield idle.pod
 
 
-@pytest.fixture(name="told")
-def told_nothing() -> Told:
-    return Told()
+@pytest.fixture(name="reports")
+def empty_reports() -> Reports:
+    return Reports()
 
 
 @pytest.fixture(name="source")
-async def started_source(told: Told) -> AsyncIterator[BccSource]:
-    source = await started(told)
+async def started_source(reports: Reports) -> AsyncIterator[BccSource]:
+    source = await started(reports)
     yield source
     source.close()
 
 
-async def started(told: Told) -> BccSource:
-    source = BccSource(told, NAMES)
+async def started(reports: Reports) -> BccSource:
+    source = BccSource(reports, NAMES)
     await source.start()
     return source
 
 
-def tell(source: BccSource) -> None:
-    """Have it tell what has happened: an event is there once the call that causes it returns."""
+def read_events(source: BccSource) -> None:
+    """Read pending events: an event is recorded before the call that causes it returns."""
     source._conntrack.consume_events()
 
 

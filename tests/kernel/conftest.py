@@ -1,4 +1,4 @@
-"""The programs, loaded; a pair of namespaces; each source in turn, and a pod."""
+"""The loaded programs; a pair of namespaces; each source in turn with a pod."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -12,12 +12,12 @@ from drainmon.sources.procfs import ProcfsSource
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import CLIENT, CLIENT6, SERVER, SERVER6, Pair
 from tests.kernel.probe import Probe
-from tests.kernel.sourced import SourceScene, Told
+from tests.kernel.sourced import Reports, SourceScene
 
 
 @pytest.fixture
 def probe(netns: Netns) -> Iterator[Probe]:
-    """It counts on PORT of the server's namespace."""
+    """The programs, counting on PORT of the server's namespace."""
     probe = Probe(netns)
     yield probe
     probe.conntrack.close()
@@ -42,10 +42,10 @@ EVERY = [*SOURCES, ROWS]
 
 @contextlib.asynccontextmanager
 async def _scene(name: str, pair: Pair, idle: IdlePod) -> AsyncIterator[SourceScene]:
-    told = Told()
-    source, _ = await start_first([name], told, {**SOURCES, ROWS: _by_rows})
+    reports = Reports()
+    source, _ = await start_first([name], reports, {**SOURCES, ROWS: _by_rows})
     try:
-        scene = SourceScene(source, told, pair, idle, knows_use=name != ROWS)
+        scene = SourceScene(source, reports, pair, idle, knows_use=name != ROWS)
         source.follow([scene.pod])
         yield scene
         scene.place.close()
@@ -62,7 +62,7 @@ async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[Sou
 
 @pytest.fixture
 async def scenes(pair: Pair) -> AsyncIterator[list[SourceScene]]:
-    """Every source at the same pod: for what takes seconds to happen."""
+    """Every source with the same pod, for tests that wait for seconds."""
     async with contextlib.AsyncExitStack() as stack:
         idle = stack.enter_context(IdlePod(pair.server))
         yield [await stack.enter_async_context(_scene(name, pair, idle)) for name in EVERY]

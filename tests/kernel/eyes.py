@@ -1,4 +1,4 @@
-"""Source procfs alone as a drain uses it, both of its ways. Import `eyes_on_pair` and
+"""Source procfs alone as a drain uses it, by sock_diag and by rows. Import `eyes_on_pair` and
 `scene_of_eyes` for the fixtures `eyes` and `scene`."""
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.kernel.pair import Pair
 from tests.kernel.scene import PairScene
 
 
-class Nobody:
+class NoListener:
     def listening(self) -> None:
         raise AssertionError("procfs announces nothing")
 
@@ -32,7 +32,7 @@ class Eyes:
         self.by_diag = by_diag
         self.idle = IdlePod(namespace)
         self.pod, self.pid = self.idle.pod, self.idle.pid
-        self.source = ProcfsSource(Nobody(), by_diag=by_diag)
+        self.source = ProcfsSource(NoListener(), by_diag=by_diag)
         self.place = self.source.open(self.pid)
 
     def snapshot(self) -> Snapshot:

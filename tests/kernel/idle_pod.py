@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 
 class IdlePod(Closing):
-    """The pod that a process of the namespace stands for, until it is closed."""
+    """A pod with one process in the namespace, until it is closed."""
 
     def __init__(self, namespace: Netns, number: int = 1, port: int = PORT) -> None:
         self._process = subprocess.Popen(namespace.command(["sleep", "infinity"]))

@@ -1,4 +1,4 @@
-"""The calling thread under another name, as the kernel sees it."""
+"""Renames the calling thread, as seen by the kernel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
-    """It has the name meanwhile, cut as the kernel does."""
+    """Give the thread the name during the block, truncated as by the kernel."""
     comm = Path("/proc/thread-self/comm")
     before = comm.read_text()
     comm.write_text(name)

@@ -1,4 +1,5 @@
-"""A server's and a client's namespace with a wire between them, and what ss says of the server."""
+"""A server's and a client's namespace with a link between them, and ss's list of the server's
+sockets."""
 
 import socket
 import struct
@@ -79,7 +80,7 @@ class Pair:
         return next(name for _, name in names if name != "lo")
 
     def send_syn(self, payload: bytes = b"", fast_open: bool = False) -> None:
-        """A SYN from an address that nobody answers for; with Fast Open it carries data."""
+        """Send a SYN from an address without a host; with Fast Open it carries data."""
         options = b"\x22\x02\x01\x01" if fast_open else b""  # TFO option without a cookie
         header = struct.pack(
             "!HHIIBBHHH", 40000, PORT, 1, 0, (20 + len(options)) // 4 << 4, 0x02, 65535, 0, 0
@@ -101,15 +102,9 @@ class Pair:
 
 
 def internet_checksum(data: bytes) -> int:
-    """RFC 1071."""
+    """The checksum of RFC 1071."""
     data += b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
-
-
-def reset(connection: socket.socket) -> None:
-    """Close with a RST."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()

@@ -1,4 +1,4 @@
-"""The loaded programs as tests look at them."""
+"""The loaded programs, as read by tests."""
 
 import os
 from collections import Counter
@@ -16,8 +16,8 @@ _NAMES = {number.value: number.name for number in (*TcpState, *CountedAs)}
 
 
 class Probe:
-    """The programs with what they told, and their view of one namespace. PORT is counted in those
-    given."""
+    """The programs with their events, and their view of one namespace. PORT is counted in the given
+    namespaces."""
 
     def __init__(self, *counted: Netns) -> None:
         self.events: list[tuple[int, int]] = []
@@ -26,14 +26,14 @@ class Probe:
             assert self.conntrack.add_port(namespace.inode, PORT)
 
     def read(self, namespace: Netns, port: int = PORT) -> PortCounters:
-        """Zeros where nothing is counted."""
+        """The counters of a port; zeros where the port is not counted."""
         counters = self.conntrack.counters(namespace.inode, port)
         if counters is None:
             return PortCounters()
         return PortCounters.from_buffer_copy(PORT_COUNTERS.pack(*counters))
 
     def counters(self, namespace: Netns, port: int = PORT) -> Counter[str]:
-        """By state. What was there before may go without having come."""
+        """Counters by state. A connection from before may decrement without an increment."""
         by_state = self.read(namespace, port).by_state
         return Counter({_NAMES[state]: n for state, n in enumerate(by_state) if n})
 

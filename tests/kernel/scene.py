@@ -1,4 +1,4 @@
-"""A pair with a listener; at every stop of a test, snapshot and counters are compared with ss."""
+"""A pair with a listener; at each check, snapshot and counters are compared with ss."""
 
 import socket
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from tests.waiting import eventually
 
 
 class PairScene(ABC):
-    """What it makes is closed with `stack`."""
+    """Sockets of the scene are closed with `stack`."""
 
     def __init__(self, pair: Pair, stack: ExitStack) -> None:
         self.pair = pair
@@ -24,7 +24,7 @@ class PairScene(ABC):
         return self.stack.enter_context(client), self.stack.enter_context(accepted)
 
     def check(self, **expected: int) -> None:
-        """Wait until ss lists what is expected: a snapshot and the counters must do so, too."""
+        """Wait until ss lists the expected states; a snapshot and the counters must match."""
         eventually(lambda: self._agree(Counter(expected)) or ss_states(self.pair.server))
 
     def _agree(self, expected: Counter[str]) -> bool:
@@ -41,4 +41,4 @@ class PairScene(ABC):
 
     @abstractmethod
     def counters(self) -> Mapping[str, int]:
-        """How many are counted in each state."""
+        """The number of connections counted in each state."""

@@ -1,5 +1,5 @@
-"""A sockmap whose sockets hand what they send straight to another one, past TCP: what service
-meshes and CNIs do between processes of one node."""
+"""A sockmap that redirects data from one socket to another, past TCP: as service meshes and CNIs do
+between processes of one node."""
 
 import ctypes
 import os
@@ -24,7 +24,7 @@ def _instruction(code: int, registers: int = 0, immediate: int = 0) -> bytes:
 
 
 class Sockmap(Closing):
-    """What is sent on `sender` arrives at `receiver`, and no packet is made of it."""
+    """Data sent on `sender` arrives at `receiver` without a packet."""
 
     def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
         self._lib = ctypes.CDLL(libbpf.SONAME)

@@ -1,4 +1,4 @@
-"""A source of any kind as the tests meet it, beside what ss says."""
+"""A source of any kind under test, beside ss."""
 
 import asyncio
 from collections import Counter
@@ -12,8 +12,8 @@ from tests.kernel.pair import Pair, ss_states
 from tests.waiting import WAIT
 
 
-class Told:
-    """What a source has told."""
+class Reports:
+    """The reports of a source."""
 
     def __init__(self) -> None:
         self.listeners = 0
@@ -27,13 +27,13 @@ class Told:
 
 
 class SourceScene:
-    """A source and an idle pod. `knows_use`: it tells how much has come and gone, and when."""
+    """A source and an idle pod. `knows_use`: it reports how many bytes came and went, and when."""
 
     def __init__(
-        self, source: Source, told: Told, pair: Pair, idle: IdlePod, knows_use: bool = True
+        self, source: Source, reports: Reports, pair: Pair, idle: IdlePod, knows_use: bool = True
     ) -> None:
         self.knows_use = knows_use
-        self.source, self.told, self.pair = source, told, pair
+        self.source, self.reports, self.pair = source, reports, pair
         self.pid, self.pod = idle.pid, idle.pod
         self.place: Place = source.open(idle.pid)
 
@@ -45,7 +45,7 @@ class SourceScene:
         return Counter({state.name: n for state, n in counts.by_state.items() if n})
 
     async def check(self, **expected: int) -> None:
-        """Wait until ss lists what is expected: a snapshot does, too, and soon the counters."""
+        """Wait until ss lists the expected states; a snapshot must match, and soon the counters."""
         await until(lambda: self._agree(Counter(expected)))
 
     async def _agree(self, expected: Counter[str]) -> bool:

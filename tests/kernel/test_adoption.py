@@ -27,12 +27,12 @@ def remembering(netns: Netns, port: int) -> Registry:
     return registry
 
 
-async def test_what_another_namespace_had_with_the_same_inode_says_nothing(netns: Netns) -> None:
-    """It may be a sandbox's, of which nothing is seen."""
+async def test_a_namespace_does_not_inherit_ports_by_a_reused_inode(netns: Netns) -> None:
+    """The namespace may be a sandbox's, whose sockets are hidden."""
     assert await adopted(netns, remembering(netns, 8080)) is None
 
 
-async def test_a_listener_with_any_name(netns: Netns) -> None:
+async def test_a_pod_adopts_the_port_of_any_listener(netns: Netns) -> None:
     with netns.socket() as listener:
         listener.bind(("127.0.0.1", 40000))
         listener.listen()
@@ -41,15 +41,15 @@ async def test_a_listener_with_any_name(netns: Netns) -> None:
     assert pod.ports == {40000}
 
 
-async def test_what_nginx_has_left_to_send(netns: Netns) -> None:
+async def test_a_pod_adopts_the_port_of_an_orphan(netns: Netns) -> None:
     leave_an_orphan(netns)
     pod = await adopted(netns, Registry(["nginx"]))
     assert pod
     assert pod.ports == {PORT}
 
 
-async def test_what_nginx_has_left_on_a_port_of_outgoing_connections(netns: Netns) -> None:
-    """Only who has seen it listen knows."""
+async def test_a_pod_adopts_an_ephemeral_port_only_if_it_is_known(netns: Netns) -> None:
+    """Only a registry that has seen the listener knows."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(netns.socket())
         listener.bind(("127.0.0.1", 40000))

@@ -1,25 +1,26 @@
-"""What source bcc counts on real sockets equals ss, and is read only when something has changed."""
+"""Source bcc's counts on real sockets equal those of ss, and are read only after a change."""
 
 import asyncio
 import time
 
 import pytest
 
+from bench.rig.churn import reset
 from drainmon.pods.pod import Pod
 from drainmon.sources.bcc import STATE_FOLLOWS, BccSource
 from drainmon.sources.pace import LEAST
 from tests.kernel.bcc_source import (  # noqa: F401 - fixtures
     PORT,
+    empty_reports,
     exact,
     own_pod,
     own_port,
     soon,
     started,
     started_source,
-    told_nothing,
 )
-from tests.kernel.pair import Pair, reset, ss_states
-from tests.kernel.sourced import Told, until
+from tests.kernel.pair import Pair, ss_states
+from tests.kernel.sourced import Reports, until
 
 pytestmark = pytest.mark.root
 
@@ -48,7 +49,7 @@ async def states(source: BccSource, pod: Pod) -> dict[str, int]:
 
 
 async def agree(source: BccSource, pair: Pair, pod: Pod, **expected: int) -> None:
-    """Wait until ss lists what is expected: a snapshot does, too, and soon the counters."""
+    """Wait until ss lists the expected states; a snapshot must match, and soon the counters."""
     await soon(lambda: ss_states(pair.server, PORT) == expected)
     assert await exact(source, pod) == expected
     await until(lambda: shows(source, pod, expected))
@@ -58,7 +59,7 @@ async def shows(source: BccSource, pod: Pod, expected: dict[str, int]) -> bool:
     return await states(source, pod) == expected
 
 
-async def test_counters_are_kept_while_nothing_changes(
+async def test_counters_are_not_read_again_without_a_change(
     source: BccSource, pair: Pair, pod: Pod
 ) -> None:
     with pair.listen() as listener, pair.dial(), listener.accept()[0]:
@@ -72,7 +73,7 @@ async def test_counters_are_kept_while_nothing_changes(
             await until(lambda: shows(source, pod, {"ESTABLISHED": 2}))
 
 
-async def test_the_last_accept_is_when_it_was(source: BccSource, pair: Pair, pod: Pod) -> None:
+async def test_the_last_accept_has_its_time(source: BccSource, pair: Pair, pod: Pod) -> None:
     before = await source.counters(pod)
     with pair.listen() as listener:
         began = time.monotonic()
@@ -87,10 +88,10 @@ async def test_the_last_accept_is_when_it_was(source: BccSource, pair: Pair, pod
 
 
 async def test_connections_older_than_the_source_are_counted(
-    told: Told, pair: Pair, pod: Pod
+    reports: Reports, pair: Pair, pod: Pod
 ) -> None:
     with pair.listen() as listener, pair.dial(), listener.accept()[0]:
-        source = await started(told)
+        source = await started(reports)
         try:
             assert await states(source, pod) == {"ESTABLISHED": 1}
         finally:

@@ -1,4 +1,4 @@
-"""Source bcc closed, whoever still asks it: nothing is left, and the next one loads."""
+"""Closing source bcc during calls: nothing is left, and the next source loads."""
 
 import asyncio
 import contextlib
@@ -20,20 +20,20 @@ from drainmon.sources.pod_net import PodNet
 from drainmon.sources.watcher import Watcher
 from tests.kernel.bcc_source import (  # noqa: F401 - fixtures
     NAMES,
+    empty_reports,
     own_pod,
     own_port,
     soon,
     started,
-    told_nothing,
 )
 from tests.kernel.pair import Pair
-from tests.kernel.sourced import Told, open_files
+from tests.kernel.sourced import Reports, open_files
 
 pytestmark = pytest.mark.root
 
 
 class SlowLook:
-    """The first look waits until it may go on."""
+    """Makes the first look wait until it may continue."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.may_go_on = threading.Event(), threading.Event()
@@ -47,11 +47,11 @@ class SlowLook:
         monkeypatch.setattr(Watcher, "look", slow_look)
 
 
-async def test_it_is_closed_behind_a_call_that_still_asks_it(
-    told: Told, pair: Pair, pod: Pod, monkeypatch: pytest.MonkeyPatch
+async def test_closing_during_a_call_releases_everything(
+    reports: Reports, pair: Pair, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, programs = open_files(), attached()
-    source, look = await started(told), SlowLook(monkeypatch)
+    source, look = await started(reports), SlowLook(monkeypatch)
     source.watch(pod)
     place = source.open(pod.processes[0].pid)
     call = asyncio.create_task(source.snapshot(pod, place))
@@ -61,17 +61,17 @@ async def test_it_is_closed_behind_a_call_that_still_asks_it(
     with pytest.raises(OSError, match="the source is closed"):
         await source.counters(pod)
     look.may_go_on.set()
-    with contextlib.suppress(OSError):  # the counts behind its look are another look's
+    with contextlib.suppress(OSError):  # the counts after its look belong to another look
         await call
     place.close()
     await soon(lambda: (open_files(), attached()) == (files, programs))
 
 
-async def test_it_is_closed_behind_a_call_that_is_cancelled(
-    told: Told, pair: Pair, pod: Pod, monkeypatch: pytest.MonkeyPatch
+async def test_closing_during_a_cancelled_call_releases_everything(
+    reports: Reports, pair: Pair, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, programs = open_files(), attached()
-    source, look = await started(told), SlowLook(monkeypatch)
+    source, look = await started(reports), SlowLook(monkeypatch)
     place = source.open(pod.processes[0].pid)
     call = asyncio.create_task(source.snapshot(pod, place))
     await soon(look.begun.is_set)
@@ -85,10 +85,10 @@ async def test_it_is_closed_behind_a_call_that_is_cancelled(
     await soon(lambda: open_files() == files)
 
 
-async def test_what_is_loaded_when_nobody_waits_any_more_is_closed(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+async def test_programs_loaded_after_a_cancelled_start_are_closed(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (await started(told)).close()
+    (await started(reports)).close()
     files, programs = open_files(), attached()
     begun, loaded = threading.Event(), threading.Event()
 
@@ -99,7 +99,7 @@ async def test_what_is_loaded_when_nobody_waits_any_more_is_closed(
         return conntrack
 
     monkeypatch.setattr(bcc, "BccConntrack", load)
-    source = BccSource(told, NAMES)
+    source = BccSource(reports, NAMES)
     start = asyncio.create_task(source.start())
     await soon(begun.is_set)
     start.cancel()
@@ -110,11 +110,11 @@ async def test_what_is_loaded_when_nobody_waits_any_more_is_closed(
     await soon(lambda: (open_files(), attached()) == (files, programs))
 
 
-async def test_nothing_is_left_behind(told: Told, pod: Pod) -> None:
-    (await started(told)).close()  # what the first one leaves, it leaves once
+async def test_closing_leaves_no_files_programs_or_variables(reports: Reports, pod: Pod) -> None:
+    (await started(reports)).close()  # the first one leaves some things behind once
     before, programs, home = open_files(), attached(), Path.cwd()
     for _ in range(3):
-        source = await started(told)
+        source = await started(reports)
         assert attached() == programs + 1
         source.watch(pod)
         source.close()
@@ -122,14 +122,14 @@ async def test_nothing_is_left_behind(told: Told, pod: Pod) -> None:
     assert bcc_headers.VARIABLE not in os.environ
 
 
-async def test_the_next_source_loads_beside_it(told: Told) -> None:
+async def test_another_source_loads_after_bcc(reports: Reports) -> None:
     """The compiler and the daemon use the same libbpf."""
     for _ in range(2):
-        (await started(told)).close()
+        (await started(reports)).close()
         Conntrack(lambda *_: None).close()
 
 
 def attached() -> int:
-    """How many BPF programs this process holds: without a holder there is none."""
+    """The number of BPF programs that this process holds: a program ends with its holder."""
     held = Path("/proc/self/fd").iterdir()
     return sum("bpf-prog" in str(fd.readlink()) for fd in held if fd.is_symlink())

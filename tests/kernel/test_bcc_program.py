@@ -1,4 +1,4 @@
-"""The program that bcc compiles: its structs, what it needs, and what is said when that lacks."""
+"""The program that bcc compiles: its structs, its requirements, and its errors."""
 
 import ctypes
 import subprocess
@@ -13,8 +13,8 @@ from drainmon.kernel.bcc_conntrack import PROGRAM, BccConntrack, Name, Place
 pytestmark = pytest.mark.root
 
 
-def test_structs_match(tmp_path: Path) -> None:
-    """As the host's compiler lays them out: they have no padding that is not named."""
+def test_structs_of_the_bcc_program_match(tmp_path: Path) -> None:
+    """As laid out by the host's compiler: every padding is explicit."""
     text = PROGRAM.read_text()
     structs = text[text.index("/* Shared with") : text.index("struct port {")]
     source = tmp_path / "sizes.c"
@@ -42,7 +42,7 @@ def test_a_program_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
         load(broken)
 
 
-def test_headers_that_are_missing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_headers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(bcc_headers.VARIABLE, "/nowhere")
     with pytest.raises(OSError, match="cannot use bcc: no kernel headers in /nowhere"):
         load(PROGRAM)
@@ -62,12 +62,12 @@ def test_tracefs_is_mounted_for_one_thread_only() -> None:
 
 
 def tracefs_mounts() -> list[str]:
-    """As the calling thread sees them."""
+    """The tracefs mounts that the calling thread sees."""
     mounts = Path("/proc/thread-self/mounts").read_text().splitlines()
     return [mount for mount in mounts if mount.split()[2] == "tracefs"]
 
 
-def test_without_privileges_it_says_what_is_needed() -> None:
+def test_without_privileges_the_error_names_the_capability() -> None:
     code = "from drainmon.kernel import tracefs; tracefs.call_with(print)"
     tried = subprocess.run(
         ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""Whom source bcc wakes: at a new listener and at a change, once for each time that it is asked."""
+"""When source bcc wakes its user: on a new listener and on a change, once for each watch."""
 
 import contextlib
 import socket
@@ -17,19 +17,19 @@ from tests.kernel.bcc_source import (  # noqa: F401 - fixtures
     NAME,
     NAMES,
     PORT,
+    empty_reports,
     exact,
     listen_once,
     own_pod,
     own_port,
     pod_in,
+    read_events,
     soon,
     started_source,
-    tell,
-    told_nothing,
 )
 from tests.kernel.named import named
 from tests.kernel.pair import SERVER, SERVER6, Pair, ss_states
-from tests.kernel.sourced import Told
+from tests.kernel.sourced import Reports
 
 NEXT_DOOR = "10.78.0.1"
 MAP_SIZE = 16384
@@ -39,45 +39,45 @@ pytestmark = pytest.mark.root
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_new_listener_is_told_once_until_asked_for_again(
-    source: BccSource, told: Told, netns: Netns, family: int, name: str
+async def test_a_new_listener_is_reported_once_per_watch(
+    source: BccSource, reports: Reports, netns: Netns, family: int, name: str
 ) -> None:
     with named(name):
         for _ in range(3):
             for _ in range(3):
                 listen_once(netns, PORT + 1, family)
-            await soon(lambda: told.listeners)
-            tell(source)
-            assert told.listeners == 1
-            told.listeners = 0
+            await soon(lambda: reports.listeners)
+            read_events(source)
+            assert reports.listeners == 1
+            reports.listeners = 0
             source.watch_listeners()
 
 
 @pytest.mark.parametrize("name", [NAME[:-1], NAME + "x", "x" + NAME[1:], LONG[:14]])
-async def test_a_listener_of_another_process_is_not_told(
-    source: BccSource, told: Told, netns: Netns, name: str
+async def test_a_listener_of_another_process_is_not_reported(
+    source: BccSource, reports: Reports, netns: Netns, name: str
 ) -> None:
     listen_once(netns, PORT + 1)
     with named(name):
         listen_once(netns, PORT + 1)
-    tell(source)
-    assert told.listeners == 0
+    read_events(source)
+    assert reports.listeners == 0
 
 
-async def test_listening_in_a_loop_fills_nothing(
-    source: BccSource, told: Told, netns: Netns
+async def test_listening_in_a_loop_does_not_fill_the_buffer(
+    source: BccSource, reports: Reports, netns: Netns
 ) -> None:
     with named(NAME):
         for number in range(MANY):  # while the loop does not read
             listen_once(netns, 40000 + number)
-    await soon(lambda: told.listeners)
-    assert (told.listeners, source.missed()["event"]) == (1, 0)
+    await soon(lambda: reports.listeners)
+    assert (reports.listeners, source.missed()["event"]) == (1, 0)
 
 
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("address", [SERVER, SERVER6])
-async def test_a_watched_pod_is_woken_once_until_watched_again(
-    source: BccSource, told: Told, pair: Pair, pod: Pod, address: str, known: bool
+async def test_a_change_wakes_once_per_watch(
+    source: BccSource, reports: Reports, pair: Pair, pod: Pod, address: str, known: bool
 ) -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(pair.listen(socket.AF_INET6))
@@ -87,28 +87,28 @@ async def test_a_watched_pod_is_woken_once_until_watched_again(
         for _ in range(3):
             source.watch(pod)
             await exact(source, pod)
-            assert not told.changes
+            assert not reports.changes
             with pair.dial(address), listener.accept()[0]:
-                await soon(lambda: told.changes == [pod.netns])
+                await soon(lambda: reports.changes == [pod.netns])
             await ended(pair)
-            tell(source)
-            assert told.changes == [pod.netns]
-            told.changes.clear()
+            read_events(source)
+            assert reports.changes == [pod.netns]
+            reports.changes.clear()
         source.watch(pod)
         source.unwatch(pod)
         with pair.dial(address), listener.accept()[0]:
             pass
-        tell(source)
-        assert not told.changes
+        read_events(source)
+        assert not reports.changes
 
 
 async def ended(pair: Pair) -> None:
-    """What was closed at both ends changes no more."""
+    """A connection that is closed at both ends changes no more."""
     await soon(lambda: not {"FIN_WAIT1", "FIN_WAIT2"} & ss_states(pair.server, PORT).keys())
 
 
-async def test_a_neighbour_on_the_same_port_wakes_nobody(
-    source: BccSource, told: Told, pair: Pair, pod: Pod
+async def test_another_pods_connections_on_the_same_port_do_not_wake(
+    source: BccSource, reports: Reports, pair: Pair, pod: Pod
 ) -> None:
     with fresh_netns() as left, fresh_netns() as right, contextlib.ExitStack() as stack:
         link(left, f"{NEXT_DOOR}/24", right, "10.78.0.2/24")
@@ -121,23 +121,25 @@ async def test_a_neighbour_on_the_same_port_wakes_nobody(
             source.watch(each)
             await exact(source, each)
         with next_door.dial(NEXT_DOOR), its_listener.accept()[0]:
-            await soon(lambda: told.changes == [neighbour.netns])
+            await soon(lambda: reports.changes == [neighbour.netns])
         with pair.dial(), listener.accept()[0]:
-            await soon(lambda: told.changes == [neighbour.netns, pod.netns])
+            await soon(lambda: reports.changes == [neighbour.netns, pod.netns])
         for each in (pod, neighbour):
             source.unwatch(each)
 
 
-async def test_the_loopback_wakes(source: BccSource, told: Told, pair: Pair, pod: Pod) -> None:
+async def test_connections_over_the_loopback_wake(
+    source: BccSource, reports: Reports, pair: Pair, pod: Pod
+) -> None:
     with pair.listen() as listener, pair.server.socket() as client:
         source.watch(pod)
         client.connect(("127.0.0.1", PORT))
         with listener.accept()[0]:
-            await soon(lambda: told.changes)
+            await soon(lambda: reports.changes)
 
 
-async def test_a_pod_whose_processes_are_gone_stays_watched(
-    source: BccSource, told: Told, pair: Pair
+async def test_a_pod_stays_watched_after_its_processes_have_ended(
+    source: BccSource, reports: Reports, pair: Pair
 ) -> None:
     with pair.listen() as listener, pair.dial() as client, listener.accept()[0]:
         with pod_in(pair.server) as idle:
@@ -146,12 +148,14 @@ async def test_a_pod_whose_processes_are_gone_stays_watched(
         source.watch(gone)
         assert (await source.snapshot(gone, place)).by_state() == {TcpState.ESTABLISHED: 1}
         client.close()
-        await soon(lambda: told.changes)
+        await soon(lambda: reports.changes)
         source.unwatch(gone)
         place.close()
 
 
-async def test_what_is_missed_is_counted(source: BccSource, netns: Netns, pod: Pod) -> None:
+async def test_missed_events_and_watches_are_counted(
+    source: BccSource, netns: Netns, pod: Pod
+) -> None:
     before = source.missed()
     assert before["event"] == before["watch"] == 0
     for number in range(MANY):  # while the loop does not read

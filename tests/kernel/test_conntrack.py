@@ -1,4 +1,4 @@
-"""The loaded programs: what a snapshot says, what wakes, what is there before and after."""
+"""The loaded programs: snapshots, wake-ups, and cleanup."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.root
 
 
-def test_all_counters_are_each_ports(pair: Pair, probe: Probe) -> None:
+def test_all_counters_match_each_ports_counters(pair: Pair, probe: Probe) -> None:
     ports = range(PORT, PORT + 300)
     for port in ports:
         probe.conntrack.add_port(pair.server.inode, port)
@@ -32,7 +32,7 @@ def test_all_counters_are_each_ports(pair: Pair, probe: Probe) -> None:
         assert probe.accepted(pair.server) == 1
 
 
-def test_only_what_user_space_has_asked_for_is_counted(pair: Pair, probe: Probe) -> None:
+def test_only_added_ports_are_counted(pair: Pair, probe: Probe) -> None:
     probe.conntrack.forget_port(pair.server.inode, PORT)
     probe.conntrack.add_port(pair.server.inode, PORT + 1)
     probe.conntrack.add_port(pair.client.inode, PORT)
@@ -43,7 +43,7 @@ def test_only_what_user_space_has_asked_for_is_counted(pair: Pair, probe: Probe)
         assert len(probe.snapshot(pair.server, every_port=True).sockets) == 1
 
 
-def test_a_port_that_is_added_again_begins_at_zero(pair: Pair, probe: Probe) -> None:
+def test_a_port_that_is_added_again_starts_at_zero(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener:
         for end in pair.connect(listener):
             end.close()
@@ -59,7 +59,7 @@ def only(probe: Probe, pair: Pair) -> Socket:
     return socket
 
 
-def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
+def test_snapshot_has_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
     probe.conntrack.watch(pair.server.inode, PORT)
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         client, accepted = map(stack.enter_context, pair.connect(listener))
@@ -80,7 +80,7 @@ def test_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
         assert used.opened == fresh.opened
 
 
-def test_accept_queue(pair: Pair, probe: Probe) -> None:
+def test_snapshot_has_the_accept_queue(pair: Pair, probe: Probe) -> None:
     with pair.listen(backlog=7), pair.dial(), pair.dial():
         snapshot = probe.snapshot(pair.server)
         (listener,) = snapshot.listeners
@@ -141,26 +141,26 @@ def test_other_namespaces_are_not_listed(pair: Pair, probe: Probe) -> None:
         assert len(probe.snapshot(pair.server).sockets) == 1
 
 
-def test_a_listener_is_announced_by_its_processs_name_once(netns: Netns, probe: Probe) -> None:
-    def told(name: str, times: int = 1) -> list[tuple[int, int]]:
+def test_a_listener_is_announced_once_by_its_processs_name(netns: Netns, probe: Probe) -> None:
+    def events_of(name: str, times: int = 1) -> list[tuple[int, int]]:
         for number in range(times):
             listen_as(netns, name, 9000 + number)
         return probe.taken_events()
 
     name, long = f"web{os.getpid()}", f"{os.getpid()}-a-very-long-process-name"
-    assert told(name) == []
+    assert events_of(name) == []
     probe.conntrack.announce([name, long])
-    assert told(name) == []
+    assert events_of(name) == []
     probe.conntrack.watch_listeners()
-    assert told(name[:-1]) == told(name + "x") == told("x" + name) == []
-    assert told(name, times=3) == [LISTENERS]
-    assert told(name) == []
+    assert events_of(name[:-1]) == events_of(name + "x") == events_of("x" + name) == []
+    assert events_of(name, times=3) == [LISTENERS]
+    assert events_of(name) == []
     probe.conntrack.watch_listeners()
-    assert told(long) == [LISTENERS]
+    assert events_of(long) == [LISTENERS]
 
 
 def listen_as(namespace: Netns, name: str, port: int) -> None:
-    """A process of that name listens for a moment."""
+    """Listen for a moment in a process of that name."""
     script = (
         "import ctypes, socket;"
         f"ctypes.CDLL(None).prctl(15, {name.encode()!r}, 0, 0, 0);"
@@ -169,7 +169,7 @@ def listen_as(namespace: Netns, name: str, port: int) -> None:
     subprocess.run(namespace.command([sys.executable, "-c", script]), check=True)
 
 
-def test_many_changes_wake_once_until_watched_again(pair: Pair, probe: Probe) -> None:
+def test_many_changes_wake_once_per_watch(pair: Pair, probe: Probe) -> None:
     change = (pair.server.inode, PORT)
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         stack.enter_context(pair.dial())
@@ -197,7 +197,7 @@ def test_closing_leaves_nothing_in_the_kernel() -> None:
     assert _kernel_objects() == before
 
 
-def test_nobody_else_can_detach_the_programs(pair: Pair, probe: Probe) -> None:
+def test_other_processes_cannot_detach_the_programs(pair: Pair, probe: Probe) -> None:
     links = [number for kind, number in _kernel_objects() if kind == "link_id"]
     assert links
     for link in links:
@@ -209,7 +209,7 @@ def test_nobody_else_can_detach_the_programs(pair: Pair, probe: Probe) -> None:
 
 
 def _kernel_objects() -> set[tuple[str, str]]:
-    """BPF objects that this process holds; as nothing is pinned, nobody else keeps them."""
+    """BPF objects that this process holds; as nothing is pinned, no other process keeps them."""
     found = set()
     for info in Path("/proc/self/fdinfo").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -218,12 +218,12 @@ def _kernel_objects() -> set[tuple[str, str]]:
     return found
 
 
-def test_nothing_is_lost_without_need(pair: Pair, probe: Probe) -> None:
+def test_no_event_is_lost_without_load(pair: Pair, probe: Probe) -> None:
     with pair.listen(), pair.dial():
         assert set(probe.conntrack.lost().values()) == {0}
 
 
-def test_an_object_that_is_missing_or_broken(
+def test_a_missing_or_broken_object_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(OSError, match=r"cannot load .*: not built"):

@@ -1,4 +1,4 @@
-"""Which connections are counted as cut: those in use that end with the process that holds them."""
+"""Connections that count as cut: those in use that end with the process that holds them."""
 
 import contextlib
 import subprocess
@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from bench.rig.churn import reset
 from bench.rig.netns import Netns
-from tests.kernel.pair import PORT, SERVER, Pair, reset, ss_states
+from tests.kernel.pair import PORT, SERVER, Pair, ss_states
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
 
@@ -41,7 +42,7 @@ def held_by_another(pair: Pair, stack: contextlib.ExitStack, used: bool) -> subp
     return holder
 
 
-def test_one_in_use_ends_with_its_process(pair: Pair, probe: Probe) -> None:
+def test_a_used_connection_that_ends_with_its_process_is_cut(pair: Pair, probe: Probe) -> None:
     with contextlib.ExitStack() as stack:
         holder = held_by_another(pair, stack, used=True)
         eventually(lambda: ss_states(pair.server) == {"ESTABLISHED": 1})
@@ -50,7 +51,7 @@ def test_one_in_use_ends_with_its_process(pair: Pair, probe: Probe) -> None:
         eventually(lambda: cut(probe, pair.server) == 1)
 
 
-def test_one_that_was_never_used_has_nothing_to_lose(pair: Pair, probe: Probe) -> None:
+def test_an_unused_connection_is_not_cut(pair: Pair, probe: Probe) -> None:
     with contextlib.ExitStack() as stack:
         holder = held_by_another(pair, stack, used=False)
         holder.kill()
@@ -58,8 +59,8 @@ def test_one_that_was_never_used_has_nothing_to_lose(pair: Pair, probe: Probe) -
         assert cut(probe, pair.server) == 0
 
 
-def test_a_peer_that_is_killed_cuts_nothing(pair: Pair, probe: Probe) -> None:
-    """Its reset closes the connection while its own process ends, on the same processor."""
+def test_a_connection_whose_peer_is_killed_is_not_cut(pair: Pair, probe: Probe) -> None:
+    """Its reset closes the connection while its own process ends, on the same CPU."""
     with pair.listen() as listener:
         for _ in range(20):
             argv = pair.client.command([sys.executable, "-c", CLIENT])
@@ -73,7 +74,7 @@ def test_a_peer_that_is_killed_cuts_nothing(pair: Pair, probe: Probe) -> None:
     assert cut(probe, pair.server) == 0
 
 
-def test_what_the_server_closes_itself_is_not_cut(pair: Pair, probe: Probe) -> None:
+def test_a_connection_that_the_server_closes_is_not_cut(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener:
         for close in (lambda end: end.close(), reset):
             client, accepted = pair.connect(listener)

@@ -1,4 +1,4 @@
-"""Every way in which an accepted connection ends: counters and snapshot equal ss at each stop."""
+"""Every way in which an accepted connection ends: counters and snapshot equal ss at each step."""
 
 import contextlib
 import os
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.rig.churn import reset
 from drainmon.model.snapshot import Snapshot
-from tests.kernel.pair import PORT, Pair, reset
+from tests.kernel.pair import PORT, Pair
 from tests.kernel.probe import Probe
 from tests.kernel.scene import PairScene
 from tests.waiting import eventually
@@ -85,7 +86,7 @@ def test_half_closed_client_still_receives(scene: Scene) -> None:
     scene.check(CLOSE_WAIT=1)
 
 
-def test_orphan_with_a_tail(scene: Scene) -> None:
+def test_an_orphan_with_a_tail_stays_in_flight(scene: Scene) -> None:
     client, accepted = scene.connect()
     sent = _fill(accepted)
     accepted.close()
@@ -162,7 +163,7 @@ def test_killed_by_the_administrator(scene: Scene) -> None:
     scene.check()
 
 
-def test_dies_in_the_accept_queue(scene: Scene) -> None:
+def test_closed_in_the_accept_queue(scene: Scene) -> None:
     scene.stack.enter_context(scene.pair.dial())
     scene.check(ESTABLISHED=1)
     (listener,) = scene.snapshot().listeners
@@ -204,14 +205,16 @@ def _finish(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(("end", "left"), [(_abort, {}), (_finish, {"FIN_WAIT1": 1})])
-def test_fast_open(scene: Scene, end: Callable[[Scene], None], left: dict[str, int]) -> None:
+def test_fast_open_connections_are_counted(
+    scene: Scene, end: Callable[[Scene], None], left: dict[str, int]
+) -> None:
     sysctl = Path("/proc/sys/net/ipv4/tcp_fastopen")
     scene.pair.server.call(lambda: sysctl.write_text("519"))
     scene.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
     scene.pair.send_syn(b"data in the SYN", fast_open=True)
     scene.check(SYN_RECV=1)
     assert scene.probe.accepted(scene.pair.server) == 1
-    assert scene.probe.arrivals(scene.pair.server) == 0  # it may still be a probe's
+    assert scene.probe.arrivals(scene.pair.server) == 0  # the connection may still be a probe's
     end(scene)
     scene.check(**left)
     assert scene.probe.arrivals(scene.pair.server) == 1
@@ -236,7 +239,7 @@ def _passive_opens(pair: Pair) -> int:
 
 
 def _fill(sender: socket.socket) -> int:
-    """Send until the kernel takes no more; how many bytes it took."""
+    """Send until the kernel takes no more; returns the number of bytes."""
     sender.settimeout(0.2)
     sent = 0
     with contextlib.suppress(TimeoutError):

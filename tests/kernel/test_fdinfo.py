@@ -1,4 +1,4 @@
-"""Runs that the kernel dropped, as it counts them."""
+"""The kernel's count of dropped runs."""
 
 from drainmon.kernel.fdinfo import parse_missed_runs
 
@@ -19,9 +19,9 @@ verified_insns:\t1894
 """
 
 
-def test_misses_are_read() -> None:
+def test_missed_runs_are_parsed() -> None:
     assert parse_missed_runs(INFO) == 27
 
 
-def test_a_kernel_that_does_not_count_them_has_none() -> None:
+def test_a_kernel_without_the_count_has_no_missed_runs() -> None:
     assert parse_missed_runs(INFO.replace("recursion_misses:\t27\n", "")) == 0

@@ -1,4 +1,4 @@
-"""Probes, recognised by every source while a pod is being drained; the same table for all."""
+"""Probes, recognized by every source while a pod is drained; one table of tests for all."""
 
 import os
 import socket
@@ -12,22 +12,22 @@ import pytest
 from drainmon.sources.choice import sources, start_first
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import CLIENT, SERVER, SERVER6, Pair
-from tests.kernel.sourced import SourceScene, Told, until
+from tests.kernel.sourced import Reports, SourceScene, until
 from tests.kernel.test_probes import behind_nat, end, other_process  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.root
 
 OWN_NAME = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
-"""The tests themselves are the probing process; the client's namespace is the host's, too."""
+"""The tests themselves are the probing process; the client's namespace acts as the host's."""
 
 
 @pytest.fixture(params=sources(()))
 async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[SourceScene]:
-    told = Told()
+    reports = Reports()
     host = frozenset({pair.client.inode, Path("/proc/self/ns/net").stat().st_ino})
-    source, _ = await start_first([request.param], told, sources((), (OWN_NAME,), host))
+    source, _ = await start_first([request.param], reports, sources((), (OWN_NAME,), host))
     with IdlePod(pair.server) as idle:
-        scene = SourceScene(source, told, pair, idle)
+        scene = SourceScene(source, reports, pair, idle)
         source.follow([scene.pod])
         yield scene
         scene.place.close()
@@ -35,14 +35,14 @@ async def scene(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[Sou
 
 
 async def looked(scene: SourceScene) -> tuple[int, int, int, float | None]:
-    """Accepted, of these by probes, arrivals, and when the last arrival was."""
+    """Accepted connections, probes among them, arrivals, and the time of the last arrival."""
     await scene.snapshot()
     counts = await scene.source.counters(scene.pod)
     return counts.accepted, counts.probes_accepted, counts.arrivals, counts.last_accept
 
 
 @pytest.mark.parametrize("server", [SERVER, SERVER6])
-async def test_passing_probes_do_not_arrive(scene: SourceScene, server: str) -> None:
+async def test_short_probes_are_not_arrivals(scene: SourceScene, server: str) -> None:
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with scene.pair.listen(family) as listener:
         scene.source.watch(scene.pod)
@@ -75,7 +75,7 @@ async def test_an_open_probe_is_not_in_flight(scene: SourceScene) -> None:
         scene.source.unwatch(scene.pod)
 
 
-async def test_others_arrive_beside_probes(scene: SourceScene) -> None:
+async def test_other_processes_connections_are_arrivals(scene: SourceScene) -> None:
     with scene.pair.listen() as listener, ExitStack() as stack:
         scene.source.watch(scene.pod)
         before = await looked(scene)
@@ -93,7 +93,7 @@ async def test_others_arrive_beside_probes(scene: SourceScene) -> None:
         scene.source.unwatch(scene.pod)
 
 
-async def test_traffic_with_the_hosts_address_arrives(
+async def test_traffic_with_the_hosts_address_is_an_arrival(
     scene: SourceScene,
     behind_nat: "object",  # noqa: F811
 ) -> None:
@@ -111,7 +111,7 @@ async def test_traffic_with_the_hosts_address_arrives(
         scene.source.unwatch(scene.pod)
 
 
-async def test_a_probe_that_was_open_before(scene: SourceScene) -> None:
+async def test_a_probe_older_than_the_drain_is_recognized(scene: SourceScene) -> None:
     with scene.pair.listen() as listener, ExitStack() as stack:
         for name in (OWN_NAME, OWN_NAME[:10] + "-no"):
             stack.callback(end, other_process(scene.pair.client, name, SERVER))
@@ -125,7 +125,7 @@ async def test_a_probe_that_was_open_before(scene: SourceScene) -> None:
         scene.source.unwatch(scene.pod)
 
 
-async def test_pods_with_other_ports_come_and_go(scene: SourceScene) -> None:
+async def test_drains_of_other_pods_do_not_change_arrivals(scene: SourceScene) -> None:
     others = [replace(scene.pod, number=10 + n, ports=frozenset({9000 + n})) for n in range(3)]
     with scene.pair.listen() as listener:
         scene.source.watch(scene.pod)

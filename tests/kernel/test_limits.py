@@ -1,4 +1,4 @@
-"""When the kernel's memory for us is full, and when namespaces come and go."""
+"""Full maps, and namespaces that come and go."""
 
 import contextlib
 import gc
@@ -14,6 +14,7 @@ from drainmon.kernel import netns as kernel_netns
 from drainmon.procfs.process import netns_inode
 from tests.kernel.pair import PORT, SERVER, Pair
 from tests.kernel.probe import Probe
+from tests.kernel.sourced import open_files
 from tests.listening import listen_on_many
 from tests.waiting import eventually
 
@@ -23,7 +24,7 @@ PORTS_AT_MOST = 65536
 WATCHES_AT_MOST = 16384
 """Entries of the maps (bpf/maps.h)."""
 NAME = f"web{os.getpid()}"
-"""Nobody else's on this machine."""
+"""Unique on this machine."""
 REUSE_TRIES = 10
 NAMESPACES_AT_MOST = 50
 
@@ -34,8 +35,8 @@ def listen_once(namespace: Netns, port: int) -> None:
         listener.listen()
 
 
-def test_listeners_of_others_reach_nobody(pair: Pair, probe: Probe) -> None:
-    """One pod listens on very many ports, and none is kept."""
+def test_listeners_of_other_programs_cause_no_event(pair: Pair, probe: Probe) -> None:
+    """One pod listens on very many ports; no port is kept."""
     probe.conntrack.announce([NAME])
     probe.conntrack.watch_listeners()
     listen_on_many(pair.client, range(20000, 40000))
@@ -44,7 +45,7 @@ def test_listeners_of_others_reach_nobody(pair: Pair, probe: Probe) -> None:
     assert not any(probe.conntrack.lost().values())
 
 
-def test_a_full_map_of_ports_is_told(netns: Netns, probe: Probe) -> None:
+def test_a_full_map_of_ports_is_reported(netns: Netns, probe: Probe) -> None:
     added = 0
     while probe.conntrack.add_port(added, PORT):
         added += 1
@@ -56,7 +57,7 @@ def test_a_full_map_of_ports_is_told(netns: Netns, probe: Probe) -> None:
     assert probe.accepted(netns) == 1
 
 
-def test_all_that_is_watched_finds_room_in_the_ring_buffer(netns: Netns, probe: Probe) -> None:
+def test_events_of_all_watches_fit_into_the_ring_buffer(netns: Netns, probe: Probe) -> None:
     ports = range(10000, 10000 + WATCHES_AT_MOST)
     for port in ports:
         probe.conntrack.add_port(netns.inode, port)
@@ -68,7 +69,7 @@ def test_all_that_is_watched_finds_room_in_the_ring_buffer(netns: Netns, probe: 
 
 
 def connect_to_itself(namespace: Netns, times: int, port: int = PORT) -> None:
-    """Connections that come and go, both ends in the namespace."""
+    """Open and close connections with both ends in the namespace."""
 
     def body() -> None:
         with socket.create_server(("127.0.0.1", port)) as listener:
@@ -80,8 +81,9 @@ def connect_to_itself(namespace: Netns, times: int, port: int = PORT) -> None:
 
 
 def namespace_with(inode: int, stack: contextlib.ExitStack) -> Netns | None:
-    """A new namespace with that inode, None when somebody else got it. The lowest free one is
-    given out first: once all below are taken it comes, as soon as the kernel has freed it."""
+    """A new namespace with that inode, None when another process got the inode. The lowest free
+    inode is given out first: once all below are taken, this one follows, as soon as the kernel has
+    freed it."""
     for _ in range(NAMESPACES_AT_MOST):
         namespace = stack.enter_context(fresh_netns())
         if namespace.inode == inode:
@@ -89,7 +91,7 @@ def namespace_with(inode: int, stack: contextlib.ExitStack) -> Netns | None:
     return None
 
 
-def test_an_orphan_that_outlives_its_namespace_changes_nothing(pair: Pair, probe: Probe) -> None:
+def test_an_orphan_that_outlives_its_namespace_is_not_counted(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
         accepted.settimeout(0.2)
@@ -108,7 +110,7 @@ def test_no_run_was_dropped_without_traffic(probe: Probe) -> None:
     assert probe.conntrack.missed() == 0
 
 
-def test_many_snapshots_leak_nothing_and_move_nobody(netns: Netns, probe: Probe) -> None:
+def test_many_snapshots_leak_nothing_and_leave_threads_in_place(netns: Netns, probe: Probe) -> None:
     listen_once(netns, PORT)
     probe.snapshot(netns)
     gc.collect()
@@ -119,10 +121,6 @@ def test_many_snapshots_leak_nothing_and_move_nobody(netns: Netns, probe: Probe)
     eventually(lambda: threading.active_count() == threads)
     assert open_files() == before
     assert netns_inode("thread-self") == home
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_dead_namespace_is_not_kept_alive_by_a_snapshot(probe: Probe) -> None:
@@ -137,7 +135,7 @@ def test_a_dead_namespace_is_not_kept_alive_by_a_snapshot(probe: Probe) -> None:
     pytest.fail("no inode came again")
 
 
-def test_what_is_no_namespace_is_an_error() -> None:
+def test_entering_a_file_that_is_not_a_namespace_is_an_error() -> None:
     with (
         Path("/dev/null").open() as null,
         pytest.raises(OSError, match="cannot enter the network namespace"),
@@ -145,12 +143,12 @@ def test_what_is_no_namespace_is_an_error() -> None:
         kernel_netns.call_in(null.fileno(), lambda: None)
 
 
-def test_a_function_that_fails_fails_its_caller(netns: Netns) -> None:
+def test_an_exception_in_the_namespace_reaches_the_caller(netns: Netns) -> None:
     with pytest.raises(ZeroDivisionError):
         netns.call(lambda: 1 // 0)
 
 
-def test_listeners_of_one_port_are_one_port(pair: Pair, probe: Probe) -> None:
+def test_listeners_of_one_port_share_its_counters(pair: Pair, probe: Probe) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             listener = stack.enter_context(pair.server.socket())
@@ -165,7 +163,7 @@ def test_listeners_of_one_port_are_one_port(pair: Pair, probe: Probe) -> None:
         assert sum(found.unaccepted for found in snapshot.listeners) == 20
 
 
-def test_a_closed_listeners_connections_stay_counted(pair: Pair, probe: Probe) -> None:
+def test_connections_of_a_closed_listener_stay_counted(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
     with client, accepted:
@@ -180,7 +178,7 @@ def test_a_dual_stack_port_has_one_count(pair: Pair, probe: Probe) -> None:
         assert probe.counters(pair.server) == {"ESTABLISHED": 2}
 
 
-def test_a_link_that_went_away(pair: Pair, probe: Probe) -> None:
+def test_a_connection_stays_counted_after_its_link_is_gone(pair: Pair, probe: Probe) -> None:
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
         ip("-n", pair.client.name, "link", "del", pair._device())

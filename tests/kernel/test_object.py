@@ -1,4 +1,4 @@
-"""What is shipped: the object's size and form."""
+"""The shipped BPF object: size and form."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ def test_the_object_is_small_and_stripped() -> None:
     assert b".debug_info" not in data
 
 
-def test_the_header_of_kernel_types_is_kept_by_hand() -> None:
+def test_the_header_of_kernel_types_is_short() -> None:
     assert len(Path("bpf/kernel.h").read_text().splitlines()) < 200

@@ -1,4 +1,4 @@
-"""Which network namespace a place is of, however the processes there come and go."""
+"""The network namespace of a place, while processes come and go."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ import pytest
 from drainmon.procfs import net_files
 from drainmon.procfs.process import netns_inode
 from drainmon.sources.procfs import ProcfsSource
-from tests.kernel.eyes import Nobody, Scene, eyes_on_pair, scene_of_eyes  # noqa: F401 - fixtures
+from tests.kernel.eyes import NoListener, Scene, eyes_on_pair, scene_of_eyes  # noqa: F401 - fixtures
 from tests.kernel.pair import Pair
 from tests.kernel.sourced import open_files
 from tests.waiting import eventually
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_place_says_of_which_namespace_it_is(scene: Scene) -> None:
+def test_a_place_has_the_inode_of_its_namespace(scene: Scene) -> None:
     assert scene.eyes.place.netns == scene.pair.server.inode
     own = scene.eyes.place.dup()
     own.close()
     assert own.netns == scene.pair.server.inode
 
 
-def test_a_namespace_outlives_its_last_process(scene: Scene) -> None:
+def test_a_place_outlives_the_last_process(scene: Scene) -> None:
     _, accepted = scene.connect()
     scene.eyes.idle.close()
     scene.check(ESTABLISHED=1)
@@ -44,14 +44,14 @@ enter(int(sys.argv[1]))
 print(flush=True)
 sys.stdin.readline()
 """
-"""A process that enters a namespace when it is told to."""
+"""A process that enters a namespace on command."""
 
 
 @pytest.mark.parametrize("by_diag", [True, False])
-def test_a_process_that_changes_namespaces_meanwhile_is_not_followed(
+def test_a_place_does_not_follow_a_process_to_another_namespace(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, by_diag: bool
 ) -> None:
-    source = ProcfsSource(Nobody(), by_diag=by_diag)
+    source = ProcfsSource(NoListener(), by_diag=by_diag)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
         fd = stack.enter_context(Path(f"/run/netns/{pair.client.name}").open()).fileno()
@@ -93,8 +93,8 @@ except PermissionError as error:
 """
 
 
-def test_without_capabilities_it_opens_what_it_may_look_at() -> None:
-    """Of a process that may do more neither the namespace nor its inode can be known."""
+def test_without_capabilities_only_own_processes_places_open() -> None:
+    """Neither the namespace nor the inode of a more privileged process can be read."""
     done = subprocess.run(
         ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", UNPRIVILEGED],
         cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,

@@ -1,4 +1,4 @@
-"""What can be asked of the kernel without loading the programs: every feature, both answers."""
+"""Kernel features that are detected without loading the programs, present and absent."""
 
 import ctypes
 
@@ -24,19 +24,19 @@ def test_root_is_not_refused(lib: ctypes.CDLL) -> None:
     assert probe.refusal(lib) == ""
 
 
-def test_map_types(lib: ctypes.CDLL) -> None:
+def test_map_types_are_detected(lib: ctypes.CDLL) -> None:
     assert all(probe.has_map_type(lib, kind) for kind in MapType)
     assert not probe.has_map_type(lib, NO_MAP)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("attach", "target"), TARGETS)
-def test_targets(lib: ctypes.CDLL, attach: AttachType, target: str) -> None:
+def test_attach_targets_are_detected(lib: ctypes.CDLL, attach: AttachType, target: str) -> None:
     assert probe.has_target(lib, attach, target)
     assert not probe.has_target(lib, attach, "no_such_target")
 
 
 @pytest.mark.parametrize(("attach", "target"), TARGETS)
-def test_helpers(lib: ctypes.CDLL, attach: AttachType, target: str) -> None:
+def test_helpers_are_detected(lib: ctypes.CDLL, attach: AttachType, target: str) -> None:
     assert all(probe.has_helper(lib, attach, target, helper) for helper in Helper)
     assert not probe.has_helper(lib, attach, "no_such_target", Helper.SK_STORAGE_GET)
     for number in (XDP_ADJUST_HEAD, NO_HELPER):

@@ -1,4 +1,4 @@
-"""Connections of the host's probing processes, told from everything else by the kernel."""
+"""Connections of the host's probing processes, told apart from all others by the kernel."""
 
 import ctypes
 import json
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.rig.churn import reset
 from bench.rig.netns import Netns, fresh_netns, ip, link
 from drainmon.kernel.maps import Map
 from drainmon.kernel.wire import CountedAs, Handshake
 from drainmon.model.standing import Socket
-from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair, reset
+from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.root
 HANDSHAKES_KEPT = 8192
 
 OWN_NAME = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
-"""The tests themselves are the probing process; their client's namespace is the host's."""
+"""The tests themselves are the probing process; the client's namespace acts as the host's."""
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def probe(pair: Pair, probe: Probe) -> Probe:
 
 
 def probes(probe: Probe, namespace: Netns) -> tuple[int, int]:
-    """Open now, and ever."""
+    """Open probes, and all probes so far."""
     counters = probe.read(namespace)
     return counters.by_state[CountedAs.PROBE], counters.probes
 
@@ -50,7 +51,7 @@ def one_socket(probe: Probe, namespace: Netns) -> Socket:
 
 
 @pytest.mark.parametrize("server", [SERVER, SERVER6])
-def test_a_probe_is_counted_apart(pair: Pair, probe: Probe, server: str) -> None:
+def test_a_probe_is_counted_separately(pair: Pair, probe: Probe, server: str) -> None:
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with pair.listen(family) as listener, pair.dial(server) as client:
         accepted, _ = listener.accept()
@@ -72,7 +73,7 @@ def test_a_probe_is_counted_apart(pair: Pair, probe: Probe, server: str) -> None
 
 
 def handshakes(probe: Probe) -> int:
-    """How many are in the kernel's map of handshakes whose other end was not seen."""
+    """The number of entries in the kernel's map of handshakes whose peer was not seen."""
     listed = subprocess.run(
         ["bpftool", "-j", "map", "dump", "id", str(handshakes_id(probe))],
         check=True, capture_output=True, text=True,
@@ -110,7 +111,7 @@ def reset_by_server(client: socket.socket, accepted: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("end", [client_first, server_first, reset_by_client, reset_by_server])
-def test_every_ending_leaves_nothing(
+def test_every_ending_removes_the_probe(
     pair: Pair, probe: Probe, end: Callable[[socket.socket, socket.socket], None]
 ) -> None:
     with pair.listen() as listener:
@@ -145,7 +146,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.communicate(timeout=10)
 
 
-def test_another_name_is_traffic(pair: Pair, probe: Probe) -> None:
+def test_a_process_of_another_name_is_traffic(pair: Pair, probe: Probe) -> None:
     with pair.listen():
         traffic = other_process(pair.client, OWN_NAME + "x", SERVER)
         try:
@@ -161,8 +162,8 @@ def test_another_name_is_traffic(pair: Pair, probe: Probe) -> None:
             end(same)
 
 
-def test_another_namespace_is_traffic(pair: Pair, probe: Probe) -> None:
-    """The pod's own process, with a probing one's name."""
+def test_a_process_of_another_namespace_is_traffic(pair: Pair, probe: Probe) -> None:
+    """The pod's own process, with the name of a probing process."""
     with pair.listen() as listener:
         client = pair.server.socket()
         with client:
@@ -186,7 +187,7 @@ def behind_nat(pair: Pair) -> Iterator[Netns]:
         yield inner
 
 
-def test_traffic_with_the_hosts_address_is_no_probe(
+def test_traffic_with_the_hosts_address_is_not_a_probe(
     pair: Pair, probe: Probe, behind_nat: Netns
 ) -> None:
     with pair.listen(), ExitStack() as stack:
@@ -200,7 +201,7 @@ def test_traffic_with_the_hosts_address_is_no_probe(
         assert last_accept(probe, pair.server) > 0
 
 
-def test_loopback_of_the_host(pair: Pair, probe: Probe) -> None:
+def test_probes_over_the_hosts_loopback_are_recognized(pair: Pair, probe: Probe) -> None:
     """nginx in the host's own namespace."""
     listener, client = pair.client.socket(), pair.client.socket()
     probe.conntrack.add_port(pair.client.inode, PORT)
@@ -211,7 +212,7 @@ def test_loopback_of_the_host(pair: Pair, probe: Probe) -> None:
         assert probes(probe, pair.client) == (1, 1)
 
 
-def test_a_connection_that_is_older_than_the_programs(pair: Pair) -> None:
+def test_a_probe_older_than_the_programs_is_found(pair: Pair) -> None:
     with pair.listen() as listener, ExitStack() as stack:
         for connection in (*pair.connect(listener), *pair.connect(listener)):
             stack.enter_context(connection)
@@ -226,8 +227,8 @@ def test_a_connection_that_is_older_than_the_programs(pair: Pair) -> None:
         assert probe.counters(pair.server) == {}
 
 
-def test_unanswered_handshakes_end_with_their_connection(pair: Pair, probe: Probe) -> None:
-    """The other end may be on another node: here it is on a port that is not counted."""
+def test_handshakes_are_removed_with_their_connection(pair: Pair, probe: Probe) -> None:
+    """The peer may be on another node: here its port is not counted."""
     probe.conntrack.forget_port(pair.server.inode, PORT)
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
@@ -237,8 +238,8 @@ def test_unanswered_handshakes_end_with_their_connection(pair: Pair, probe: Prob
         eventually(lambda: handshakes(probe) == 0)
 
 
-def test_handshakes_that_nobody_has_answered_make_room(pair: Pair, probe: Probe) -> None:
-    """As after events that were missed."""
+def test_old_handshakes_make_room_for_new_ones(pair: Pair, probe: Probe) -> None:
+    """As after missed events."""
     handshakes_map = Map(probe.conntrack._programs.lib, map_fd(probe), "handshakes")
     for number in range(2 * HANDSHAKES_KEPT):
         assert handshakes_map.set(Handshake(0, number), ctypes.c_uint32(1))
@@ -247,8 +248,8 @@ def test_handshakes_that_nobody_has_answered_make_room(pair: Pair, probe: Probe)
         assert not any(probe.conntrack.lost().values())
 
 
-def test_a_socket_that_connects_twice(pair: Pair, probe: Probe) -> None:
-    """Disconnected by connect(AF_UNSPEC): whoever uses it next is asked for his name anew."""
+def test_a_reused_socket_is_checked_again(pair: Pair, probe: Probe) -> None:
+    """Disconnected by connect(AF_UNSPEC): its next user's name is read again."""
     with pair.listen() as listener, pair.dial() as client:
         first, _ = listener.accept()
         first.close()
@@ -262,7 +263,7 @@ def disconnect(connection: socket.socket) -> None:
     assert libc.connect(connection.fileno(), bytes(16), 16) == 0, os.strerror(ctypes.get_errno())
 
 
-def test_nothing_is_a_probe_without_names(pair: Pair) -> None:
+def test_no_connection_is_a_probe_without_names(pair: Pair) -> None:
     probe = Probe(pair.server)
     try:
         with pair.listen(), pair.dial():

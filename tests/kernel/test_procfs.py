@@ -1,4 +1,4 @@
-"""What source procfs alone says of real sockets: what the kernel says either way, and does not."""
+"""Source procfs alone with real sockets: by sock_diag and by rows."""
 
 import errno
 import socket
@@ -19,10 +19,10 @@ def test_an_orphan_without_a_tail_is_a_minisocket(scene: Scene) -> None:
     _, accepted = scene.connect()
     accepted.close()
     scene.check(FIN_WAIT2=1)
-    eventually(lambda: scene.eyes.only().minisocket)  # it is one a moment after the state
+    eventually(lambda: scene.eyes.only().minisocket)  # a moment after the change of state
 
 
-def test_a_half_open_handshake(scene: Scene) -> None:
+def test_a_half_open_handshake_is_not_counted(scene: Scene) -> None:
     scene.pair.send_syn()
     scene.check(SYN_RECV=1)
     assert scene.eyes.only().minisocket
@@ -30,13 +30,13 @@ def test_a_half_open_handshake(scene: Scene) -> None:
     assert (counts.by_state, counts.accepted) == ({}, 0)
 
 
-def test_the_accept_queue_and_its_limit(pair: Pair, eyes: Eyes) -> None:
+def test_snapshot_has_the_accept_queue_and_its_limit(pair: Pair, eyes: Eyes) -> None:
     with pair.listen(backlog=7), pair.dial(), pair.dial():
         (listener,) = eyes.snapshot().listeners
         assert (listener.unaccepted, listener.limit) == (2, 7 if eyes.by_diag else None)
 
 
-def test_what_has_come_and_gone(scene: Scene) -> None:
+def test_snapshot_has_bytes_where_sock_diag_works(scene: Scene) -> None:
     client, accepted = scene.connect()
     known = scene.eyes.by_diag
     found = scene.eyes.only()
@@ -54,7 +54,7 @@ def test_what_has_come_and_gone(scene: Scene) -> None:
     assert (found.retransmits, found.probes_out, found.orphan) == (0, 0, False)
 
 
-def test_retransmissions_and_an_orphan(scene: Scene) -> None:
+def test_snapshot_has_retransmissions_and_orphans(scene: Scene) -> None:
     _, accepted = scene.connect()
     scene.pair.cut()
     accepted.sendall(b"x" * 100)
@@ -65,8 +65,10 @@ def test_retransmissions_and_an_orphan(scene: Scene) -> None:
     assert scene.eyes.only().orphan
 
 
-def test_a_refusal_is_answered_by_rows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From one look to the next; nothing is taken for new."""
+def test_rows_are_read_when_sock_diag_is_refused(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From one look to the next; no connection is taken for new."""
     scene.connect()
     scene.eyes.snapshot()
 
@@ -84,7 +86,7 @@ def test_a_refusal_is_answered_by_rows(scene: Scene, monkeypatch: pytest.MonkeyP
     assert [s.state.name for s in scene.eyes.snapshot().sockets] == ["ESTABLISHED"]
 
 
-def test_data_in_the_handshake_is_data(scene: Scene) -> None:
+def test_data_in_the_handshake_is_counted(scene: Scene) -> None:
     sysctl = Path("/proc/sys/net/ipv4/tcp_fastopen")
     scene.pair.server.call(lambda: sysctl.write_text("519"))
     scene.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
@@ -98,7 +100,7 @@ def test_data_in_the_handshake_is_data(scene: Scene) -> None:
         assert [s.bytes_received for s in scene.eyes.snapshot().sockets] == [5, 5]
 
 
-def test_tables_of_many_pages(scene: Scene) -> None:
+def test_tables_of_many_pages_are_read_whole(scene: Scene) -> None:
     ends = [scene.connect() for _ in range(200)]
     scene.check(ESTABLISHED=200)
     for client, accepted in ends:

@@ -1,4 +1,4 @@
-"""What source procfs knows from one look to the next: arrivals, and how long of whom."""
+"""Source procfs's memory between looks: arrivals, and the age of connections."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_arrivals_are_counted_from_the_first_look_on(scene: Scene) -> None:
     scene.connect()
     first = scene.eyes.counters()
     assert (first.by_state, first.accepted) == ({scene.eyes.only().state: 1}, 0)
-    assert first.last_accept is not None  # nobody knows what came before
+    assert first.last_accept is not None  # unknown, as nothing was seen before
     before = scene.eyes.snapshot()
     for _ in range(3):
         for end in scene.pair.connect(scene.listener):
@@ -55,8 +55,10 @@ def test_a_dead_pods_counts_are_the_last_known(
         scene.eyes.source.open(scene.eyes.pid)
 
 
-def test_a_pod_is_remembered_while_it_is_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its namespace does: one whose nginx was started anew has another number."""
+def test_counts_are_forgotten_when_a_pod_is_gone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not depend on the namespace: a pod whose nginx restarted has a new number."""
     scene.eyes.snapshot()
     scene.connect()
     scene.eyes.snapshot()

@@ -1,4 +1,4 @@
-"""Source procfs when who waits gives up, or when it is closed while looks go on."""
+"""Source procfs when a call is cancelled, or when it is closed during looks."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from drainmon.procfs.process import netns_inode
 from drainmon.sources.pod_net import PodNet
 from drainmon.sources.procfs import ProcfsSource
 from drainmon.sources.watcher import Watcher
-from tests.kernel.eyes import Nobody, Scene, eyes_on_pair, scene_of_eyes  # noqa: F401 - fixtures
+from tests.kernel.eyes import NoListener, Scene, eyes_on_pair, scene_of_eyes  # noqa: F401 - fixtures
 from tests.kernel.sourced import open_files
 from tests.waiting import eventually
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.root
 CLOSED = "cannot count: the source is closed"
 
 
-def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
+def test_a_cancelled_call_leaks_nothing(scene: Scene) -> None:
     scene.connect()
 
     async def give_up() -> None:
@@ -43,7 +43,7 @@ def test_who_stops_waiting_costs_nothing(scene: Scene) -> None:
 
 
 class SlowLooks:
-    """Looks begin and wait until they may go on."""
+    """Makes looks wait until they may continue."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
@@ -58,7 +58,7 @@ class SlowLooks:
         monkeypatch.setattr(Watcher, "look", slow_look)
 
 
-def test_looks_that_have_begun_when_it_is_closed_are_answered(
+def test_looks_that_began_before_closing_are_answered(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another source takes over, and drains wait for more looks than there are threads."""
@@ -90,12 +90,12 @@ def test_looks_that_have_begun_when_it_is_closed_are_answered(
     assert open_files() <= files
 
 
-def test_probes_are_told_from_traffic_to_the_end_of_a_look(
+def test_closing_waits_for_the_samples_of_an_unfinished_look(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their samples are closed behind the thread that reads them, whoever waits for it."""
+    """The samples are closed after the thread that reads them, even if its call is cancelled."""
     looks = SlowLooks(monkeypatch)
-    source = ProcfsSource(Nobody(), ("kubelet",), frozenset({netns_inode()}))
+    source = ProcfsSource(NoListener(), ("kubelet",), frozenset({netns_inode()}))
 
     async def give_up_and_close() -> None:
         await source.start()
@@ -116,7 +116,7 @@ def test_probes_are_told_from_traffic_to_the_end_of_a_look(
 
 
 def samples() -> int:
-    """How many files of the kernel's samples this process has open."""
+    """The number of open files of the kernel's samples in this process."""
     opened = 0
     for fd in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):

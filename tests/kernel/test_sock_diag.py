@@ -1,4 +1,4 @@
-"""Listeners by netlink and from /proc: the same."""
+"""Listeners by netlink equal those in /proc."""
 
 import errno
 import os
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.root
 
 
 def listening(namespace: Netns, stack: ExitStack) -> dict[int, int]:
-    """Listeners of every kind, and their ports by inode; beside them what listens no more, and
-    connections."""
+    """Open listeners of every kind, closed ones, and connections; returns the listeners' ports by
+    inode."""
 
     def made(family: int, *options: tuple[int, int]) -> socket.socket:
         own = stack.enter_context(socket.socket(family))
@@ -55,7 +55,7 @@ def listening(namespace: Netns, stack: ExitStack) -> dict[int, int]:
     return namespace.call(body)
 
 
-def test_as_proc_says(netns: Netns) -> None:
+def test_listeners_by_netlink_equal_those_in_proc(netns: Netns) -> None:
     with ExitStack() as stack:
         expected = listening(netns, stack)
         assert netns.call(sock_diag.listeners) == expected
@@ -66,7 +66,7 @@ def test_as_proc_says(netns: Netns) -> None:
         assert listeners_of(holder.pid) == expected
 
 
-def test_more_than_one_answer_holds(netns: Netns) -> None:
+def test_listeners_of_several_answers_are_listed(netns: Netns) -> None:
     with ExitStack() as stack:
 
         def body() -> set[int]:
@@ -77,7 +77,9 @@ def test_more_than_one_answer_holds(netns: Netns) -> None:
         assert set(netns.call(sock_diag.listeners).values()) == ports
 
 
-def test_without_the_right_to_enter_it_is_read_from_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listeners_are_read_from_proc_without_the_right_to_enter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(errno.EPERM, "cannot enter the network namespace")
 
@@ -87,7 +89,7 @@ def test_without_the_right_to_enter_it_is_read_from_proc(monkeypatch: pytest.Mon
         assert ports[os.fstat(server.fileno()).st_ino] == server.getsockname()[1]
 
 
-def test_a_process_that_is_gone() -> None:
+def test_listeners_of_an_ended_process_are_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         listeners_of(2**22 + 1)
 
@@ -98,22 +100,22 @@ def test_a_process_that_is_gone() -> None:
         (struct.pack("=IHHIIi", 20, 2, 0, 7, 0, -errno.ENOENT), "No such file"),
         (struct.pack("=IHHII", 16, 20, 0, 7, 0), "cut short"),
         (struct.pack("=IHHII", 88, 20, 0, 7, 0) + bytes(71), "cut short"),
-        (struct.pack("=IHHIIi", 20, 3, 0, 6, 0, 0), "something else"),
+        (struct.pack("=IHHIIi", 20, 3, 0, 6, 0, 0), "another request"),
     ],
 )
-def test_what_is_no_list_is_an_error(answer: bytes, why: str) -> None:
+def test_a_malformed_answer_is_an_error(answer: bytes, why: str) -> None:
     with pytest.raises(OSError, match=f"cannot list sockets: .*{why}"):
         sock_diag.split(bytearray(answer), len(answer), 7)
 
 
-def test_the_end_may_follow_messages() -> None:
+def test_the_end_may_follow_messages_in_one_answer() -> None:
     one = struct.pack("=IHHII", 88, 20, 0x10, 7, 0) + bytes(72)
     answer = bytearray(one + one + struct.pack("=IHHIIi", 20, 3, 0, 7, 0, 0))
     assert sock_diag.split(answer, len(answer), 7) == (Part(answer, [0, 88], True), True)
     assert sock_diag.split(answer, 176, 7) == (Part(answer, [0, 88], True), False)
 
 
-def test_who_stops_reading_leaves_nothing_for_the_next(netns: Netns) -> None:
+def test_an_unread_answer_does_not_leak_into_the_next(netns: Netns) -> None:
     with ExitStack() as stack:
 
         def body() -> sock_diag.SockDiag:

@@ -1,4 +1,5 @@
-"""Data that a sockmap carries past TCP is counted nowhere: that is no silence."""
+"""Data that a sockmap carries past TCP is not counted: a connection without counted bytes may be in
+use."""
 
 import contextlib
 
@@ -34,7 +35,7 @@ async def test_a_connection_in_a_sockmap_is_not_taken_for_unused(
             assert port in flying
 
 
-def test_sockmaps_are_found(pair: Pair) -> None:
+def test_sockmaps_are_detected(pair: Pair) -> None:
     known = Sockmaps()
     if known.exist():
         pytest.skip("needs a machine without sockmaps of its own")

@@ -1,4 +1,4 @@
-"""One table of tests for every source: what counters and snapshots say, compared with ss."""
+"""One table of tests for every source: counters and snapshots, compared with ss."""
 
 import contextlib
 import os
@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from bench.rig.churn import reset
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.snapshot import format_address
 from drainmon.model.standing import UNUSED_AFTER
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
-from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6, reset
+from tests.kernel.pair import CLIENT, CLIENT6, PORT, SERVER, SERVER6
 from tests.kernel.sourced import SourceScene, until
 
 pytestmark = pytest.mark.root
@@ -71,7 +72,7 @@ async def test_server_closes_first(scene: SourceScene) -> None:
         accepted.close()
 
 
-async def test_an_orphan_with_a_tail(scene: SourceScene) -> None:
+async def test_an_orphan_with_a_tail_stays_in_flight(scene: SourceScene) -> None:
     with scene.pair.listen() as listener:
         client, accepted = scene.pair.connect(listener)
         accepted.settimeout(0.1)
@@ -114,7 +115,7 @@ async def test_reset_and_abort_in_the_accept_queue(scene: SourceScene) -> None:
     waiting.close()
 
 
-async def test_both_families_and_addresses(scene: SourceScene) -> None:
+async def test_addresses_of_both_families_are_reported(scene: SourceScene) -> None:
     with scene.pair.listen(), scene.pair.dial() as four:
         await scene.check(ESTABLISHED=1)
         assert await remotes(scene) == {f"{CLIENT}:{four.getsockname()[1]}"}
@@ -132,7 +133,7 @@ async def remotes(scene: SourceScene) -> set[str]:
     return {format_address(s.remote, s.remote_port) for s in sockets}
 
 
-async def test_accepted_and_the_last_arrival(scene: SourceScene) -> None:
+async def test_accepted_connections_and_the_last_arrival_are_counted(scene: SourceScene) -> None:
     with scene.pair.listen() as listener:
         before = await scene.source.counters(scene.pod)
         assert before.last_accept is not None
@@ -150,7 +151,7 @@ async def test_accepted_and_the_last_arrival(scene: SourceScene) -> None:
         assert after.last_accept > before.last_accept
 
 
-async def test_ignored_peers_do_not_arrive(scene: SourceScene) -> None:
+async def test_ignored_peers_are_not_arrivals(scene: SourceScene) -> None:
     with scene.pair.listen(socket.AF_INET6) as listener, contextlib.ExitStack() as stack:
 
         async def arrived() -> tuple[int, float]:
@@ -179,10 +180,10 @@ async def test_ignored_peers_do_not_arrive(scene: SourceScene) -> None:
             assert (await arrives(SERVER), await arrives(SERVER6)) == (four, six)
 
 
-async def test_what_two_pods_ignore_on_one_port_is_ignored_until_both_are_done(
+async def test_a_shared_ports_ignored_peers_last_until_both_pods_end(
     scene: SourceScene,
 ) -> None:
-    """In the host's namespace, behind SO_REUSEPORT."""
+    """In the host's namespace, with SO_REUSEPORT."""
     peers = Ignored.parse([CLIENT])
     sharer = replace(scene.pod, number=2, group="/pod2")
     with scene.pair.listen() as listener, contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""How each source says that single connections stand: whether a drain waits for them."""
+"""How each source judges single connections: whether a drain waits for them."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from tests.kernel.sourced import SourceScene, until
 pytestmark = pytest.mark.root
 
 SOON = 2.0
-"""Seconds after which peers of these tests are taken for unreachable."""
+"""Seconds after which these tests treat peers as unreachable."""
 
 MPTCP = 262  # IPPROTO_MPTCP
 
@@ -28,7 +28,7 @@ async def only(scene: SourceScene) -> Socket:
 
 
 async def stands(scenes: Scenes, standing: Standing, after: float = SOON) -> None:
-    """Wait until each source says so."""
+    """Wait until each source reports the standing."""
 
     async def asked() -> bool:
         found = [(await only(scene)).standing(after) for scene in scenes]
@@ -38,7 +38,7 @@ async def stands(scenes: Scenes, standing: Standing, after: float = SOON) -> Non
 
 
 async def stays_in_flight(scenes: Scenes, seconds: float) -> None:
-    """So long."""
+    """Assert that each source reports the connection in flight for `seconds`."""
     began = time.monotonic()
 
     async def for_so_long() -> bool:
@@ -49,7 +49,7 @@ async def stays_in_flight(scenes: Scenes, seconds: float) -> None:
     await until(for_so_long)
 
 
-async def test_where_only_the_server_speaks(scenes: Scenes) -> None:
+async def test_a_connection_on_which_only_the_server_sends_is_in_flight(scenes: Scenes) -> None:
     pair = scenes[0].pair
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
@@ -64,7 +64,7 @@ async def test_where_only_the_server_speaks(scenes: Scenes) -> None:
         accepted.close()
 
 
-async def test_what_is_not_read_yet(scene: SourceScene) -> None:
+async def test_unread_bytes_are_reported(scene: SourceScene) -> None:
     with scene.pair.listen() as listener:
         client, accepted = scene.pair.connect(listener)
         client.sendall(b"GET /")
@@ -77,8 +77,8 @@ async def test_what_is_not_read_yet(scene: SourceScene) -> None:
         accepted.close()
 
 
-async def test_an_early_answer_lingers(scenes: Scenes) -> None:
-    """nginx has shut down its half, and reads what follows."""
+async def test_an_early_answer_lingers_while_the_upload_continues(scenes: Scenes) -> None:
+    """nginx has shut down its half, and reads the rest."""
     pair = scenes[0].pair
     knowing = [scene for scene in scenes if scene.knows_use]
     with pair.listen() as listener:
@@ -101,14 +101,14 @@ async def test_an_early_answer_lingers(scenes: Scenes) -> None:
 
 
 def fill(connection: socket.socket) -> None:
-    """Send as much as goes out."""
+    """Send until the kernel takes no more."""
     connection.settimeout(0.2)
     with contextlib.suppress(TimeoutError):
         while True:
             connection.send(b"x" * (1 << 16))
 
 
-async def test_a_peer_that_has_vanished(scenes: Scenes) -> None:
+async def test_a_vanished_peer_becomes_unreachable(scenes: Scenes) -> None:
     pair = scenes[0].pair
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
@@ -129,7 +129,7 @@ async def test_a_peer_that_has_vanished(scenes: Scenes) -> None:
 
 
 @pytest.mark.parametrize("client_closed_first", [False, True])
-async def test_a_peer_that_has_vanished_before_the_fin(
+async def test_a_peer_that_vanished_before_the_fin_becomes_unreachable(
     scenes: Scenes, client_closed_first: bool
 ) -> None:
     pair = scenes[0].pair
@@ -151,7 +151,7 @@ async def test_a_peer_that_has_vanished_before_the_fin(
 
 
 async def test_a_slow_reader_is_not_unreachable(scenes: Scenes) -> None:
-    """Its window is closed; its kernel answers the probes of that."""
+    """Its window is closed; its kernel answers the window probes."""
     pair = scenes[0].pair
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
@@ -162,7 +162,7 @@ async def test_a_slow_reader_is_not_unreachable(scenes: Scenes) -> None:
         accepted.close()
 
 
-async def test_a_slow_reader_that_has_vanished(scenes: Scenes) -> None:
+async def test_a_vanished_slow_reader_becomes_unreachable(scenes: Scenes) -> None:
     pair = scenes[0].pair
     with pair.listen() as listener:
         client, accepted = pair.connect(listener)
@@ -191,7 +191,7 @@ def mptcp(pair: Pair) -> tuple[socket.socket, socket.socket, socket.socket]:
 
 
 async def test_mptcp_is_judged_by_the_whole_connection(scene: SourceScene) -> None:
-    """A subflow stays established after the close, until the other end closes, too."""
+    """A subflow stays established after the close, until the peer closes, too."""
     listener, client, accepted = mptcp(scene.pair)
     with listener, client, accepted:
         client.sendall(b"GET /")

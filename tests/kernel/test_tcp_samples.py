@@ -1,4 +1,4 @@
-"""Samples of connections: whole, in order, each once, and it is said when some found no room."""
+"""Samples of connections: complete, in order, each once; a lack of room is reported."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ def listener(netns: Netns) -> Iterator[socket.socket]:
 
 
 def connect(netns: Netns, listener: socket.socket, number: int) -> list[int]:
-    """The ports of so many connections, one after the other."""
+    """Open connections one after the other; returns their ports."""
     ports = []
 
     def body() -> None:
@@ -45,11 +45,11 @@ def connect(netns: Netns, listener: socket.socket, number: int) -> list[int]:
     return ports
 
 
-def test_every_connection_shows_in_order(
+def test_every_connection_is_sampled_in_order(
     samples: TcpSamples, netns: Netns, listener: socket.socket
 ) -> None:
     samples.follow(frozenset({PORT}))
-    for _ in range(12):  # the rings are written over more than once
+    for _ in range(12):  # the rings are overwritten more than once
         ports = connect(netns, listener, 500)
         found, lost = samples.read()
         assert not lost
@@ -62,7 +62,7 @@ def test_every_connection_shows_in_order(
         assert {one.pid for one in found if one.after == SYN_SENT} == {os.getpid()}
 
 
-def test_other_ports_do_not_show(
+def test_other_ports_are_not_sampled(
     samples: TcpSamples, netns: Netns, listener: socket.socket
 ) -> None:
     samples.follow(frozenset({PORT + 1}))
@@ -77,7 +77,7 @@ def test_other_ports_do_not_show(
     assert samples.read() == ([], False)
 
 
-def test_it_is_said_when_there_was_no_room(
+def test_lost_samples_are_reported(
     samples: TcpSamples, netns: Netns, listener: socket.socket
 ) -> None:
     samples.follow(frozenset({PORT}))
@@ -87,7 +87,7 @@ def test_it_is_said_when_there_was_no_room(
     assert found
 
 
-def test_nothing_is_left_behind() -> None:
+def test_closing_leaves_no_open_files() -> None:
     TcpSamples().close()
     before = open_files()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What every source tells by itself: that a pod's connections have changed, that a port listens."""
+"""Reports that every source makes without a request: changed connections, new listeners."""
 
 import asyncio
 from dataclasses import replace
@@ -12,20 +12,20 @@ from tests.kernel.sourced import SourceScene, until
 pytestmark = pytest.mark.root
 
 
-async def test_a_change_is_told_or_looked_for(scene: SourceScene) -> None:
+async def test_a_change_is_reported_or_found_by_frequent_looks(scene: SourceScene) -> None:
     with scene.pair.listen() as listener:
         scene.source.watch(scene.pod)
         for end in scene.pair.connect(listener):
             end.close()
 
         async def noticed() -> bool:
-            return bool(scene.told.changes) or scene.source.look_interval < 0.2
+            return bool(scene.reports.changes) or scene.source.look_interval < 0.2
 
         await until(noticed)
         scene.source.unwatch(scene.pod)
 
 
-async def test_two_pods_of_one_namespace_are_apart(scene: SourceScene) -> None:
+async def test_changes_of_two_pods_in_one_namespace_are_separate(scene: SourceScene) -> None:
     listeners = [scene.pair.server.socket() for _ in range(2)]
     pods = []
     for number, listener in enumerate(listeners):
@@ -44,15 +44,15 @@ async def test_two_pods_of_one_namespace_are_apart(scene: SourceScene) -> None:
         assert [sum(counts.by_state.values()) for counts in counted] == [0, 1]
         scene.source.unwatch(pods[0])
 
-        async def told() -> bool:
-            return bool(scene.told.changes) or not scene.source.announces
+        async def reported() -> bool:
+            return bool(scene.reports.changes) or not scene.source.announces
 
-        await until(told)
-        assert set(scene.told.changes) <= {pods[1].number}
+        await until(reported)
+        assert set(scene.reports.changes) <= {pods[1].number}
     scene.source.unwatch(pods[1])
 
 
-async def test_two_pods_that_share_a_port_are_both_told(scene: SourceScene) -> None:
+async def test_both_pods_that_share_a_port_get_a_change(scene: SourceScene) -> None:
     sharer = replace(scene.pod, number=2, group="/pod2")
     scene.source.follow([scene.pod, sharer])
     with scene.pair.listen() as listener:
@@ -61,30 +61,30 @@ async def test_two_pods_that_share_a_port_are_both_told(scene: SourceScene) -> N
             scene.source.watch(pod)
         ends = scene.pair.connect(listener)
 
-        async def told(*numbers: int) -> bool:
-            return set(numbers) <= set(scene.told.changes) or not scene.source.announces
+        async def reported(*numbers: int) -> bool:
+            return set(numbers) <= set(scene.reports.changes) or not scene.source.announces
 
-        await until(lambda: told(scene.pod.number, sharer.number))
+        await until(lambda: reported(scene.pod.number, sharer.number))
         scene.source.unwatch(sharer)
-        scene.told.changes.clear()
+        scene.reports.changes.clear()
         scene.source.watch(scene.pod)
         for end in ends:
             end.close()
-        await until(lambda: told(scene.pod.number))
-        assert sharer.number not in scene.told.changes
+        await until(lambda: reported(scene.pod.number))
+        assert sharer.number not in scene.reports.changes
         scene.source.unwatch(scene.pod)
 
 
-async def test_new_listeners_are_announced_or_not(scene: SourceScene) -> None:
+async def test_a_source_that_announces_reports_new_listeners(scene: SourceScene) -> None:
     with named("nginx"), scene.pair.listen():
 
-        async def told() -> bool:
-            return bool(scene.told.listeners) or not scene.source.announces
+        async def reported() -> bool:
+            return bool(scene.reports.listeners) or not scene.source.announces
 
-        await until(told)
+        await until(reported)
 
 
-async def test_a_port_that_a_pod_has_no_more_is_unwatched_too(scene: SourceScene) -> None:
+async def test_a_port_that_a_pod_no_longer_has_is_unwatched(scene: SourceScene) -> None:
     both = replace(scene.pod, ports=frozenset({PORT, PORT + 1}))
     scene.source.follow([both])
     with scene.pair.listen() as listener:
@@ -96,4 +96,4 @@ async def test_a_port_that_a_pod_has_no_more_is_unwatched_too(scene: SourceScene
         for _ in range(10):
             await scene.snapshot()
             await asyncio.sleep(0)
-        assert scene.told.changes == []
+        assert scene.reports.changes == []

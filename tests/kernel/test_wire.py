@@ -1,4 +1,4 @@
-"""Python's mirror of the shared structs has the layout that clang gave them, by BTF."""
+"""Python's mirror of the shared structs has clang's layout, by BTF."""
 
 import ctypes
 import json
@@ -48,7 +48,7 @@ def btf() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", STRUCTS)
-def test_structs_match(btf: dict[str, dict[str, Any]], name: str) -> None:
+def test_structs_match_the_kernel_programs(btf: dict[str, dict[str, Any]], name: str) -> None:
     mirror, kernel = STRUCTS[name], btf[name]
     assert kernel["size"] == ctypes.sizeof(mirror)
     mine = [(field[0], getattr(mirror, field[0]).offset * 8) for field in mirror._fields_]
@@ -63,7 +63,7 @@ def test_padding_is_explicit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENUMS)
-def test_enums_match(btf: dict[str, dict[str, Any]], name: str) -> None:
+def test_enums_match_the_kernel_programs(btf: dict[str, dict[str, Any]], name: str) -> None:
     prefix, mirror = ENUMS[name]
     kernel = {v["name"].removeprefix(prefix): v["val"] for v in btf[name]["values"]}
     kernel.pop("PLACES", None)  # the end marker
@@ -77,7 +77,7 @@ def test_enums_match(btf: dict[str, dict[str, Any]], name: str) -> None:
         (wire.PORT_COUNTERS, wire.PortCounters),
     ],
 )
-def test_the_fast_record_reads_what_the_struct_reads(
+def test_the_fast_record_format_matches_the_struct(
     fast: struct.Struct, mirror: type[ctypes.Structure]
 ) -> None:
     data = bytes(number % 256 for number in range(ctypes.sizeof(mirror)))

@@ -1,4 +1,4 @@
-"""A node and its drains as the metrics see them, made up; and where Prometheus's programs are."""
+"""A fake node with its drains, as the metrics see them; and the paths of Prometheus's programs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,14 +25,14 @@ def program(name: str) -> str:
 
 
 def pod(number: int, name: str, namespace: str = "") -> Pod:
-    """A pod that its container's ID names, or, with a namespace, Kubernetes."""
+    """A pod named by its container ID or, with a namespace, by Kubernetes."""
     who = Identity(namespace, name) if namespace else Identity(container_id=name)
     return Pod(number, number, who, (), frozenset({80}))
 
 
 @dataclass
 class MadeUpNode:
-    """What it tells is what it is given."""
+    """A node that reports the given values."""
 
     live: list[tuple[Pod, Counts]] = field(default_factory=list)
     gone: list[tuple[Pod, Counts]] = field(default_factory=list)
@@ -75,7 +75,7 @@ class MadeUpDrains:
 
 
 def full_node() -> MadeUpNode:
-    """A node with something to tell of everything."""
+    """A node with a value for every metric."""
     busy = {TcpState.ESTABLISHED: 3, TcpState.FIN_WAIT1: 1}
     return MadeUpNode(
         live=[

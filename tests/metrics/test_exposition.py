@@ -1,4 +1,4 @@
-"""The whole text of /metrics, and what of it changes from scrape to scrape."""
+"""The whole text of /metrics, and its changes from scrape to scrape."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ async def scrape(node: MadeUpNode) -> str:
 
 
 def values(text: str, name: str) -> dict[tuple[str, ...], float]:
-    """Samples of a name by the values of their labels, namespaces left out."""
+    """Samples of a name by the values of their labels, without namespaces."""
     return {
         tuple(value for key, value in sample.labels.items() if key != "namespace"): sample.value
         for family in text_string_to_metric_families(text)
@@ -41,12 +41,12 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_whole_text_matches_the_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "__version__", "1.2.3")
     assert await scrape(full_node()) == GOLDEN.read_text()
 
 
-def test_promtool_finds_no_fault() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"],
         input=GOLDEN.read_text(),
@@ -57,7 +57,7 @@ def test_promtool_finds_no_fault() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_promtool_would_find_a_fault() -> None:
+def test_promtool_rejects_a_faulty_name() -> None:
     spoilt = GOLDEN.read_text().replace("drainmon_late_drains_total", "drainmon_late_drains")
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"],
@@ -66,7 +66,7 @@ def test_promtool_would_find_a_fault() -> None:
     assert checked.returncode != 0
 
 
-async def test_a_state_once_seen_stays_at_zero_while_the_pod_is() -> None:
+async def test_a_state_once_seen_stays_at_zero_while_the_pod_exists() -> None:
     node = MadeUpNode([(pod(1, "web"), Counts({TcpState.CLOSE_WAIT: 2}, 5))])
     exposition = Exposition(node, MadeUpDrains(), FIXTURES / "proc")
     await exposition.text()
@@ -83,14 +83,14 @@ async def test_a_state_once_seen_stays_at_zero_while_the_pod_is() -> None:
     assert values(text, "drainmon_connections") == {("web", "ESTABLISHED"): 0}
 
 
-async def test_what_a_departed_pod_leaves() -> None:
+async def test_a_departed_pod_keeps_only_its_accepted_total() -> None:
     text = await scrape(MadeUpNode(gone=[(pod(1, "web"), Counts({TcpState.FIN_WAIT1: 3}, 12))]))
     assert values(text, "drainmon_accepted_total") == {("web",): 12}
     assert values(text, "drainmon_in_flight") == values(text, "drainmon_connections") == {}
 
 
-async def test_a_living_pod_takes_the_series_of_its_namesake() -> None:
-    # As a StatefulSet's pod does: the count begins anew, as after any restart.
+async def test_a_live_pod_replaces_the_series_of_a_departed_namesake() -> None:
+    # As a StatefulSet's pod does: the counter restarts, as after any restart.
     node = MadeUpNode(
         live=[(pod(3, "web-0"), Counts({}, 2))],
         gone=[
@@ -103,7 +103,7 @@ async def test_a_living_pod_takes_the_series_of_its_namesake() -> None:
     assert values(text, "drainmon_accepted_total") == {("web-0",): 2, ("web-1",): 40}
 
 
-async def test_living_namesakes_are_added_up() -> None:
+async def test_live_namesakes_are_added_up() -> None:
     node = MadeUpNode(
         [
             (pod(1, "web"), Counts({TcpState.ESTABLISHED: 2}, 10)),
@@ -120,25 +120,27 @@ async def test_living_namesakes_are_added_up() -> None:
         st.text(min_size=1), st.dictionaries(st.sampled_from(TcpState), st.integers(0, 2**48))
     )
 )
-def test_any_name_and_number_is_read_back(told: dict[str, dict[TcpState, int]]) -> None:
+def test_any_pod_name_and_number_survives_the_text_format(
+    given: dict[str, dict[TcpState, int]],
+) -> None:
     live = [
         (pod(number, label), Counts(states, 1 + number))
-        for number, (label, states) in enumerate(told.items())
+        for number, (label, states) in enumerate(given.items())
     ]
     text = asyncio.run(PodFamilies().text(*by_labels(live, [])))
     assert values(text, "drainmon_accepted_total") == {
-        (label,): 1 + number for number, label in enumerate(told)
+        (label,): 1 + number for number, label in enumerate(given)
     }
     assert values(text, "drainmon_in_flight") == {
         (pod.label,): counts.in_flight for pod, counts in live
     }
     connections = values(text, "drainmon_connections")
-    for label, states in told.items():
+    for label, states in given.items():
         for state, count in states.items():
             assert connections[label, state.name] == count
 
 
-async def test_others_get_their_turn_while_it_renders() -> None:
+async def test_rendering_yields_to_other_tasks() -> None:
     node = MadeUpNode([(pod(n, f"web-{n}"), Counts({}, n)) for n in range(500)])
     turns = 0
 
@@ -154,7 +156,7 @@ async def test_others_get_their_turn_while_it_renders() -> None:
     assert turns > 20
 
 
-async def test_a_scrape_that_is_given_up_does_no_harm() -> None:
+async def test_a_cancelled_scrape_does_not_break_the_next() -> None:
     node = MadeUpNode([(pod(n, f"web-{n}"), Counts({TcpState.CLOSING: 1})) for n in range(50)])
     exposition = Exposition(node, MadeUpDrains(), FIXTURES / "proc")
     await exposition.text()
@@ -179,10 +181,10 @@ def documented() -> dict[str, tuple[str, set[str]]]:
     return {row[0]: (row[1], set(re.findall(r"\w+", row[2]))) for row in rows}
 
 
-def test_the_manual_knows_every_metric() -> None:
-    told: dict[str, tuple[str, set[str]]] = {}
+def test_every_metric_is_documented() -> None:
+    exposed: dict[str, tuple[str, set[str]]] = {}
     for family in text_string_to_metric_families(GOLDEN.read_text()):
         labels = {name for sample in family.samples for name in sample.labels} - {"le"}
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        told[name] = (family.type, labels)
-    assert documented() == told
+        exposed[name] = (family.type, labels)
+    assert documented() == exposed

@@ -1,4 +1,5 @@
-"""The recording and alerting rules, by Prometheus's own tests; names in them that exist."""
+"""The recording and alerting rules, by Prometheus's own tests; and the existence of the metrics
+they use."""
 
 import re
 import subprocess
@@ -20,12 +21,12 @@ def promtool(*arguments: str, folder: Path = RULES.parent) -> subprocess.Complet
     )
 
 
-def test_the_rules_do_what_their_tests_say() -> None:
+def test_the_rules_pass_their_promtool_tests() -> None:
     done = promtool("test", "rules", TESTS.name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_their_tests_would_miss_every_alert(tmp_path: Path) -> None:
+def test_the_promtool_tests_fail_without_any_alert(tmp_path: Path) -> None:
     alert = re.compile(r"(- alert: (\w+)\n +expr:).*?(\n +(?:for|labels):)", re.DOTALL)
     silent = alert.sub(r"\1 vector(0) > 1\3", RULES.read_text())
     (tmp_path / RULES.name).write_text(silent)
@@ -41,7 +42,7 @@ def test_promtool_accepts_the_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_steps_show_what_promtool_says() -> None:
+def test_documented_output_of_promtool_is_current() -> None:
     page = (ROOT / "docs" / "prometheus.md").read_text()
     done = promtool("check", "config", "static.yml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,7 +52,7 @@ def test_the_steps_show_what_promtool_says() -> None:
         assert success.replace("static.yml", "/etc/prometheus/prometheus.yml") in page
 
 
-def test_the_operator_s_object_has_the_rules(tmp_path: Path) -> None:
+def test_documented_prometheusrule_has_the_rules(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "prometheus.md").read_text()
     (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     (tmp_path / "drainmon").symlink_to(ROOT)
@@ -65,15 +66,15 @@ def test_the_operator_s_object_has_the_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
-def test_every_metric_is_one_that_the_daemon_has(path: Path) -> None:
+def test_every_metric_in_use_exists(path: Path) -> None:
     known = set(re.findall(r"^(\w+)[ {]", (FIXTURES / "metrics.txt").read_text(), re.MULTILINE))
-    # Not a recorded figure (its name has colons) nor a file's name.
+    # Neither a recorded series (its name has colons) nor a file's name.
     used = set(re.findall(r"(?<![:\w])(?:drainmon|process)_\w+(?![:\w])", path.read_text()))
     assert len(used) > 5
     assert used <= known
 
 
-def test_every_alert_says_what_to_do() -> None:
+def test_every_alert_has_a_runbook() -> None:
     alerts = RULES.read_text().split("- alert: ")[1:]
     assert len(alerts) > 5
     for alert in alerts:

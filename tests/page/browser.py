@@ -38,7 +38,7 @@ KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 
 
 class Browser(Closing):
-    """One page in a browser of its own. What it asks for and what it complains about is kept."""
+    """One page in a separate browser. Its requests and its errors are recorded."""
 
     def __init__(self, profile: Path) -> None:
         theirs_in, self._out = os.pipe()
@@ -79,7 +79,7 @@ class Browser(Closing):
         os.close(self._in)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Have a method carried out; gives its result."""
+        """Call a method; returns its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -106,26 +106,26 @@ class Browser(Closing):
         return read
 
     def _note(self, event: dict[str, Any]) -> None:
-        told = event.get("params", {})
+        parameters = event.get("params", {})
         match event.get("method"):
             case "Network.requestWillBeSent":
-                self.requests.append(told["request"]["url"])
+                self.requests.append(parameters["request"]["url"])
             case "Log.entryAdded":
-                self.complaints.append(told["entry"]["text"])
+                self.complaints.append(parameters["entry"]["text"])
             case "Runtime.exceptionThrown":
-                details = told["exceptionDetails"]
+                details = parameters["exceptionDetails"]
                 self.complaints.append(details.get("exception", {}).get("description", "?"))
-            case "Runtime.consoleAPICalled" if told["type"] in {"error", "warning", "assert"}:
-                self.complaints.append(str(told["args"]))
+            case "Runtime.consoleAPICalled" if parameters["type"] in {"error", "warning", "assert"}:
+                self.complaints.append(str(parameters["args"]))
 
     def open(self, url: str) -> None:
-        """Go there; returns before all is loaded."""
+        """Open a URL; returns before the page is loaded."""
         self.requests.clear()
         self.complaints.clear()
         self.call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page, waited for if it is a promise."""
+        """The value of a JavaScript expression in the page; a promise is awaited."""
         answer = self.call(
             "Runtime.evaluate",
             expression=expression,
@@ -137,27 +137,27 @@ class Browser(Closing):
         return answer["result"].get("value")
 
     def text(self, selector: str) -> str:
-        """What an element says; nothing when there is none."""
+        """An element's text; empty when there is none."""
         return str(
             self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
         )
 
     def texts(self, selector: str) -> list[str]:
-        """What each of the elements says."""
+        """The text of each of the elements."""
         found: list[str] = self.evaluate(
             f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
         )
         return found
 
     def press(self, key: str, shift: bool = False) -> None:
-        """One of KEYS, pressed and let go."""
+        """Press and release one of KEYS."""
         how = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 * shift}
         text = {"text": "\r"} if key == "Enter" else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **how, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **how)
 
     def focused(self) -> str:
-        """The element with the focus, as its tag, its id and what it says."""
+        """The focused element as its tag, its id and its text."""
         return str(
             self.evaluate(
                 "((e) => [e.tagName.toLowerCase(), e.id, e.innerText ?? ''].join('|'))"
@@ -166,7 +166,7 @@ class Browser(Closing):
         )
 
     def look(self, width: int, height: int, dark: bool = False) -> None:
-        """Be so wide and so high, in pixels, and light or dark."""
+        """Set the window's size in pixels, and the light or dark scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 700,
@@ -175,7 +175,7 @@ class Browser(Closing):
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
-        """A PNG of what is seen, or of the whole page."""
+        """Save a PNG of the visible part, or of the whole page."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 

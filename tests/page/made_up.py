@@ -1,4 +1,4 @@
-"""The web application before a node that the test makes up, served in a thread of its own."""
+"""The web application with a fake node, served in a separate thread."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ from tests.unit.sockets import ADDRESS
 
 
 class Node:
-    """Pods with the counts that it is told, by number."""
+    """Pods with given counts, by number."""
 
     source_name = "core"
     process_names: tuple[str, ...] = ("nginx",)
@@ -28,7 +28,7 @@ class Node:
 
     def __init__(self) -> None:
         self.refused_sources: dict[str, str] = {}
-        self.told: dict[int, tuple[Pod, Counts]] = {}
+        self.counted: dict[int, tuple[Pod, Counts]] = {}
         self.snapshots: dict[int, Snapshot] = {}
         self.lost = {"event": 0}
 
@@ -36,13 +36,13 @@ class Node:
         return self.lost
 
     def pods(self) -> list[Pod]:
-        return [pod for pod, _ in self.told.values()]
+        return [pod for pod, _ in self.counted.values()]
 
     async def counts(self, pod: Pod) -> Counts:
-        return self.told[pod.number][1]
+        return self.counted[pod.number][1]
 
     async def all_counts(self) -> list[tuple[Pod, Counts]]:
-        return [*self.told.values()]
+        return [*self.counted.values()]
 
     async def compare(self, pod: Pod) -> Snapshot | None:
         listening = (Listener(ADDRESS, 80, 3, 511),)
@@ -51,10 +51,10 @@ class Node:
 
 class Drains:
     def __init__(self) -> None:
-        self.told: list[DrainRecord] = []
+        self.known: list[DrainRecord] = []
 
     def records(self) -> list[DrainRecord]:
-        return self.told
+        return self.known
 
 
 class Metrics:
@@ -64,7 +64,7 @@ class Metrics:
 
 @contextmanager
 def served(node: Node, drains: Drains, port: int = 0) -> Iterator[str]:
-    """Its URL, for as long as the block lasts."""
+    """Serve the application for the length of the block; yields its URL."""
     loop = asyncio.new_event_loop()
     listener = bind(Address("127.0.0.1", port))
     stop = asyncio.Event()

@@ -21,13 +21,13 @@ class Site:
         self.provoked = False
         """Whether the test itself did what a page may not do."""
 
-    def tell(self, number: int, name: str, in_flight: int, accepted: int = 0) -> None:
+    def set_pod(self, number: int, name: str, in_flight: int, accepted: int = 0) -> None:
         nginx = (NginxProcess(77, 1, 5),)
         pod = Pod(
             number, 4_000 + number, Identity(unit=name), nginx, frozenset({80}), ways_in=WAYS_IN
         )
         states = {TcpState.ESTABLISHED: in_flight, TcpState.TIME_WAIT: 2}
-        self.node.told[number] = (pod, Counts(states, accepted, 1.0))
+        self.node.counted[number] = (pod, Counts(states, accepted, 1.0))
 
     def rows(self) -> list[str]:
         """The names in the table of pods, as shown."""
@@ -42,7 +42,7 @@ def opened(browser: Browser, *names: str) -> Iterator[Site]:
     """The page of a node with pods of these names, each with as many connections as its number."""
     site = Site(browser, "", Node(), Drains())
     for number, name in enumerate(names, start=1):
-        site.tell(number, name, in_flight=number)
+        site.set_pod(number, name, in_flight=number)
     with served(site.node, site.drains) as site.url:
         browser.look(1440, 900)
         browser.open(site.url)

@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, read aloud, on any screen, in both colour schemes."""
+"""The page by keyboard, by screen reader, at any width, and in both colour schemes."""
 
 import itertools
 import time
@@ -15,7 +15,7 @@ from tests.unit.sockets import established, unused
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs chromium-headless-shell")
 
 
-def test_by_keyboard(site: Site) -> None:
+def test_the_page_can_be_used_by_keyboard(site: Site) -> None:
     browser = site.browser
     site.node.snapshots[3] = Snapshot(100.0, 100.0, (established(98.0), unused()))
     passed = []
@@ -40,7 +40,7 @@ def test_by_keyboard(site: Site) -> None:
     assert browser.focused() == "button||api/gateway-0"
 
 
-def test_for_those_who_do_not_see_it(site: Site) -> None:
+def test_the_page_can_be_read_by_a_screen_reader(site: Site) -> None:
     tree = site.browser.call("Accessibility.getFullAXTree")["nodes"]
     roles: dict[str, list[str]] = {}
     for node in tree:
@@ -54,25 +54,25 @@ def test_for_those_who_do_not_see_it(site: Site) -> None:
     assert "shop/web-1" in roles["rowheader"]
     assert all(name for name in roles["button"])
     assert all(name for name in roles["image"])
-    # What begins and ends is told, and not the figures, which change all the time.
+    # Beginnings and ends of drains are announced, but not the numbers, which change constantly.
     live = "[...document.querySelectorAll('output, [role=status], [role=alert], [aria-live]')]"
     assert site.browser.evaluate(f"{live}.map((e) => e.id)") == [
         "status", "notice", "shown", "news",
     ]  # fmt: skip
     assert site.browser.text("#news") == ""
     record = DrainRecord("shop/web-1", 5, time.time(), phases=[("settling", 0.0)], timeout=25.0)
-    site.drains.told = [record]
+    site.drains.known = [record]
     site.browser.until(lambda: site.browser.text("#news") == "Drain of shop/web-1 began.")
     record.result = "drained"
     site.browser.until(lambda: "shop/web-1 ended: drained" in site.browser.text("#news"))
 
 
-def test_at_every_width_and_in_both_schemes(browser: Browser) -> None:
+def test_the_page_fits_every_width_in_both_colour_schemes(browser: Browser) -> None:
     long = "namespace-with-a-long-name/deployment-with-a-long-name-7d5fb757db-4c8kz"
     with opened(browser, long, "web") as site:
         record = DrainRecord(long, 5, time.time(), phases=[("settling", 0.0)], timeout=25.0)
         ended = DrainRecord(long, 6, time.time(), phases=[("drained", 0.0)], result="drained")
-        site.drains.told = [record, ended]
+        site.drains.known = [record, ended]
         browser.until(lambda: browser.texts("#drains tbody th"))
         for width, dark in itertools.product((1440, 820, 390), (False, True)):
             browser.look(width, 900, dark)
@@ -86,11 +86,11 @@ def test_at_every_width_and_in_both_schemes(browser: Browser) -> None:
             assert contrasts(browser) == []
 
 
-def test_old_figures_can_still_be_read(browser: Browser) -> None:
+def test_stale_values_have_enough_contrast(browser: Browser) -> None:
     with opened(browser, "shop/web") as site:
         running = DrainRecord("shop/web", 4_001, time.time(), phases=[("settling", 0.0)])
         ended = DrainRecord("shop/web", 6, time.time(), phases=[("drained", 0.0)], result="drained")
-        site.drains.told = [running, ended]
+        site.drains.known = [running, ended]
         browser.until(lambda: browser.texts("#drains tbody th"))
         browser.evaluate("document.body.classList.add('stale')")
         for dark in (False, True):
@@ -111,12 +111,12 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
 """
 
 
-def test_no_label_of_a_chart_is_cut(browser: Browser) -> None:
+def test_no_label_of_a_chart_is_cut_off(browser: Browser) -> None:
     script = browser.call("Page.addScriptToEvaluateOnNewDocument", source=LABELS)
     with opened(browser) as site:
         for in_flight, width in itertools.product((7, 123_456), (1440, 820, 390)):
             browser.look(width, 900)
-            site.tell(1, "shop/web", in_flight)
+            site.set_pod(1, "shop/web", in_flight)
             browser.until(lambda n=in_flight: site.cell(1, 3) == f"{n:,}")  # type: ignore[misc]
             # The times move to the left as seconds pass.
             for _ in range(3):
@@ -129,17 +129,17 @@ def test_no_label_of_a_chart_is_cut(browser: Browser) -> None:
     browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
 
 
-def test_a_large_figure_does_not_run_into_its_chart(browser: Browser) -> None:
+def test_a_large_number_does_not_overlap_its_chart(browser: Browser) -> None:
     with opened(browser) as site:
         browser.look(390, 900)
-        site.tell(1, "shop/web", 1_234_567)
+        site.set_pod(1, "shop/web", 1_234_567)
         browser.until(lambda: browser.text("#in-flight .value") == "1,234,567")
         figure = "document.querySelector('#in-flight .value')"
         assert browser.evaluate(f"{figure}.scrollWidth <= {figure}.clientWidth")
 
 
 def contrasts(browser: Browser) -> list[str]:
-    """Texts whose contrast with what is behind them is below 4.5 (WCAG 2 AA)."""
+    """Texts whose contrast with their background is below 4.5 (WCAG 2 AA)."""
     faint: list[str] = browser.evaluate(
         """(() => {
         const parse = (c) => c.match(/[0-9.]+/g).map(Number);

@@ -1,5 +1,4 @@
-"""The pods' order and the way in which numbers are written: the page's pure modules, in the
-browser."""
+"""The order of pods and the format of numbers: the page's pure modules, in the browser."""
 
 import json
 from typing import Any
@@ -25,7 +24,7 @@ const sort = (told, held = false) => order.sort(Object.entries(told).map(([pod, 
 
 
 def sorted_pods(browser: Browser, *turns: str) -> list[str]:
-    """The order after each turn: a call of `sort` with [in flight, drain] by name, or others."""
+    """The order after each turn: a call, e.g. of `sort` with [in flight, drain] by name."""
     pushed = "".join(f"said.push({turn});" for turn in turns)
     said = browser.evaluate(
         f"(async () => {{ const said = []; {MADE_UP} {pushed} return said; }})()"
@@ -39,7 +38,7 @@ def test_draining_and_busy_pods_come_first(site: Site) -> None:
     ) == ["drained busiest busy a9 a10"]
 
 
-def test_pods_change_places_only_when_one_is_clearly_busier(site: Site) -> None:
+def test_pods_change_places_only_for_a_clearly_busier_pod(site: Site) -> None:
     assert sorted_pods(
         site.browser,
         "sort({a: [100], b: [90], c: [0], d: [0]})",
@@ -51,7 +50,7 @@ def test_pods_change_places_only_when_one_is_clearly_busier(site: Site) -> None:
     ) == ["a b c d", "a b c d", "b a c d", "b a d c", "c b a d", "bb b a c d"]
 
 
-def test_pods_keep_their_places_while_they_are_held(site: Site) -> None:
+def test_pods_keep_their_places_while_the_order_is_held(site: Site) -> None:
     assert sorted_pods(
         site.browser,
         "sort({a: [3], b: [2], c: [1]})",
@@ -77,6 +76,6 @@ def test_pods_keep_their_places_while_they_are_held(site: Site) -> None:
         ("brief(2e6)", "2M"),
     ],
 )
-def test_numbers_as_people_read_them(site: Site, call: str, text: str) -> None:
+def test_numbers_are_formatted_for_people(site: Site, call: str, text: str) -> None:
     said: Any = site.browser.evaluate(f"import('/page/format.js').then((f) => f.{call})")
     assert said == text, json.dumps(said)

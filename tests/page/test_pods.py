@@ -1,4 +1,4 @@
-"""The table of pods: which are shown, in which order, and what is said when there are none."""
+"""The table of pods: its rows, their order, and its text when empty."""
 
 import time
 
@@ -15,7 +15,7 @@ def press(site: Site, selector: str) -> None:
     site.browser.evaluate(f"document.querySelector('{selector}').click()")
 
 
-def test_sorted_by_a_column_the_other_way_round_and_no_longer(site: Site) -> None:
+def test_a_column_sorts_up_down_and_not_at_all(site: Site) -> None:
     urgent = ["api/gateway-0", "shop/web-2", "shop/web-1"]
     assert site.rows() == urgent
     assert site.browser.text("#urgent-first:not([hidden])") == "draining and busy ones first"
@@ -35,7 +35,7 @@ def test_sorted_by_a_column_the_other_way_round_and_no_longer(site: Site) -> Non
     assert site.rows() == urgent[::-1]
 
 
-def test_filtered_by_name_or_port(site: Site) -> None:
+def test_pods_are_filtered_by_name_or_port(site: Site) -> None:
     write = "((f, v) => { f.value = v; f.dispatchEvent(new Event('input')); })"
     field = "document.querySelector('#filter')"
     site.browser.evaluate(f"{write}({field}, 'WEB-2')")
@@ -49,7 +49,7 @@ def test_filtered_by_name_or_port(site: Site) -> None:
 
 def test_a_draining_pod_comes_first_with_its_phase(site: Site) -> None:
     record = DrainRecord("shop/web-1", 4_001, time.time(), phases=[("settling", 0.0)], timeout=25.0)
-    site.drains.told = [record]
+    site.drains.known = [record]
     site.browser.until(lambda: site.rows()[0] == "shop/web-1")
     badge = "#pods tbody tr:first-child .badge:not([hidden])"
     assert site.browser.text(badge).split() == ["draining:", "settling"]
@@ -59,15 +59,15 @@ def test_a_draining_pod_comes_first_with_its_phase(site: Site) -> None:
     site.browser.until(lambda: not site.browser.texts(".badge:not([hidden])"))
 
 
-def test_rows_stay_in_place_for_who_goes_through_them_by_keyboard(site: Site) -> None:
+def test_rows_stay_in_place_during_keyboard_navigation(site: Site) -> None:
     browser = site.browser
     browser.evaluate("document.querySelector('#filter').focus()")
     while "shop/web-2" not in browser.focused():
         browser.press("Tab")
-    site.tell(1, "shop/web-1", in_flight=900)
+    site.set_pod(1, "shop/web-1", in_flight=900)
     browser.until(lambda: site.cell(1, 3) == "900")
     assert site.rows() == ["api/gateway-0", "shop/web-2", "shop/web-1"]
-    del site.node.told[3]
+    del site.node.counted[3]
     browser.until(lambda: site.rows() == ["shop/web-2", "shop/web-1"])
     assert browser.focused() == "button||shop/web-2"
     browser.press("Tab", shift=True)
@@ -80,19 +80,19 @@ def test_rows_stay_in_place_under_the_pointer(site: Site) -> None:
         "(document.querySelector('#pods tbody').getBoundingClientRect())"
     )
     site.browser.call("Input.dispatchMouseEvent", type="mouseMoved", **where)
-    site.tell(1, "shop/web-1", in_flight=900)
+    site.set_pod(1, "shop/web-1", in_flight=900)
     site.browser.until(lambda: site.cell(1, 3) == "900")
     assert site.rows() == ["api/gateway-0", "shop/web-2", "shop/web-1"]
     site.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
     site.browser.until(lambda: site.rows() == ["shop/web-1", "api/gateway-0", "shop/web-2"])
 
 
-def test_a_pod_tells_the_ways_in_of_its_hooks(site: Site) -> None:
+def test_a_pods_ways_in_are_shown(site: Site) -> None:
     press(site, '#pods [data-pod="1"] button')
     assert "Ways in\nfolder, @drainmon" in site.browser.text("#detail .facts")
 
 
-def test_a_container_is_called_by_the_first_digits_of_its_id(browser: Browser) -> None:
+def test_a_container_is_named_by_the_first_digits_of_its_id(browser: Browser) -> None:
     container = "0123456789ab" * 5 + "cdef"
     with opened(browser, container) as site:
         assert site.rows() == [container[:12]]
@@ -111,7 +111,7 @@ def test_a_container_is_called_by_the_first_digits_of_its_id(browser: Browser) -
         ),
     ],
 )
-def test_without_pods_the_names_are_told_that_are_looked_for(
+def test_an_empty_table_names_the_watched_processes(
     browser: Browser, names: tuple[str, ...], said: str
 ) -> None:
     with opened(browser) as site:
@@ -121,7 +121,7 @@ def test_without_pods_the_names_are_told_that_are_looked_for(
         assert browser.text("#urgent-first:not([hidden])") == ""
 
 
-def test_500_pods(browser: Browser) -> None:
+def test_five_hundred_pods_are_shown_in_parts(browser: Browser) -> None:
     names = [f"service-{n:03}-5d7c8f9b4-abcde" for n in range(500)]
     with opened(browser, *names) as site:
         assert len(site.rows()) == 25
@@ -129,13 +129,13 @@ def test_500_pods(browser: Browser) -> None:
         assert browser.text("#more-pods") == "Show all 500"
         press(site, "#more-pods")
         assert len(site.rows()) == 500
-        # Lines are drawn for those in sight only.
+        # Charts are drawn only for visible rows.
         lines = "document.querySelectorAll('#pods canvas').length"
         browser.until(lambda: browser.evaluate(lines) > 0)
         assert browser.evaluate(lines) < 60
         for turn in range(1, 3):
             for number, name in enumerate(names, start=1):
-                site.tell(number, name, number + turn, turn * 10)
+                site.set_pod(number, name, number + turn, turn * 10)
             shown = str(500 + turn)
             browser.until(lambda shown=shown: site.cell(500, 3) == shown)  # type: ignore[misc]
         browser.evaluate("scrollTo(0, document.body.scrollHeight)")

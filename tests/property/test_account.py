@@ -1,5 +1,5 @@
-"""The counting rule of bpf/account.h, compiled for the host: any order of events counts what the
-sockets' own states say; with some of them lost, or begun late, one snapshot corrects it."""
+"""The counting rule of bpf/account.h, compiled for the host: in any order of events, the counters
+equal the sockets' own states; after lost events or a late start, one snapshot corrects them."""
 
 import ctypes
 import itertools
@@ -44,8 +44,7 @@ struct change account_(int oldstate, int newstate, int probe)
 
 class Change(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_uint8)
-        for name in ("leave", "enter", "accepted", "arrived", "probed", "cut")
+        (name, ctypes.c_uint8) for name in ("down", "up", "accepted", "arrived", "probed", "cut")
     )
 
 
@@ -64,8 +63,8 @@ def rule(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 @dataclass
 class Kernel:
-    """A port's counters as the tracepoint's program keeps them, with the rule under test, and what
-    the sockets are really in."""
+    """A port's counters as the tracepoint's program keeps them, with the rule under test, and the
+    sockets' real states."""
 
     rule: ctypes.CDLL
     slots: Counter[int] = field(default_factory=Counter)
@@ -84,17 +83,17 @@ class Kernel:
         self.accepted += change.accepted
         self.arrived += change.arrived
         self.probed += change.probed
-        if change.leave:
-            self.slots[change.leave] -= 1
-        if change.enter:
-            self.slots[change.enter] += 1
+        if change.down:
+            self.slots[change.down] -= 1
+        if change.up:
+            self.slots[change.up] += 1
 
     def counts(self) -> Counts:
         by_state = {S(slot): n for slot, n in self.slots.items() if slot != CountedAs.PROBE}
         return Counts(by_state, probes=self.slots[CountedAs.PROBE], changes=self.changes)
 
     def exact(self) -> Counter[int]:
-        """What is there, in the slots that it belongs in, as far as the kernel can know."""
+        """The expected counters, to the extent that the kernel can know."""
         return Counter(
             CountedAs.PROBE if sock in self.known_probes and state != S.SYN_RECV else state
             for sock, state in self.states.items()
@@ -126,7 +125,7 @@ History = list[tuple[int, TcpState, TcpState, bool]]
 
 
 @given(histories())
-def test_without_losses_counters_are_the_sockets_states(
+def test_counters_equal_the_sockets_states_without_losses(
     rule: ctypes.CDLL, history: History
 ) -> None:
     kernel = Kernel(rule)
@@ -143,7 +142,7 @@ def test_without_losses_counters_are_the_sockets_states(
 
 
 @given(histories())
-def test_lost_events_never_count_one_twice(rule: ctypes.CDLL, history: History) -> None:
+def test_lost_events_never_count_a_connection_twice(rule: ctypes.CDLL, history: History) -> None:
     kernel = Kernel(rule)
     for sock, old, new, delivered in history:
         kernel.event(sock, old, new, delivered)
@@ -153,11 +152,11 @@ def test_lost_events_never_count_one_twice(rule: ctypes.CDLL, history: History) 
 
 
 @given(histories(), histories(), st.integers(0, 40))
-def test_one_snapshot_corrects_what_was_lost_or_there_before(
+def test_one_snapshot_corrects_lost_events_and_a_late_start(
     rule: ctypes.CDLL, history: History, later: History, counted_from: int
 ) -> None:
-    """The port is counted from some event on, and some of them are lost. After that a snapshot
-    while nothing changes, and what follows without losses is exact, and never negative."""
+    """The port is counted from some event on, and some events are lost. After a snapshot without
+    concurrent changes, further counts without losses are exact, and never negative."""
     kernel, ledger = Kernel(rule), Ledger()
     for number, (sock, old, new, delivered) in enumerate(history):
         kernel.event(sock, old, new, delivered and number >= counted_from)

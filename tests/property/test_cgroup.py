@@ -1,4 +1,4 @@
-"""Owners told from cgroup paths: whatever stands below what decided changes nothing."""
+"""Owners from cgroup paths: folders below the deciding one change nothing."""
 
 import string
 
@@ -36,7 +36,7 @@ def container_names(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def lines(path: str) -> st.SearchStrategy[str]:
-    """The text with this path, of v2 or of some v1 hierarchies."""
+    """The text with this path, for v2 or for some v1 hierarchies."""
     v1 = f"2:memory:{path}\n1:name=systemd:{path}\n"
     return st.sampled_from([f"0::{path}\n", v1, f"{v1}0::{path}\n", f"{v1}0::/\n"])
 
@@ -55,7 +55,7 @@ hostile = st.lists(
 
 
 @given(pod_folders(), container_names(), hostile, st.data())
-def test_a_pod_is_what_the_outermost_folder_says(
+def test_the_outermost_pod_folder_decides_the_owner(
     pod: tuple[str, str], container: tuple[str, str], below: str, data: st.DataObject
 ) -> None:
     (uid, folder), (container_id, name) = pod, container
@@ -65,7 +65,7 @@ def test_a_pod_is_what_the_outermost_folder_says(
 
 
 @given(container_names(), hostile, pod_folders(), st.data())
-def test_nobody_leaves_its_container(
+def test_nested_cgroups_do_not_leave_their_container(
     container: tuple[str, str], below: str, victim: tuple[str, str], data: st.DataObject
 ) -> None:
     own = f"/machine.slice/{container[1]}"
@@ -77,7 +77,7 @@ def test_nobody_leaves_its_container(
 
 
 @given(hostile, st.data())
-def test_nobody_leaves_its_service(below: str, data: st.DataObject) -> None:
+def test_nested_cgroups_do_not_leave_their_service(below: str, data: st.DataObject) -> None:
     own = "/system.slice/web.service"
     owner = parse_owner(data.draw(lines(own + below)))
     assert owner.root == own or owner.root.startswith(f"{own}/")
@@ -90,7 +90,7 @@ def test_any_text_has_an_owner(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\n")))
-def test_any_path_decides_by_a_part_of_itself(path: str) -> None:
+def test_an_owners_root_is_a_part_of_its_path(path: str) -> None:
     owner = parse_owner(f"0::/{path}\n")
     assert f"/{path}".startswith(owner.root)
     assert owner.root.startswith(owner.within)

@@ -1,4 +1,4 @@
-"""Drains of any number of callers, whatever happens: nobody is told what is not so."""
+"""Drains of any number of clients, with any events: every result that a client gets is true."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ POLICIES = st.builds(
 
 @dataclass(frozen=True)
 class Moment:
-    """What happens: time passes, connections are in flight or arrive, a caller comes or goes."""
+    """Events of a moment: time passes, connections last or arrive, a client comes or goes."""
 
     pause: float
     in_flight: int
@@ -59,7 +59,7 @@ MOMENTS = st.lists(
 
 
 class Played:
-    """A drain through the moments; `check` is asked at each step."""
+    """A drain through the moments, checked at each step."""
 
     def __init__(self, policy: Policy) -> None:
         self.now = 1000.0
@@ -104,9 +104,9 @@ class Played:
 
     def _check(self, waiting: list[Demand], moment: Moment) -> None:
         for demand in waiting:
-            if demand.told is Phase.DEADLINE:
+            if demand.result is Phase.DEADLINE:
                 assert self.now >= demand.deadline
-            elif demand.told:
+            elif demand.result:
                 assert self.seen <= demand.policy.exit_at
                 quiet = self.looked >= self.last_arrival + demand.policy.quiet
                 late = self.looked >= demand.started + demand.policy.timeout / 2
@@ -119,13 +119,13 @@ class Played:
 
 
 @given(POLICIES, MOMENTS)
-def test_everybody_is_told_in_time_and_what_is_so(policy: Policy, moments: list[Moment]) -> None:
+def test_every_client_gets_a_true_result_in_time(policy: Policy, moments: list[Moment]) -> None:
     played = Played(policy)
     for moment in moments:
         if not played.drain.demands:
             break
         played.play(moment)
-        assert played.drain.demands == [d for d in played.everybody if not d.told]
+        assert played.drain.demands == [d for d in played.everybody if not d.result]
     pauses = [
         later - earlier for earlier, later in zip(played.rolls, played.rolls[1:], strict=False)
     ]

@@ -1,4 +1,4 @@
-"""The ledger: after two quiet snapshots it says what they say; it is never negative."""
+"""The ledger equals the snapshots after two quiet ones, and is never negative."""
 
 from collections import Counter
 
@@ -19,14 +19,14 @@ exact = st.lists(states, max_size=40)
 
 
 def begun() -> Ledger:
-    """One that has seen nothing there and nothing counted."""
+    """A ledger with an empty snapshot and empty counters."""
     ledger = Ledger()
     ledger.rebase(POD, Counts(), snapshot(0.0), Counts())
     return ledger
 
 
 def rebase(ledger: Ledger, counted: Counts, taken: Snapshot) -> int:
-    """Two quiet snapshots that agree."""
+    """Rebase on two quiet snapshots that agree."""
     return sum(ledger.rebase(POD, counted, taken, counted) for _ in range(2))
 
 
@@ -45,7 +45,7 @@ def test_after_two_quiet_snapshots_the_ledger_is_exact(
 
 
 @given(counters, exact, st.lists(st.tuples(states, st.sampled_from([-1, 1]))))
-def test_changes_after_a_snapshot_add_up_and_never_go_below_zero(
+def test_changes_after_a_snapshot_add_up_and_stay_positive(
     counted: Counts, sockets: list[TcpState], changes: list[tuple[TcpState, int]]
 ) -> None:
     ledger = Ledger()
@@ -70,7 +70,7 @@ def test_a_snapshot_amid_changes_corrects_nothing(
         assert all(n >= 0 for n in ledger.counts(POD).by_state.values())
 
 
-def test_drift_is_counted_and_minisockets_are_not() -> None:
+def test_drift_is_counted_without_minisockets() -> None:
     ledger = begun()
     counted = Counts({TcpState.ESTABLISHED: 3})
     remains = TEMPLATE._replace(state=TcpState.FIN_WAIT2, minisocket=True)
@@ -89,7 +89,7 @@ def test_a_pods_counts_are_the_sum_over_its_ports() -> None:
     assert total([]) == Counts()
 
 
-def test_what_one_snapshot_alone_has_seen_corrects_nothing() -> None:
+def test_a_single_deviating_snapshot_corrects_nothing() -> None:
     """A change is counted an instant before it is made."""
     ledger = begun()
     counted = Counts({TcpState.ESTABLISHED: 3})
@@ -103,7 +103,7 @@ def test_what_one_snapshot_alone_has_seen_corrects_nothing() -> None:
         assert not ledger.suspects(POD)
 
 
-def test_what_was_there_before_the_counters_is_no_drift() -> None:
+def test_connections_older_than_the_counters_are_not_drift() -> None:
     ledger = Ledger()
     counted = Counts({TcpState.ESTABLISHED: -1, TcpState.CLOSE_WAIT: 1}, changes=1)
     there = [in_state(TcpState.ESTABLISHED)] * 3 + [in_state(TcpState.CLOSE_WAIT)]
@@ -115,8 +115,8 @@ def test_what_was_there_before_the_counters_is_no_drift() -> None:
     assert ledger.counts(more).by_state == {TcpState.ESTABLISHED: 0, TcpState.CLOSE_WAIT: 1}
 
 
-def test_a_busy_pod_is_corrected_by_what_its_changes_do_not_explain() -> None:
-    """500 were there before its port was counted, and it is never quiet."""
+def test_a_busy_pod_is_corrected_beyond_its_possible_changes() -> None:
+    """500 connections were there before the port was counted, and the pod is never quiet."""
     ledger = Ledger()
     there = snapshot(1.0, *[in_state(TcpState.ESTABLISHED)] * 510)
     before, after = Counts({TcpState.ESTABLISHED: 4}, changes=100), Counts({}, changes=130)
@@ -141,8 +141,10 @@ def test_a_busy_pod_is_corrected_by_what_its_changes_do_not_explain() -> None:
     st.integers(-50, 50),
     st.lists(st.tuples(st.integers(0, 20), st.integers(-20, 20)), min_size=2, max_size=10),
 )
-def test_changes_explain_no_more_than_themselves(true: int, looks: list[tuple[int, int]]) -> None:
-    """Whatever comes and goes meanwhile, a correction is as far off as that at the most."""
+def test_a_correction_is_off_by_at_most_the_concurrent_changes(
+    true: int, looks: list[tuple[int, int]]
+) -> None:
+    """The error of a correction is at most the number of concurrent changes."""
     ledger = begun()
     changed = 0
     for changes, drawn in looks:

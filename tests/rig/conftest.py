@@ -1,4 +1,4 @@
-"""What the rig's tests share: a client's netns, and each nginx of this machine."""
+"""Fixtures of the rig's tests: a client's netns, and each nginx of this machine."""
 
 from collections.abc import Iterator
 from pathlib import Path

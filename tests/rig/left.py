@@ -1,4 +1,4 @@
-"""What a test may have left."""
+"""Processes that a test may have left."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import psutil
 
 
 def processes(word: str) -> list[psutil.Process]:
-    """Those with `word` in their command line, this one aside."""
+    """Processes with `word` in their command line, except this one."""
 
     def found() -> Iterator[psutil.Process]:
         for process in psutil.process_iter(["cmdline"]):

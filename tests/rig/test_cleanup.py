@@ -1,4 +1,4 @@
-"""Nothing is left behind: no netns, process, mount, link or file, however it ends."""
+"""Nothing is left behind after any ending: no netns, process, mount, link or file."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def children(pid: int) -> list[psutil.Process]:
 
 
 def hold_namespaces(processes: list[psutil.Process], held: set[int], stack: ExitStack) -> None:
-    """Add their netns inodes, which no later namespace gets while `stack` is open."""
+    """Add the processes' netns inodes; no later namespace gets these while `stack` is open."""
     for process in processes:
         path = Path(f"/proc/{process.pid}/ns/net")
         with suppress(FileNotFoundError):
@@ -50,7 +50,7 @@ def assert_gone(pod: FakePod) -> None:
     assert "dm" not in links.stdout
 
 
-def test_after_a_block(client: Netns, nginx: Path) -> None:
+def test_nothing_is_left_after_a_block(client: Netns, nginx: Path) -> None:
     with FakePod(client, nginx=nginx) as pod:
         pod.exec(["/bin/sleep", "60"])
         assert len(processes(str(pod.directory))) >= 2
@@ -58,7 +58,7 @@ def test_after_a_block(client: Netns, nginx: Path) -> None:
     pod.close()
 
 
-def test_after_a_termination(client: Netns, newest_nginx: Path) -> None:
+def test_nothing_is_left_after_a_termination(client: Netns, newest_nginx: Path) -> None:
     with FakePod(client, nginx=newest_nginx) as pod:
         pod.terminate()
         pod.terminate()
@@ -66,7 +66,9 @@ def test_after_a_termination(client: Netns, newest_nginx: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OutOfNowhere, KeyboardInterrupt])
-def test_after_an_exception(client: Netns, newest_nginx: Path, error: type[BaseException]) -> None:
+def test_nothing_is_left_after_an_exception(
+    client: Netns, newest_nginx: Path, error: type[BaseException]
+) -> None:
     with (
         pytest.raises(error),
         FakePod(client, nginx=newest_nginx) as pod,
@@ -82,7 +84,7 @@ def test_after_an_exception(client: Netns, newest_nginx: Path, error: type[BaseE
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", [["bench.demo"], ["bench.hooks", "--mix", "quick"]])
-def test_after_an_interrupted_bench(
+def test_nothing_is_left_after_an_interrupted_bench(
     tmp_path_factory: pytest.TempPathFactory,
     newest_nginx: Path,
     command: list[str],
@@ -92,7 +94,7 @@ def test_after_an_interrupted_bench(
     more = ["--out", str(out)] if "bench.hooks" in command else []
     argv = [sys.executable, "-m", *command, "--hook", "quit-wait", "--nginx", str(newest_nginx)]
     bench = subprocess.Popen(
-        # A shell's background jobs ignore SIGINT, and so would theirs.
+        # A shell's background jobs ignore SIGINT, and their children would as well.
         ["env", "--default-signal=INT", *argv, *more],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},

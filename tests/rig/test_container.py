@@ -1,4 +1,4 @@
-"""A container in a user namespace, as of a pod with hostUsers: false."""
+"""A container in a user namespace, as in a pod with hostUsers: false."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ NS_GET_USERNS = 0xB701
 
 
 def owner(namespace: Path) -> int:
-    """The inode of the user namespace that a namespace belongs to."""
+    """The inode of the user namespace that owns a namespace."""
     fd = os.open(namespace, os.O_RDONLY)
     owning = fcntl.ioctl(fd, NS_GET_USERNS)
     try:
@@ -33,7 +33,7 @@ def owner(namespace: Path) -> int:
         os.close(fd)
 
 
-def test_its_users_are_others_on_the_host() -> None:
+def test_users_of_a_user_namespace_are_mapped_on_the_host() -> None:
     sleep, name = ["/bin/sleep", "600"], secrets.token_hex(32)
     with (
         cgroup_root() as root,

@@ -1,4 +1,4 @@
-"""What bench.cost measures with: programs attached alone, churn on a port of many, pairs."""
+"""The parts of bench.cost: programs attached alone, churn on a shared port, pairs of turns."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ ONE_PORT = [Spot(8000, "127.1.0.1"), Spot(8000, "127.1.0.2")]
         ),
     ],
 )
-def test_every_event_is_a_run(attach: Callable[[], AbstractContextManager[int]]) -> None:
+def test_every_event_is_counted_as_a_run(attach: Callable[[], AbstractContextManager[int]]) -> None:
     with (
         counting_runs(),
         churn_netns() as namespace,
@@ -48,7 +48,7 @@ def test_every_event_is_a_run(attach: Callable[[], AbstractContextManager[int]])
         before = runs(pid)
         done = load.run(CONNECTIONS)
         after = runs(pid)
-    # Both ends open and close: CLOSE, ESTABLISHED and CLOSE again at least.
+    # Both ends open and close: at least CLOSE, ESTABLISHED and CLOSE again.
     assert after.events - before.events > 4 * done
     assert 1 < after.since(before) < 1_000_000
 
@@ -67,7 +67,7 @@ def test_a_program_is_gone_after_its_block(
 
 
 @pytest.mark.root
-def test_processes_share_a_port() -> None:
+def test_churn_processes_can_share_a_port() -> None:
     with (
         churn_netns() as namespace,
         closing(Conntrack(lambda *_: None)) as conntrack,
@@ -102,12 +102,12 @@ def test_a_turn_of_nginx_serves_every_connection() -> None:
     assert found.gain.low <= found.gain.median <= found.gain.high
 
 
-def test_a_difference_that_all_pairs_show_is_sure() -> None:
+def test_a_difference_in_all_pairs_is_significant() -> None:
     interval = median_of([-0.03, -0.029, -0.031, -0.03, -0.028, -0.032] * 5)
     assert -0.032 <= interval.low <= interval.median <= interval.high < -0.02
 
 
-def test_pairs_that_differ_both_ways_show_nothing() -> None:
+def test_pairs_that_differ_both_ways_show_no_difference() -> None:
     interval = median_of([-0.05, 0.05, -0.04, 0.04, -0.02, 0.02, 0.0] * 3)
     assert interval.low < 0 < interval.high
 
@@ -116,7 +116,7 @@ def test_pairs_that_differ_both_ways_show_nothing() -> None:
     ("counted", "others", "good"),
     [(169.0, 79.0, True), (171.0, 79.0, False), (169.0, 81.0, False)],
 )
-def test_an_event_that_costs_too_much(counted: float, others: float, good: bool) -> None:
+def test_cost_fails_on_an_event_beyond_the_limit(counted: float, others: float, good: bool) -> None:
     taken = {cost.COUNTED: [1.0, counted, 999.0], cost.OTHERS: [others], cost.EMPTY: [20.0]}
     assert cost.report("ns", taken) is good
 
@@ -129,12 +129,12 @@ def test_an_event_that_costs_too_much(counted: float, others: float, good: bool)
         (cost.EMPTY, -0.011, True),
     ],
 )
-def test_a_loss_that_is_sure(name: str, high: float, good: bool) -> None:
+def test_cost_fails_on_a_significant_loss(name: str, high: float, good: bool) -> None:
     effect = throughput.Effect(10_000, Interval(high - 0.01, high - 0.02, high))
     assert cost.report_effect(name, effect) is good
 
 
-def test_what_is_not_installed_is_said(
+def test_cost_reports_missing_programs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("bench.rig.tcpstates.PROGRAM", Path("/nonexistent"))
@@ -146,7 +146,7 @@ def test_what_is_not_installed_is_said(
     assert "ab is not installed (Debian: apache2-utils)" in said
 
 
-def test_a_pair_alternates_who_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_alternate_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
     def attached(_pod: FakePod) -> nullcontext[None]:

@@ -1,4 +1,4 @@
-"""A daemon is ready when it says so, and one that does not start tells why."""
+"""The rig's daemon is healthy when its block begins; a failing start gives its reason."""
 
 import stat
 import sys
@@ -29,7 +29,7 @@ def program(folder: Path, source: str) -> Path:
     return path
 
 
-def test_runs_until_the_block_ends(tmp_path: Path) -> None:
+def test_daemon_runs_until_the_block_ends(tmp_path: Path) -> None:
     socket = tmp_path / "drainmon.sock"
     assert not healthy(socket)
     with running_daemon(program(tmp_path, HEALTHY), socket, tmp_path / "log"):
@@ -37,7 +37,7 @@ def test_runs_until_the_block_ends(tmp_path: Path) -> None:
     assert not healthy(socket)
 
 
-def test_says_why_it_did_not_start(tmp_path: Path) -> None:
+def test_a_failing_start_is_reported_with_the_daemons_error(tmp_path: Path) -> None:
     broken = program(tmp_path, BROKEN)
     with (
         pytest.raises(RigError, match=r"cannot start the daemon: .*1\n  cannot attach: no BTF"),
@@ -46,7 +46,7 @@ def test_says_why_it_did_not_start(tmp_path: Path) -> None:
         pass
 
 
-def test_says_that_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_daemon_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(RigError, match=r"cannot start the daemon: .*No such file"),
         running_daemon(tmp_path / "none", tmp_path / "drainmon.sock", tmp_path / "log"),

@@ -1,4 +1,4 @@
-"""The demo's table and verdict; its runs are those of test_load."""
+"""The demo's table and verdict; see test_load for its runs."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ def rendered(trials: list[Trial], *, can_race: bool) -> list[str]:
     return table.render(trials, Terminal(), endless_can_race=can_race).splitlines()
 
 
-def test_table() -> None:
+def test_the_table_has_the_losses_of_each_hook() -> None:
     trials = [trial("none", totals(Outcome.REFUSED)), trial("drainmon", totals())]
     head, _, without, with_drainmon = rendered(trials, can_race=True)
     assert "by the race" not in head
@@ -41,7 +41,7 @@ def test_table() -> None:
     assert with_drainmon.split()[1:] == ["0", "0", "0", "0", "0", "1", "9.2", "nothing"]
 
 
-def test_what_endless_clients_lose_to_a_race_has_a_column_of_its_own() -> None:
+def test_losses_to_the_race_have_a_separate_column() -> None:
     raced = totals(Outcome.RESET, Kind.ENDLESS, race=True)
     raced.add(Kind.ENDLESS, Outcome.REFUSED)
     trials = [trial("none", raced), trial("drainmon", totals())]
@@ -65,7 +65,7 @@ def test_what_endless_clients_lose_to_a_race_has_a_column_of_its_own() -> None:
         (totals(Outcome.RESET, Kind.KEEP_ALIVE, race=True), True, 1),
     ],
 )
-def test_verdict(made: Totals, can_race: bool, status: int) -> None:
+def test_the_verdict_is_the_exit_status(made: Totals, can_race: bool, status: int) -> None:
     trials = [trial("none", totals(Outcome.REFUSED)), trial("drainmon", made)]
     assert demo.verdict(trials, endless_can_race=can_race, terminal=Terminal()) == status
 
@@ -79,14 +79,16 @@ def test_verdict(made: Totals, can_race: bool, status: int) -> None:
     ],
 )
 @pytest.mark.root
-def test_says_what_is_missing(
+def test_the_demo_reports_missing_programs(
     newest_nginx: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
 ) -> None:
     assert demo.main([*arguments, "--hook", "drainmon"]) == 2
     assert f"demo: {why}" in capsys.readouterr().err
 
 
-def test_needs_root(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_requires_root(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert demo.main([]) == 2
     assert "not root" in capsys.readouterr().err

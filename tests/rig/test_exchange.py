@@ -1,4 +1,4 @@
-"""Every way in which a request can fail has its own name; no network needed."""
+"""Each way in which a request can fail is told apart; no network needed."""
 
 import asyncio
 import socket
@@ -32,12 +32,12 @@ async def outcome(here: socket.socket) -> Outcome:
     return lost.value.outcome
 
 
-async def test_whole_reply(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_a_whole_reply_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[1].sendall(REPLY)
     assert await get(ends[0])
 
 
-async def test_reply_in_pieces(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_a_reply_in_pieces_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
     request = asyncio.create_task(get(ends[0]))
     for at in range(0, len(REPLY), 7):
         ends[1].sendall(REPLY[at : at + 7])
@@ -52,32 +52,34 @@ async def test_announced_close_ends_the_connection(
     assert not await get(ends[0])
 
 
-async def test_eof_before_the_reply(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_eof_before_the_reply_is_a_reset(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[1].shutdown(socket.SHUT_WR)
     assert Connection(ends[0], PATIENCE).hung_up()
     assert await outcome(ends[0]) is Outcome.RESET
 
 
-async def test_reset_before_the_reply(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_rst_before_the_reply_is_a_reset(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[0].send(b"unread")
     ends[1].close()
     assert Connection(ends[0], PATIENCE).hung_up()
     assert await outcome(ends[0]) is Outcome.RESET
 
 
-async def test_nothing_comes(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_silence_is_a_timeout(ends: tuple[socket.socket, socket.socket]) -> None:
     assert not Connection(ends[0], PATIENCE).hung_up()
     assert await outcome(ends[0]) is Outcome.TIMEOUT
 
 
 @pytest.mark.parametrize("length", [3, len(REPLY) - 1])
-async def test_cut_reply(ends: tuple[socket.socket, socket.socket], length: int) -> None:
+async def test_a_cut_reply_is_truncated(
+    ends: tuple[socket.socket, socket.socket], length: int
+) -> None:
     ends[1].sendall(REPLY[:length])
     ends[1].shutdown(socket.SHUT_WR)
     assert await outcome(ends[0]) is Outcome.TRUNCATED
 
 
-async def test_stalled_reply(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_a_stalled_reply_is_truncated(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[1].sendall(REPLY[:-1])
     assert await outcome(ends[0]) is Outcome.TRUNCATED
 
@@ -92,13 +94,13 @@ async def answer_upgrade(there: socket.socket, *echoes: bytes) -> None:
         await loop.sock_sendall(there, echo)
 
 
-async def test_stream(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_a_stream_is_echoed(ends: tuple[socket.socket, socket.socket]) -> None:
     other = asyncio.create_task(answer_upgrade(ends[1], b"0\n", b"1\n"))
     await Connection(ends[0], PATIENCE).stream("/stream", 0.03, 0.02)
     await other
 
 
-async def test_cut_stream(ends: tuple[socket.socket, socket.socket]) -> None:
+async def test_a_cut_stream_is_truncated(ends: tuple[socket.socket, socket.socket]) -> None:
     other = asyncio.create_task(answer_upgrade(ends[1], b"0\n"))
     other.add_done_callback(lambda _: ends[1].shutdown(socket.SHUT_RDWR))
     with pytest.raises(Lost) as lost:
@@ -106,7 +108,7 @@ async def test_cut_stream(ends: tuple[socket.socket, socket.socket]) -> None:
     assert lost.value.outcome is Outcome.TRUNCATED
 
 
-async def test_garbled_stream_is_the_rigs_failure(
+async def test_a_garbled_stream_is_the_rigs_failure(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     other = asyncio.create_task(answer_upgrade(ends[1], b"7\n"))
@@ -115,7 +117,7 @@ async def test_garbled_stream_is_the_rigs_failure(
     await other
 
 
-async def test_a_reply_is_whole_when_its_last_byte_is_here(
+async def test_a_reply_is_whole_when_its_last_byte_has_arrived(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     here, there = ends
@@ -125,7 +127,7 @@ async def test_a_reply_is_whole_when_its_last_byte_is_here(
     connection = Connection(here, 1)
     began = asyncio.get_running_loop().time()
     await connection.get("/", last=True, rate=length / 0.2)
-    assert connection.whole_at - began < 0.15  # and it has read for 0.2 s
+    assert connection.whole_at - began < 0.15  # although reading takes 0.2 s
 
 
 async def test_other_statuses_are_the_rigs_failure(

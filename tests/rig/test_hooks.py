@@ -1,4 +1,4 @@
-"""The comparison of hooks: what it makes of its trials, and two short ones for real."""
+"""The comparison of hooks: its evaluation, and short real trials."""
 
 import json
 import os
@@ -38,7 +38,7 @@ RACE = (Kind.ENDLESS, Outcome.RESET)
 REFUSED = (Kind.SHORT, Outcome.REFUSED)
 
 
-def test_a_group_for_each_nginx_and_a_row_for_each_hook() -> None:
+def test_results_are_grouped_by_nginx_with_a_row_per_hook() -> None:
     records = [record("core", 2), record("none", 1, REFUSED, REFUSED, seconds=0.1)]
     records += [record("core", 1), record("core", 1, version=OLD)]
     new, old = report.groups(records)
@@ -55,7 +55,7 @@ def test_a_group_for_each_nginx_and_a_row_for_each_hook() -> None:
     assert core.split(" | ")[1:3] == ["0 of 2", "0 of 12"]
 
 
-def test_the_race_of_an_old_nginx_is_no_hooks() -> None:
+def test_an_old_nginxs_race_does_not_count_against_hooks() -> None:
     old = record("core", 1, RACE, version=OLD, race=True)
     new = record("core", 1, RACE, race=True)
     assert (old.races, old.avoidable) == (1, 0)
@@ -64,7 +64,7 @@ def test_the_race_of_an_old_nginx_is_no_hooks() -> None:
     assert (row.lost, row.lost_of(Kind.ENDLESS), row.races) == (0, 0, 1)
 
 
-def test_charts_are_drawings() -> None:
+def test_charts_are_valid_svg() -> None:
     lossy = record("none", 1, REFUSED, seconds=0.1)
     for records in ([lossy, record("core", 1)], [record("core", 1)], [lossy]):
         root = ET.fromstring(chart.draw(report.groups(records)[0]))  # noqa: S314 - our own
@@ -73,7 +73,7 @@ def test_charts_are_drawings() -> None:
         assert min(widths) >= 0
 
 
-def test_the_bar() -> None:
+def test_the_bar_rejects_losses_delays_and_missing_trials() -> None:
     every = [record(name, seed) for name in bar.CONTENDER_NAMES for seed in (1, 2)]
     assert bar.judge(every, trials=2)[1] == []
     for worse, why in (
@@ -90,7 +90,7 @@ def test_the_bar() -> None:
     assert "1 by the keep-alive race" in good[0]
 
 
-def test_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
     done, missing = record("core", 1, RACE, race=True), record("core", 2)
     Store(path, resume=False).add(done)
@@ -103,18 +103,20 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
         Store(path, resume=True)
 
 
-def test_needs_root(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bench_requires_root(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert hooks.main([]) == 2
     assert "not root" in capsys.readouterr().err
 
 
-def test_everybody_named_is_known() -> None:
+def test_every_contender_of_a_mix_is_defined() -> None:
     assert {name for mix in MIXES.values() for name in mix.contenders} == set(CONTENDERS)
 
 
 @pytest.mark.root
-def test_a_losing_and_a_lossless_hook(
+def test_a_losing_and_a_lossless_hook_are_told_apart(
     tmp_path: Path, newest_nginx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRAINMON_MIN_WAIT", "1s")
@@ -135,7 +137,7 @@ def test_a_losing_and_a_lossless_hook(
 
 @pytest.mark.root
 @pytest.mark.parametrize("contender", WAYS_IN)
-def test_a_daemon_is_asked_in_each_way(
+def test_hooks_reach_the_daemon_by_each_way_in(
     tmp_path: Path, newest_nginx: Path, monkeypatch: pytest.MonkeyPatch, contender: str
 ) -> None:
     monkeypatch.setenv("DRAINMON_ON_MISSING", "fail")

@@ -1,4 +1,4 @@
-"""The attacks of bench.hostile are what they say, and nothing of them stays."""
+"""The attacks of bench.hostile take place as described, and leave nothing."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def _sockets(namespace: str, *flags: str) -> list[str]:
 @pytest.mark.parametrize(
     ("way", "flags", "each"), [("listeners", ["-l"], 1), ("connections", [], 2)]
 )
-def test_an_attack_is_what_it_says(way: str, flags: list[str], each: int) -> None:
+def test_an_attack_opens_the_given_number_of_sockets(way: str, flags: list[str], each: int) -> None:
     before = _attacked()
     with under([Attackers(way, "nginx", 300)]):
         (namespace,) = _attacked() - before
@@ -46,7 +46,7 @@ def test_an_attack_is_what_it_says(way: str, flags: list[str], each: int) -> Non
 
 
 @pytest.mark.root
-def test_listeners_come_and_go_all_the_time() -> None:
+def test_listen_loop_opens_new_listeners_continuously() -> None:
     before = _attacked()
     with under([Attackers("listen-loop", "other", 2)]):
         (namespace,) = _attacked() - before
@@ -62,7 +62,7 @@ def test_listeners_come_and_go_all_the_time() -> None:
 
 
 @pytest.mark.root
-def test_groups_count_share_out_and_end() -> None:
+def test_cgroups_of_the_bench_work_and_are_removed() -> None:
     script = [sys.executable, "-c", "print(open('/proc/self/cgroup').read())"]
     with memory_group() as memory, best_effort_group() as share:
         for group in (memory, share):
@@ -84,7 +84,7 @@ def test_a_wrapped_program_runs_in_the_group(tmp_path: Path) -> None:
         assert group.folder is None or group.folder.name in said
 
 
-def test_what_is_too_much_for_a_process_is_shared() -> None:
+def test_large_attacks_are_split_into_processes() -> None:
     commands = list(Attackers("listeners", "other", PER_PROCESS + 1).commands())
     assert [command[-2:] for command in commands] == [
         [f"--number={PER_PROCESS}", "--place=0"],
@@ -106,7 +106,7 @@ def test_what_is_too_much_for_a_process_is_shared() -> None:
         (replace(QUIET, source="bcc"), "now bcc"),
     ],
 )
-def test_what_others_must_not_notice(outcome: Outcome, complaint: str) -> None:
+def test_effects_on_others_are_complaints(outcome: Outcome, complaint: str) -> None:
     found = complaints(outcome, QUIET, 30)
     assert bool(found) == bool(complaint)
     assert complaint in " ".join(found)

@@ -1,4 +1,4 @@
-"""The HTTP/3 clients of the load: no false loss, and every real one seen."""
+"""The HTTP/3 clients of the load: no false loss, and every real loss is seen."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def loaded(client: Netns, host_key: bool = False) -> Iterator[tuple[FakePod, Tra
 
 @pytest.mark.root
 @needs_http3
-def test_counts_what_nginx_served(client: Netns) -> None:
+def test_the_load_counts_the_requests_that_nginx_served(client: Netns) -> None:
     with loaded(client) as (pod, traffic):
         traffic.stop()
         totals = traffic.wait()
@@ -52,7 +52,7 @@ def test_counts_what_nginx_served(client: Netns) -> None:
 
 @pytest.mark.root
 @needs_http3
-def test_sees_the_loss_of_every_kind_in_flight(client: Netns) -> None:
+def test_the_load_sees_losses_of_every_kind(client: Netns) -> None:
     with loaded(client) as (pod, traffic):
         traffic.terminate()
         pod.terminate(stop_signal=signal.SIGTERM)
@@ -66,7 +66,7 @@ def test_sees_the_loss_of_every_kind_in_flight(client: Netns) -> None:
 @pytest.mark.root
 @needs_http3
 def test_a_stateless_reset_ends_a_connection(client: Netns) -> None:
-    """With quic_host_key, the workers of a reload send them to the clients of those before."""
+    """With quic_host_key, the workers of a reload send stateless resets to earlier clients."""
     with loaded(client, host_key=True) as (pod, traffic):
         os.kill(pod.master_pid, signal.SIGHUP)
         eventually(lambda: any("stateless reset" in loss["what"] for loss in traffic.losses))
@@ -77,7 +77,7 @@ def frame(kind: int, payload: bytes) -> bytes:
 
 
 @given(st.lists(st.integers(1, 40)))
-def test_goaway_is_found_however_the_control_stream_is_cut(cuts: list[int]) -> None:
+def test_a_goaway_is_found_however_the_control_stream_is_split(cuts: list[int]) -> None:
     settings, goaway = frame(4, b"\x01\x00"), frame(7, b"\x40\xc8")
     data = b"\x00" + settings + goaway
     streams = ServerStreams()

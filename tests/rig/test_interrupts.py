@@ -1,4 +1,4 @@
-"""An interrupt waits until what it would have broken is whole."""
+"""An interrupt waits until the operation that it would have broken is complete."""
 
 import secrets
 import signal
@@ -32,10 +32,10 @@ real, subprocess._fork_exec = subprocess._fork_exec, fork_exec
 with {block}:
     pass
 """
-"""A process of these words is told to end while it starts its first child."""
+"""A process with these arguments, which gets a signal while it starts its first child."""
 
 
-def test_comes_at_the_end_of_the_block() -> None:
+def test_a_delayed_interrupt_comes_at_the_end_of_the_block() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt), held_back():
         signal.raise_signal(signal.SIGINT)
@@ -43,14 +43,14 @@ def test_comes_at_the_end_of_the_block() -> None:
     assert done
 
 
-def test_handlers_are_as_before() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with held_back():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_other_threads_have_none() -> None:
+def test_other_threads_can_use_the_block() -> None:
     entered = []
 
     def enter() -> None:
@@ -68,7 +68,7 @@ def test_other_threads_have_none() -> None:
     "block",
     ["fresh_netns(word)", "running_daemon(Path(program), Path(word), Path('/dev/null'))"],
 )
-def test_amid_the_start_of_a_child(block: str, tmp_path: Path) -> None:
+def test_a_signal_amid_the_start_of_a_child_leaves_no_process(block: str, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!{sys.executable}\nimport signal; signal.pause()\n")
     program.chmod(0o755)

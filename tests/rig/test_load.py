@@ -1,9 +1,7 @@
-"""The load's figures can be trusted: no false loss, and every real one seen."""
+"""The load's numbers are correct: no false loss, and every real loss is seen."""
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from bench.rig.outcome import Kind, Outcome, Totals
 from bench.rig.pod import FakePod
 from bench.rig.traffic import Traffic
 from bench.rig.trial import Trial, run_trial
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -27,19 +26,12 @@ QUICK = LoadSpec(
 LEAVING = [kind for kind in Kind if kind is not Kind.ENDLESS]
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came"
-        time.sleep(0.02)
-
-
 def trial(hook: str, nginx: Path) -> Trial:
     chosen = HOOKS.get(hook) or sleep(5)
     return run_trial(chosen, NO_TOOLS, nginx=nginx, load=QUICK, warm_up=1.5)
 
 
-def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
+def test_the_load_counts_the_requests_that_nginx_served(pod: FakePod, client: Netns) -> None:
     spec = LoadSpec(
         pod.address, slow_rate=4_000_000, slow_stagger=0.2,
         streams=2, stream_seconds=0.5, never_used=2,
@@ -49,7 +41,7 @@ def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
         return all(totals.requests(kind) for kind in Kind)
 
     with Traffic(client, spec) as traffic:
-        until(lambda: every_kind_has_ended_some(traffic.totals))
+        eventually(lambda: every_kind_has_ended_some(traffic.totals))
         traffic.stop()
         totals = traffic.wait()
     assert totals.lost() == 0, traffic.losses
@@ -58,11 +50,11 @@ def test_counts_what_nginx_served(pod: FakePod, client: Netns) -> None:
     assert totals.requests() == len(served)
     assert totals.requests(Kind.SLOW_READER) == sum("/file" in line for line in served)
     assert totals.requests(Kind.STREAM) == sum('" 101 ' in line for line in served)
-    # 200/s asked for; far less only where the load itself is the bottleneck.
+    # 200/s requested; far less only where the load itself is the bottleneck.
     assert totals.requests(Kind.SHORT) > 100 * (traffic.seconds - 1)
 
 
-def test_ends_with_its_limit(pod: FakePod, client: Netns) -> None:
+def test_the_load_ends_at_its_limit(pod: FakePod, client: Netns) -> None:
     spec = LoadSpec(pod.address, slow_readers=0, slow_upstream=0, limit=0.5)
     with Traffic(client, spec) as traffic:
         totals = traffic.wait(10)
@@ -70,9 +62,7 @@ def test_ends_with_its_limit(pod: FakePod, client: Netns) -> None:
     assert totals.requests(Kind.SHORT, Kind.KEEP_ALIVE, Kind.ENDLESS) == totals.requests() > 0
 
 
-def test_connections_that_are_never_used_stay_until_the_pod_is_gone(
-    pod: FakePod, client: Netns
-) -> None:
+def test_unused_connections_stay_until_the_pod_is_gone(pod: FakePod, client: Netns) -> None:
     spec = LoadSpec(
         pod.address, short_rate=0, keep_alive=0, endless=0, slow_readers=0, slow_upstream=0,
         never_used=2,
@@ -84,16 +74,16 @@ def test_connections_that_are_never_used_stay_until_the_pod_is_gone(
         return len(listed.splitlines())
 
     with Traffic(client, spec) as traffic:
-        until(lambda: established() == 2)
+        eventually(lambda: established() == 2)
         with pytest.raises(RigError, match="still running"):
             traffic.wait(0.5)
         assert established() == 2
         traffic.gone()
         assert traffic.wait().requests() == 0
-        until(lambda: established() == 0)
+        eventually(lambda: established() == 0)
 
 
-def test_no_hook_loses_of_every_kind(newest_nginx: Path) -> None:
+def test_no_hook_loses_requests_of_every_kind(newest_nginx: Path) -> None:
     run = trial("none", newest_nginx)
     totals = run.totals
     assert all(totals.lost(kind) for kind in Kind), totals
@@ -105,7 +95,7 @@ def test_no_hook_loses_of_every_kind(newest_nginx: Path) -> None:
     )
 
 
-def test_graceful_quit_truncates(newest_nginx: Path) -> None:
+def test_a_graceful_quit_truncates_downloads(newest_nginx: Path) -> None:
     load = LoadSpec(
         short_rate=0, keep_alive=0, endless=0, slow_upstream=0, propagation=0.1,
         slow_rate=800_000, slow_stagger=0.5, patience=1.0,
@@ -123,5 +113,5 @@ def test_waiting_long_enough_loses_nothing(nginx: Path) -> None:
     totals = run.totals
     assert totals.lost(*LEAVING) == 0, run.losses
     assert all(totals.requests(kind) for kind in Kind)
-    # Whoever never stops may be cut off by the stop signal, but by nothing else.
+    # Endless clients may be cut off by the stop signal, but by nothing else.
     assert totals.lost(Kind.ENDLESS) == totals.races[Kind.ENDLESS]

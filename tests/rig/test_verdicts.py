@@ -1,4 +1,4 @@
-"""What makes a benchmark fail, by the figures that it has measured."""
+"""Measurements that make a benchmark fail."""
 
 import sys
 from collections import Counter
@@ -10,8 +10,8 @@ import pytest
 from bench import churn, procfs, scrape
 
 
-class Told(churn.Churn):
-    """One place, of which everybody says the same but for what the test changes."""
+class OnePlace(churn.Churn):
+    """One place for which every count is the same, unless the test changes one."""
 
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(stack, namespaces=0, processes=0)
@@ -35,12 +35,12 @@ class Told(churn.Churn):
 
 
 @pytest.mark.parametrize("liar", [None, "ss", "snapshot", "counters"])
-def test_whoever_counts_otherwise_disagrees(
+def test_a_deviating_count_is_a_disagreement(
     liar: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(churn, "SETTLE_SECONDS", 0)
     with ExitStack() as stack:
-        run = Told(stack)
+        run = OnePlace(stack)
         if liar:
             run.says[liar] += 1
         run.compare("now")
@@ -48,9 +48,9 @@ def test_whoever_counts_otherwise_disagrees(
 
 
 @pytest.mark.parametrize(("accepted", "disagreements"), [(5, 0), (4, 1)])
-def test_an_accept_that_was_not_counted_disagrees(accepted: int, disagreements: int) -> None:
+def test_an_uncounted_accept_is_a_disagreement(accepted: int, disagreements: int) -> None:
     with ExitStack() as stack:
-        run = Told(stack)
+        run = OnePlace(stack)
         before = run.accepted()
         run.accepts, run.opens = accepted, 5
         run.compare_accepted("now", before)
@@ -78,7 +78,7 @@ def test_churn_fails_on_any_disagreement(
         (1_000, 0.04, 0.05, 0.03, 0),
     ],
 )
-def test_procfs_fails_on_a_look_that_costs_too_much(
+def test_procfs_fails_on_a_snapshot_beyond_the_limit(
     size: int, diag: float, rows: float, ss: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = {
@@ -93,5 +93,5 @@ def test_procfs_fails_on_a_look_that_costs_too_much(
 
 
 @pytest.mark.parametrize(("used", "cheap"), [(0.5, True), (0.7, False)])
-def test_a_scrape_that_costs_too_much(used: float, cheap: bool) -> None:
+def test_scrape_fails_beyond_the_limit(used: float, cheap: bool) -> None:
     assert scrape.report(used, idle=0.2, scrapes=40, seconds=10) is cheap

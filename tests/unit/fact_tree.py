@@ -1,8 +1,8 @@
-"""A host that is a tree of files."""
+"""A host as a tree of files."""
 
 from pathlib import Path
 
-OTHER = 7_000_000  # no pid is that high
+OTHER = 7_000_000  # above any pid
 
 
 def plant(root: Path, files: dict[str, str]) -> None:

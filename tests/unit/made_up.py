@@ -1,4 +1,4 @@
-"""A node, its drains and its callers as the server sees them, made up."""
+"""A fake node with drains and callers, as the server sees them."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -102,12 +102,12 @@ class FakeDrains:
 
 
 class FakeUcred:
-    """Credentials as the kernel would tell them of another user, or of an unseen process."""
+    """Credentials as the kernel reports them for another user, or for a hidden process."""
 
     size = 12
 
     def __init__(self, pid: int, uid: int) -> None:
-        self.told = (pid, uid, uid)
+        self.credentials = (pid, uid, uid)
 
     def unpack(self, _: bytes) -> tuple[int, int, int]:
-        return self.told
+        return self.credentials

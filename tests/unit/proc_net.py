@@ -14,8 +14,8 @@ ZERO4 = IPv4Address(0)
 
 @dataclass(frozen=True)
 class Row:
-    """One socket; `ato` None: a minisocket, whose row is shorter. `last` is ssthresh, of a
-    listener the length of its Fast Open queue."""
+    """One socket; `ato` None: a minisocket, whose row is shorter. `last` is ssthresh, or a
+    listener's Fast Open queue limit."""
 
     local_port: int = 80
     state: int = 1
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def text(self) -> bytes:
-        """Without its number."""
+        """The row without its number."""
         timer = "03:000013E0" if self.ato is None else "00:00000000"
         text = (
             f"{proc_address(self.local, self.local_port)} "
@@ -46,13 +46,13 @@ class Row:
         return text.encode()
 
     def line(self, number: int = 0) -> bytes:
-        """Rows of tcp are padded, those of tcp6 are not."""
+        """The row as a line: rows of tcp are padded, those of tcp6 are not."""
         line = b"%4d: %b" % (number, self.text)
         return (line if isinstance(self.local, IPv6Address) else line.ljust(149)) + b"\n"
 
 
 def proc_address(address: Address, port: int) -> str:
-    """Words of this machine's byte order."""
+    """The address in words of this machine's byte order."""
     words = struct.unpack(f"={len(address.packed) // 4}I", address.packed)
     return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
 

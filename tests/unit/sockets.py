@@ -24,5 +24,5 @@ def unused(idle: float = 60.0) -> Socket:
 
 
 def snapshot(at: float, *sockets: Socket, took: float = 0.0) -> Snapshot:
-    """nginx listens."""
+    """A snapshot in which nginx listens."""
     return Snapshot(at, at + took, sockets, (LISTENER,))

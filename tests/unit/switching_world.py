@@ -1,4 +1,4 @@
-"""Sources that break when they are told to. Import `world_of_sources` for the fixture `world`."""
+"""Sources that break on command. Import `world_of_sources` for the fixture `world`."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.unit.sockets import snapshot
 POD = Pod(1, 7, Identity(), (NginxProcess(11, 1, 5),), frozenset({80}))
 
 
-class Nobody:
+class NoListener:
     def listening(self) -> None: ...
 
     def changed(self, pod: int) -> None: ...
@@ -34,7 +34,7 @@ class FakePlace(Place):
 
 
 class FakeSource:
-    """Works, unless its world says that it is broken."""
+    """Works, unless its world marks it as broken."""
 
     look_interval = 1.0
     longest_pause = 1.0
@@ -103,8 +103,8 @@ class FakeSource:
 
 
 class World:
-    """Which sources are broken, which processes are gone or in another namespace, what was opened,
-    told and closed, and whether counters may be read yet."""
+    """Which sources are broken, which processes are gone or in another namespace, which calls were
+    made, and whether counters may be read yet."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
@@ -124,7 +124,7 @@ class World:
         return lambda _: FakeSource(self, name)
 
     async def start(self, *names: str) -> SwitchingSource:
-        source = SwitchingSource(list(names or self.make), Nobody(), self.make)
+        source = SwitchingSource(list(names or self.make), NoListener(), self.make)
         await source.start()
         return source
 

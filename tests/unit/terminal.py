@@ -1,4 +1,4 @@
-"""A terminal that keeps what it is shown."""
+"""A terminal that records its output."""
 
 import io
 

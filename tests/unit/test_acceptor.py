@@ -33,7 +33,7 @@ def flood(path: Path, connections: int) -> list[socket.socket]:
     return callers
 
 
-async def test_whoever_has_a_queue_of_his_own_does_not_wait_for_others(tmp_path: Path) -> None:
+async def test_flooded_queues_do_not_delay_the_others(tmp_path: Path) -> None:
     taken: Counter[int] = Counter()
     served = asyncio.Event()
 
@@ -60,7 +60,7 @@ async def test_whoever_has_a_queue_of_his_own_does_not_wait_for_others(tmp_path:
     assert max(before.values()) < QUEUED
 
 
-async def test_all_queues_together_get_half_of_the_time(tmp_path: Path) -> None:
+async def test_accepting_takes_at_most_half_of_the_time(tmp_path: Path) -> None:
     spent = 0.0
 
     def slow(connection: socket.socket, _: float) -> None:
@@ -85,7 +85,7 @@ async def test_all_queues_together_get_half_of_the_time(tmp_path: Path) -> None:
     assert spent < 0.6 * (time.monotonic() - began)
 
 
-async def test_a_shortage(
+async def test_a_lack_of_descriptors_pauses_accepting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(acceptor, "SHORTAGE_REST", 0.01)

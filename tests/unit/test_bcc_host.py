@@ -1,4 +1,4 @@
-"""What bcc needs of the host, and what is said when that is missing."""
+"""bcc's requirements of the host, and the errors when they are missing."""
 
 import platform
 import subprocess
@@ -19,14 +19,14 @@ def touch(path: Path, text: str = "") -> Path:
 
 
 def make_headers(build: Path) -> Path:
-    """A folder with everything, as most distributions have it."""
+    """A complete headers folder, as in most distributions."""
     touch(build / "include/linux/kconfig.h")
     touch(build / "include/generated/autoconf.h")
     return build
 
 
 def make_split_headers(root: Path, version: str) -> tuple[Path, Path]:
-    """Two folders, as Debian has them: sources and build."""
+    """Two headers folders, as in Debian: sources and build."""
     source = root / f"usr/src/linux-headers-{version}-common"
     build = root / f"usr/src/linux-headers-{version}-amd64"
     touch(source / "include/linux/kconfig.h")
@@ -48,7 +48,7 @@ def test_the_running_kernels_headers_come_first(tmp_path: Path) -> None:
     assert bcc_headers.find(tmp_path).flags() == []
 
 
-def test_those_of_another_version_do(tmp_path: Path) -> None:
+def test_headers_of_another_version_suffice(tmp_path: Path) -> None:
     other = make_headers(tmp_path / "usr/src/kernels/5.14.0-1.el9.x86_64")
     assert bcc_headers.find(tmp_path).build == other
 
@@ -61,7 +61,9 @@ def test_split_headers_are_joined(tmp_path: Path) -> None:
     assert f"-I{build}/arch/x86/include/generated/uapi" in headers.flags()
 
 
-def test_what_is_named_is_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_named_by_the_variable_are_used_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_headers(tmp_path / "usr/src/linux-headers-6.1")
     named = make_headers(tmp_path / "mine")
     monkeypatch.setenv(bcc_headers.VARIABLE, str(named))
@@ -71,7 +73,7 @@ def test_what_is_named_is_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
         bcc_headers.find(tmp_path)
 
 
-def test_what_was_looked_at_is_said(tmp_path: Path) -> None:
+def test_the_error_names_the_searched_folders(tmp_path: Path) -> None:
     dangling = tmp_path / "lib/modules" / platform.release() / "build"
     dangling.parent.mkdir(parents=True)
     dangling.symlink_to(tmp_path / "usr/src/gone")
@@ -97,7 +99,7 @@ def test_what_was_looked_at_is_said(tmp_path: Path) -> None:
 def test_another_bcc_or_none_is_refused(tmp_path: Path, impostor: str | None, said: str) -> None:
     if impostor is not None:
         touch(tmp_path / "bcc/__init__.py", impostor)
-    # -S: without the system's packages there is no real one.
+    # -S: the system's packages are hidden, and with them the real bcc.
     tried = subprocess.run(
         [sys.executable, "-S", "-W", "error", "-c", LOAD],
         env={"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},

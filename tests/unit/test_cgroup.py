@@ -1,4 +1,4 @@
-"""Whose a process is, by the text of its /proc/<pid>/cgroup in every layout."""
+"""The owner of a process, from its /proc/<pid>/cgroup in every layout."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ WITHIN = {
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FIXTURES.glob("*.txt")))
-def test_layout(name: str) -> None:
+def test_the_owner_is_found_in_every_layout(name: str) -> None:
     owner = parse_owner((FIXTURES / f"{name}.txt").read_text())
     uid = UID if name in POD else STATIC if name in STATIC_POD else None
     assert owner.pod_uid == uid
@@ -82,7 +82,7 @@ def test_layout(name: str) -> None:
     assert owner.contained == (uid is not None or name in CONTAINER)
 
 
-def test_root_ends_with_what_decided() -> None:
+def test_an_owners_root_ends_with_the_deciding_folder() -> None:
     def root(name: str) -> str:
         return parse_owner((FIXTURES / f"{name}.txt").read_text()).root
 
@@ -96,19 +96,17 @@ FAKE = f"/kubepods/burstable/pod{VICTIM}/{OTHER}"
 
 
 @pytest.mark.parametrize("name", sorted(POD))
-def test_a_pod_cannot_make_itself_another_below_its_own_cgroup(name: str) -> None:
+def test_a_pod_cannot_pose_as_another_by_a_nested_cgroup(name: str) -> None:
     text = (FIXTURES / f"{name}.txt").read_text()
     assert parse_owner(text.replace(ID, ID + FAKE)) == parse_owner(text)
 
 
-def test_a_pod_whose_container_has_no_id_does_not_get_one_by_its_own_folders() -> None:
+def test_nested_cgroups_give_a_pod_no_container_id() -> None:
     owner = parse_owner(f"0::/kubepods/pod{UID}/web{FAKE}\n")
     assert owner == Owner(UID, root=f"/kubepods/pod{UID}")
 
 
-def test_a_container_that_calls_itself_a_pod_is_told_apart_from_it_and_is_inside_of_something() -> (
-    None
-):
+def test_a_container_that_poses_as_a_pod_is_told_apart() -> None:
     claim = parse_owner(f"0::/system.slice/docker-{ID}.scope{FAKE}\n")
     victim = parse_owner(f"0::{FAKE}\n")
     assert claim.root.startswith(f"/system.slice/docker-{ID}.scope/")
@@ -116,7 +114,7 @@ def test_a_container_that_calls_itself_a_pod_is_told_apart_from_it_and_is_inside
     assert claim.within == f"/system.slice/docker-{ID}.scope"
 
 
-def test_a_container_cannot_make_itself_a_service_of_the_host() -> None:
+def test_a_container_cannot_pose_as_a_service_of_the_host() -> None:
     assert parse_owner(f"0::/docker/{ID}/system.slice/nginx.service\n").unit is None
     assert parse_owner("0::/lxc.payload.web/system.slice/nginx.service\n") == Owner()
 
@@ -130,7 +128,7 @@ def test_a_container_cannot_make_itself_a_service_of_the_host() -> None:
         (f"/kubepods/pod{UID}/{ID}", f"/kubepods/pod{UID}/{OTHER}"),
     ],
 )
-def test_lines_that_contradict_each_other_name_nobody(lines: tuple[str, str]) -> None:
+def test_contradicting_hierarchies_give_no_owner(lines: tuple[str, str]) -> None:
     texts = {f"2:cpu:{a}\n1:pids:{b}\n" for a, b in (lines, lines[::-1])}
     owners = {parse_owner(text) for text in texts}
     assert len(owners) == 1
@@ -160,9 +158,9 @@ def test_lines_that_contradict_each_other_name_nobody(lines: tuple[str, str]) ->
         "0::/kubepods.slice\n",
     ],
 )
-def test_what_only_looks_like_an_owner(text: str) -> None:
+def test_similar_paths_give_no_owner(text: str) -> None:
     assert parse_owner(text) == Owner()
 
 
-def test_a_line_that_cannot_be_read_does_not_hide_the_others() -> None:
+def test_an_unreadable_line_does_not_hide_the_others() -> None:
     assert parse_owner(f"\ufffd\n3:\n0::/kubepods/pod{UID}/{ID}\n").pod_uid == UID

@@ -1,4 +1,4 @@
-"""What a follower is sent: everything, or what has changed since its last turn."""
+"""Updates for a follower: everything, or the changes since its last turn."""
 
 import json
 
@@ -13,7 +13,7 @@ TURNS = st.lists(
 
 
 @given(TURNS, st.data())
-def test_a_follower_that_skips_turns_knows_all_the_same(
+def test_a_follower_that_skips_turns_gets_every_change(
     turns: list[dict[str, int]], data: st.DataObject
 ) -> None:
     changes = Changes()
@@ -29,7 +29,7 @@ def test_a_follower_that_skips_turns_knows_all_the_same(
             since = changes.turn
 
 
-def test_what_has_not_changed_is_not_sent_again() -> None:
+def test_unchanged_things_are_not_sent_again() -> None:
     changes = Changes()
     changes.update({"a": 1, "b": [1]})
     assert json.loads(changes.changed(0)) == {"a": 1, "b": [1]}
@@ -38,7 +38,7 @@ def test_what_has_not_changed_is_not_sent_again() -> None:
     assert changes.changed(2) == "{}"
 
 
-def test_what_came_back_is_not_gone() -> None:
+def test_a_thing_that_came_back_is_not_gone() -> None:
     changes = Changes()
     for things in ({"a": 1}, {}, {"a": 1}):
         changes.update(things)
@@ -46,7 +46,7 @@ def test_what_came_back_is_not_gone() -> None:
     assert json.loads(changes.changed(1)) == {"a": 1}
 
 
-def test_what_has_gone_is_forgotten_and_who_was_away_is_told_all() -> None:
+def test_a_follower_that_was_away_too_long_gets_everything() -> None:
     changes = Changes()
     changes.update({"a": 1})
     assert changes.knows(1)

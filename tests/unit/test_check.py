@@ -17,7 +17,7 @@ FACTS = (
 DEGRADED = Verdict("bcc", FACTS)
 
 
-def test_one_line_a_fact_and_the_choice_last() -> None:
+def test_check_prints_a_line_per_fact_and_the_choice_last() -> None:
     assert check_view.as_lines(DEGRADED, colour=False).splitlines() == [
         "the host",
         "  ok        kernel      Linux 5.10.0",
@@ -33,13 +33,13 @@ def test_one_line_a_fact_and_the_choice_last() -> None:
     ]
 
 
-def test_nothing_works() -> None:
+def test_check_reports_an_unusable_host() -> None:
     assert check_view.as_lines(Verdict(None, FACTS), colour=False).endswith(
         "\nwould use: none (unusable: BTF, tracepoint)"
     )
 
 
-def test_all_is_well() -> None:
+def test_check_reports_a_good_host() -> None:
     facts = (FACTS[0], Fact(Group.BCC, "tracepoint", Status.NOTE, "not mounted"))
     lines = check_view.as_lines(Verdict("core", facts), colour=False)
     assert lines.endswith("\nwould use: core")
@@ -54,7 +54,7 @@ def test_every_group_has_a_title_and_every_status_a_colour() -> None:
     )
 
 
-def test_json() -> None:
+def test_check_prints_json() -> None:
     document = json.loads(check_view.as_document(DEGRADED))
     assert (document["usable"], document["degraded"], document["source"]) == (True, True, "bcc")
     assert document["facts"][1] == {

@@ -27,7 +27,7 @@ from drainmon.server.listen import Address
         ["daemon", "--ignore-peer", "10.0.0.0/33"],
     ],
 )
-def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main.main(argv)
     assert exit_.value.code == 2
@@ -36,7 +36,7 @@ def test_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith(usage)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main.main(["--version"])
     assert exit_.value.code == 0
@@ -44,23 +44,23 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "drains", "connections", "advise"])
-def test_without_a_daemon_the_next_step_is_said(
+def test_a_missing_daemon_is_reported_with_the_next_step(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "none.sock"
     assert main.main([command, "--socket", str(path)]) == 1
     error, hint = capsys.readouterr().err.splitlines()
     assert error == f"drainmon: cannot ask the daemon at {path}: No such file or directory"
-    assert "`drainmon daemon` starts it" in hint
+    assert "`drainmon daemon` starts the daemon" in hint
     with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(path))  # and does not listen
+        bound.bind(str(path))  # bound, but not listening
         assert main.main([command, "--socket", str(path)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert main.main(["completion", "pods", "--socket", str(path)]) == 0
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_command_does_without_the_daemons_libraries(tmp_path: Path) -> None:
+def test_a_command_does_not_load_the_daemons_libraries(tmp_path: Path) -> None:
     code = "import sys; from drainmon.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
     flags = ["status", "--socket", str(tmp_path / "none.sock")]
     done = subprocess.run(
@@ -78,7 +78,7 @@ def test_flags_are_environment_variables_too() -> None:
     assert parser.parse_args(["daemon", "--socket", "/y"]).socket == Path("/y")
 
 
-def test_by_default_the_daemon_is_for_this_node_alone_and_compares_every_second() -> None:
+def test_by_default_the_daemon_serves_its_own_node_only() -> None:
     arguments = main.make_parser({}).parse_args(["daemon"])
     assert arguments.listen == Address("127.0.0.1", 9935)
     assert arguments.reconcile_interval == 1.0
@@ -90,12 +90,12 @@ def test_by_default_the_daemon_is_for_this_node_alone_and_compares_every_second(
 @pytest.mark.parametrize(
     ("text", "seconds"), [("25s", 25), ("1.5s", 1.5), ("500ms", 0.5), ("2m", 120), (".5", 0.5)]
 )
-def test_durations(text: str, seconds: float) -> None:
+def test_durations_are_parsed(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1h", "1 s", "1e3", "nan", "1.s", "\u0661s"])
-def test_what_is_no_duration(text: str) -> None:
+def test_a_bad_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
 
@@ -112,7 +112,7 @@ def test_what_is_no_duration(text: str) -> None:
             "maybe",
             "is not one of 1, true, yes, on, 0, false, no, off",
         ),
-        ("daemon", "DRAINMON_LISTEN", "bad", "it is not HOST:PORT (try 127.0.0.1:9935, or off)"),
+        ("daemon", "DRAINMON_LISTEN", "bad", "not HOST:PORT (try 127.0.0.1:9935, or off)"),
         ("daemon", "DRAINMON_IN_POD_SOCKET", "a b", "at most 107 bytes and no spaces"),
         ("daemon", "DRAINMON_IN_POD_SOCKET", "@web", "the name has no @ here (try web)"),
         ("daemon", "DRAINMON_IN_POD_PORT", "http", "neither from 1 to 65535 nor off"),
@@ -130,7 +130,7 @@ def test_what_is_no_duration(text: str) -> None:
         ("status", "DRAINMON_WATCH", "always", "is not one of 1, true, yes, on, 0, false, no, off"),
     ],
 )
-def test_a_variable_that_cannot_be_read_is_named(
+def test_a_bad_variable_is_named(
     command: str, variable: str, value: str, allowed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -143,13 +143,13 @@ def test_a_variable_that_cannot_be_read_is_named(
     assert allowed in last and "--" not in last
 
 
-def test_a_flag_hides_its_variable() -> None:
+def test_a_flag_wins_over_its_variable() -> None:
     parser = main.make_parser({"DRAINMON_LISTEN": "bad", "DRAINMON_IGNORE_PORT": "x"})
     parsed = parser.parse_args(["daemon", "--listen", "off", "--ignore-port", "80"])
     assert (parsed.listen, parsed.ignore_port) == (None, [80])
 
 
-def test_an_empty_variable_is_one_that_is_not_set() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     names = ("SOCKET", "LISTEN", "LOG_FORMAT", "SOURCE", "TAKE_OVER", "PROCESS", "IGNORE_PEER")
     empty = main.make_parser({f"DRAINMON_{name}": "" for name in names}).parse_args(["daemon"])
     unset = main.make_parser({}).parse_args(["daemon"])
@@ -157,12 +157,12 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
 
 
 @pytest.mark.parametrize(("text", "on"), [("1", True), ("YES", True), ("no", False), ("0", False)])
-def test_a_switch_in_the_environment(text: str, on: bool) -> None:
+def test_a_switch_can_be_set_in_the_environment(text: str, on: bool) -> None:
     parsed = main.make_parser({"DRAINMON_TAKE_OVER": text}).parse_args(["daemon"])
     assert parsed.take_over is on
 
 
-def test_a_service_is_no_option() -> None:
+def test_variables_of_a_kubernetes_service_are_ignored() -> None:
     links = {
         "DRAINMON_IGNORE_PORT": "tcp://10.0.0.1:80",
         "DRAINMON_IGNORE_PEER": "sctp://10.0.0.1:80",
@@ -182,14 +182,14 @@ def test_a_service_is_no_option() -> None:
         ({"DRAINMON_POD_LOGS": "/y"}, ["--pod-logs", "/x"], "/x"),
     ],
 )
-def test_the_daemons_folder_of_names(
+def test_pod_logs_is_read_from_flag_and_variable(
     environment: dict[str, str], argv: list[str], folder: str
 ) -> None:
     arguments = main.make_parser(environment).parse_args(["daemon", *argv])
     assert arguments.pod_logs == Path(folder)
 
 
-def test_repeatable_flags_and_lists() -> None:
+def test_flags_can_be_repeated_and_take_lists() -> None:
     def read(*argv: str, **variables: str) -> list[list[object] | None]:
         parsed = main.make_parser(variables).parse_args(["daemon", *argv])
         found = (parsed.probe_process, parsed.ignore_peer, parsed.ignore_port)

@@ -1,4 +1,4 @@
-"""Where lines are coloured."""
+"""Whether output is coloured."""
 
 import io
 
@@ -19,5 +19,7 @@ from tests.unit.terminal import Terminal
         ({}, io.StringIO(), False),
     ],
 )
-def test_colour(environment: dict[str, str], stream: io.StringIO, colour: bool) -> None:
+def test_colour_follows_the_terminal_and_the_environment(
+    environment: dict[str, str], stream: io.StringIO, colour: bool
+) -> None:
     assert wants_colour(environment, stream) == colour

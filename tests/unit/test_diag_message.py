@@ -1,4 +1,4 @@
-"""Messages of sock_diag as kernels of several ages lay them out."""
+"""Messages of sock_diag as laid out by kernels of several ages."""
 
 import struct
 from socket import AF_INET, htons
@@ -63,7 +63,7 @@ def read(*messages: bytes, reader: Reader | None = None) -> list[Fields]:
     ],
 )
 @pytest.mark.parametrize("others", [(), (SHUTDOWN, MARK)])
-def test_what_the_kernel_does_not_tell_is_none(
+def test_fields_that_the_kernel_does_not_send_are_none(
     size: int, received: int | None, sent: int | None, others: tuple[tuple[int, bytes], ...]
 ) -> None:
     one = message(*others, info(size))
@@ -73,27 +73,27 @@ def test_what_the_kernel_does_not_tell_is_none(
         assert fields[14:] == (*OF_INFO, received, sent)
 
 
-def test_layouts_may_change_from_one_message_to_the_next() -> None:
+def test_layouts_may_differ_from_message_to_message() -> None:
     long, other, short = message(info(280)), message(SHUTDOWN, info(280)), message()
     messages = [long, short, other, other, short, long, short]
-    told = [(fields[12] > 0, fields[14:20]) for fields in read(*messages)]
+    parsed = [(fields[12] > 0, fields[14:20]) for fields in read(*messages)]
     expected = [(True, OF_INFO) if one is not short else (False, (0,) * 6) for one in messages]
-    assert told == expected
+    assert parsed == expected
 
 
-def test_an_attribute_that_is_too_long_is_none() -> None:
+def test_an_attribute_that_is_too_long_is_ignored() -> None:
     torn = bytearray(message(info(280)))
     struct.pack_into("=H", torn, MESSAGE_SIZE, 1000)
     assert read(bytes(torn))[0][12] == 0
 
 
-def test_inode_and_port() -> None:
+def test_inode_and_port_are_parsed() -> None:
     part = Part(bytearray(message(port=8080)), [0], False)
     assert parse_inode_and_port(part, 0) == (17, 8080)
 
 
 @given(st.lists(st.binary(max_size=400), max_size=4))
-def test_no_attributes_break_it(bodies: list[bytes]) -> None:
+def test_arbitrary_attributes_do_not_crash_the_parser(bodies: list[bytes]) -> None:
     messages = []
     for body in bodies:
         padded = body + b"\0" * (-len(body) % 4)

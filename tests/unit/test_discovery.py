@@ -1,4 +1,4 @@
-"""Which ports nginx listens on: by the sockets that its processes hold, masters first."""
+"""The ports that nginx listens on, by its processes' sockets, masters first."""
 
 import pytest
 
@@ -11,7 +11,7 @@ MASTER, WORKER, HEIR = NginxProcess(10, 1, 5), NginxProcess(11, 10, 6), NginxPro
 
 
 class Sockets:
-    """Who holds which sockets, and which of them listen."""
+    """The sockets that each process holds, and the listeners among them."""
 
     def __init__(self, listeners: dict[int, int], **held: set[int]) -> None:
         self.listeners = listeners
@@ -30,16 +30,20 @@ class Sockets:
         return listening_ports([WORKER, HEIR, MASTER])
 
 
-def test_workers_are_not_asked_where_the_master_holds_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_not_inspected_if_the_master_holds_every_listener(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sockets = Sockets({1: 80, 2: 443}, pid10={1, 2, 9}, pid11={1, 2, 3, 4})
     assert sockets.ports(monkeypatch) == {80, 443}
     assert sockets.asked == [10]
 
 
-def test_others_are_asked_where_somebody_else_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processes_are_inspected_for_the_remaining_listeners(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sockets = Sockets({1: 80, 2: 8080, 3: 9000}, pid10={1}, pid11={1}, pid12={1, 2})
     assert sockets.ports(monkeypatch) == {80, 8080}
 
 
-def test_a_master_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_are_found_without_the_master(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Sockets({1: 80}, pid11={1}).ports(monkeypatch) == {80}

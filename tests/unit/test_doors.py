@@ -1,4 +1,4 @@
-"""Which network namespaces have the daemon's sockets."""
+"""Which network namespaces get the daemon's sockets."""
 
 from drainmon.daemon.doors import NAMESPACES, shares_of
 from drainmon.pods.identity import Identity
@@ -15,6 +15,6 @@ def test_a_pod_with_many_namespaces_leaves_room_for_others() -> None:
     assert shares_of([*reversed(greedy), *modest]) == [*reversed(greedy[:NAMESPACES]), *modest]
 
 
-def test_pods_that_share_a_namespace_all_have_it() -> None:
+def test_pods_that_share_a_namespace_all_get_its_socket() -> None:
     shared = [pod(number, f"pod-{number}", 7) for number in range(3)]
     assert shares_of(shared) == shared

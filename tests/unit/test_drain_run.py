@@ -1,4 +1,4 @@
-"""A drain lets go of everything, however early it is given up."""
+"""A drain releases everything, however early it is abandoned."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ POD = Pod(1, 7, Identity(), (), frozenset({80}))
 
 
 class Held:
-    """Stands for node and registry: only what is held and watched matters here."""
+    """Stands in for node and registry: only holds and watches matter here."""
 
     def __init__(self) -> None:
         self.registry = self
@@ -58,20 +58,20 @@ class FakePlace(Place):
         self.closed += 1
 
 
-async def test_given_up_before_it_has_begun() -> None:
+async def test_a_drain_abandoned_before_it_begins_releases_everything() -> None:
     node, place, ended = Held(), FakePlace((), 0), list[DrainRun]()
     run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)
     run.drain.leave(run.drain.demands[0])
     run.abandon()
     await run.changed(10)
-    assert (run.ended, run.record.reason) == (True, "nobody waits any more")
+    assert (run.ended, run.record.reason) == (True, "no client waits any more")
     assert (run.record.result, place.closed, node.held, node.unwatched) == ("abandoned", 1, 0, [1])
     assert ended == [run]
     assert node.ignored == NOTHING
 
 
-async def test_what_fails_is_a_failed_drain() -> None:
+async def test_an_exception_makes_a_failed_drain() -> None:
     node, place, ended = Held(), FakePlace((), 0), list[DrainRun]()
     run = DrainRun(cast(Node, node), POD, Drain(Policy(), 0.0), place, ended.append)
     run.begin(asyncio.create_task)  # its first step asks a node that has no answer
@@ -81,7 +81,7 @@ async def test_what_fails_is_a_failed_drain() -> None:
 
 
 class Renumbered(Held):
-    """The pod was forgotten before it was held, and found again."""
+    """A pod that was forgotten before it was held, and found again."""
 
     async def counts(self, pod: Pod) -> Counts:
         return Counts()
@@ -93,18 +93,18 @@ class Renumbered(Held):
         return replace(POD, number=2)
 
 
-async def test_a_pod_that_was_forgotten_meanwhile_is_not_watched_for_ever() -> None:
+async def test_a_renumbered_pod_is_unwatched() -> None:
     node, ended = Renumbered(), list[DrainRun]()
     drain = Drain(Policy(), time.monotonic())
     run = DrainRun(cast(Node, node), POD, drain, FakePlace((), 0), ended.append)
     run.begin(asyncio.create_task)
-    while not ended:  # it looks, and cannot watch
+    while not ended:  # the drain looks, and cannot watch
         await run.changed(10)
     assert node.unwatched == [1, 2]
 
 
 class FailsLater(Held):
-    """Answers one look, and fails at the next, when whoever follows has heard of the first."""
+    """Answers one look, and fails at the next, after the follower got the first line."""
 
     look_interval = 0.1
 
@@ -138,7 +138,7 @@ class FailsLater(Held):
 
 
 class Looked(FailsLater):
-    """By looking alone: asking for counts costs as much as a snapshot."""
+    """A source without counters: reading counts costs as much as a snapshot."""
 
     look_interval = 0.001
 
@@ -155,7 +155,7 @@ class Looked(FailsLater):
         return snapshot(time.monotonic(), established())
 
 
-async def test_where_a_look_follows_nothing_else_is_counted() -> None:
+async def test_a_source_without_counters_is_not_counted_before_a_look() -> None:
     node = Looked()
     drains = Drains(cast(Node, node), asyncio.create_task)
     async for _ in drains.drain(
@@ -163,7 +163,7 @@ async def test_where_a_look_follows_nothing_else_is_counted() -> None:
     ):
         pass
     assert node.looked > 5
-    assert node.counted <= node.looked + 3  # at the beginning, when it has settled, at the end
+    assert node.counted <= node.looked + 3  # at the beginning, after settling, at the end
 
 
 async def test_a_failed_drain_is_not_joined() -> None:
@@ -171,7 +171,7 @@ async def test_a_failed_drain_is_not_joined() -> None:
     stuck, late = (drains.drain(POD, 1, Policy(), lambda: None) for _ in range(2))
     assert (await anext(stuck))["phase"] == "settling"
     async with asyncio.timeout(10):
-        while drains.running:  # noqa: ASYNC110 - it is another task's
+        while drains.running:  # noqa: ASYNC110 - set by another task
             await asyncio.sleep(0.001)
     assert (await anext(late))["phase"] == "settling"
     assert len(list(drains.records())) == 2

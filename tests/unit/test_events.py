@@ -1,4 +1,4 @@
-"""Events that cannot be consumed any more break the source, once, and do not keep the loop busy."""
+"""An error while reading events breaks the source once, and does not busy the loop."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from drainmon.sources.events import Events
 
 @pytest.fixture
 def readable() -> Iterator[int]:
-    """A file descriptor on which something waits for ever."""
+    """A file descriptor that is always readable."""
     reader, writer = os.pipe()
     os.write(writer, b"x")
     yield reader
@@ -24,7 +24,7 @@ async def turns_of_the_loop(number: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-async def test_consumed_as_they_come_until_closed(readable: int) -> None:
+async def test_events_are_consumed_until_closed(readable: int) -> None:
     consumed = []
     events = Events([readable], lambda: consumed.append(1))
     await turns_of_the_loop()
@@ -36,7 +36,7 @@ async def test_consumed_as_they_come_until_closed(readable: int) -> None:
     assert len(consumed) == before
 
 
-async def test_a_failure_is_told_whoever_asks(readable: int) -> None:
+async def test_a_failure_is_raised_at_every_check(readable: int) -> None:
     tried = []
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""The verdict on hosts of every kind, and what the facts say of the host itself."""
+"""The verdict on hosts of every kind, and the facts about the host itself."""
 
 import os
 from pathlib import Path
@@ -34,14 +34,16 @@ def fact(group: Group, status: Status) -> Fact:
         ([fact(Group.SERVING, Status.MISSING)], None, 2),
     ],
 )
-def test_verdict(facts: list[Fact], source: str | None, exit_code: int) -> None:
+def test_the_verdict_follows_from_the_facts(
+    facts: list[Fact], source: str | None, exit_code: int
+) -> None:
     verdict = judge(facts)
     assert (verdict.source, verdict.exit_code) == (source, exit_code)
     poor = {Status.MISSING, Status.DEGRADED} & {fact.status for fact in verdict.facts}
     assert verdict.degraded == bool(poor) == bool(exit_code)
 
 
-def test_what_only_a_worse_source_lacks_is_a_note() -> None:
+def test_a_gap_of_an_unused_source_is_a_note() -> None:
     facts = [fact(source, Status.MISSING) for source in (Group.CORE, Group.PROCFS)]
     assert [one.status for one in judge(facts).facts] == [Status.MISSING, Status.NOTE]
 
@@ -55,7 +57,7 @@ def test_what_only_a_worse_source_lacks_is_a_note() -> None:
         ("", frozenset()),
     ],
 )
-def test_effective_capabilities(status: str, caps: frozenset[Capability]) -> None:
+def test_effective_capabilities_are_parsed(status: str, caps: frozenset[Capability]) -> None:
     assert capabilities.parse_effective(status) == caps
 
 
@@ -68,14 +70,16 @@ def test_effective_capabilities(status: str, caps: frozenset[Capability]) -> Non
         (frozenset({Capability.BPF}), Status.MISSING, Status.MISSING),
     ],
 )
-def test_what_capabilities_allow(caps: frozenset[Capability], trace: Status, enter: Status) -> None:
+def test_capabilities_decide_what_the_daemon_may_do(
+    caps: frozenset[Capability], trace: Status, enter: Status
+) -> None:
     assert capabilities.to_trace(Group.CORE, caps).status == trace
     assert capabilities.to_trace(Group.BCC, caps).status == enter  # both take SYS_ADMIN
     assert capabilities.to_enter(caps).status == enter
 
 
 @pytest.mark.parametrize("lacking", list(capabilities.NEEDED))
-def test_what_is_missing_is_named(lacking: Capability) -> None:
+def test_a_missing_capability_is_named(lacking: Capability) -> None:
     assert capabilities.held(ALL).status == Status.OK
     said = capabilities.held(ALL - {lacking})
     assert said.status == Status.DEGRADED
@@ -93,7 +97,7 @@ def test_what_is_missing_is_named(lacking: Capability) -> None:
         ("nonsense", "nginx", Status.DEGRADED, "a container's own: pid 1 is nginx"),
     ],
 )
-def test_pid_namespace(
+def test_the_hosts_pid_namespace_is_recognized(
     tmp_path: Path, namespace: str, first: str, status: Status, found: str
 ) -> None:
     link(tmp_path, "proc/self/ns/pid", namespace)
@@ -102,7 +106,7 @@ def test_pid_namespace(
     assert (said.status, said.found) == (status, found)
 
 
-def test_no_proc(tmp_path: Path) -> None:
+def test_a_host_without_proc_is_reported(tmp_path: Path) -> None:
     assert host.kernel(tmp_path).status == Status.MISSING
     assert host.pid_namespace(tmp_path).status == Status.UNKNOWN
     assert host.cgroups(tmp_path).status == Status.DEGRADED
@@ -110,12 +114,12 @@ def test_no_proc(tmp_path: Path) -> None:
     assert serving.file_system(tmp_path, Path("/x/y")).status == Status.UNKNOWN
 
 
-def test_this_host_is_the_one_that_uname_knows() -> None:
+def test_the_kernel_fact_matches_uname() -> None:
     assert host.kernel(Path("/")).found == f"Linux {os.uname().release} {os.uname().machine}"
 
 
 class Refuse:
-    """Stands in for the kernel's refusal, which root would not meet in a tree of files."""
+    """Stands in for the kernel's refusal, which root does not get in a tree of files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *pids: int) -> None:
         self._scandir = os.scandir
@@ -140,7 +144,7 @@ class Refuse:
         ((OTHER, OTHER + 1, OTHER + 2), ALL, Status.DEGRADED),
     ],
 )
-def test_seeing_into_processes(
+def test_hidden_processes_are_counted_with_the_missing_capabilities(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     refused: tuple[int, ...],
@@ -180,7 +184,7 @@ def test_a_security_module_on_a_node_without_nginx_yet(
     )
 
 
-def test_a_process_that_ends_meanwhile_counts_for_nothing(tmp_path: Path) -> None:
+def test_a_process_that_ends_meanwhile_does_not_count(tmp_path: Path) -> None:
     process(tmp_path, OTHER)
     plant(tmp_path, {f"proc/{OTHER + 1}/cmdline": "gone"})
     assert host.processes(tmp_path, ALL, frozenset()).found == "can look into 1 of 1"
@@ -193,7 +197,7 @@ V1 = "9:name=systemd:/\n8:pids:/\n4:memory:/\n1:cpu,cpuacct:/\n"
     ("text", "layout"),
     [("0::/\n", "v2"), (V1, "v1"), (V1 + "0::/system.slice\n", "hybrid"), ("", ""), ("x", "")],
 )
-def test_cgroup_layout(text: str, layout: str) -> None:
+def test_the_cgroup_layout_is_recognized(text: str, layout: str) -> None:
     assert host.parse_layout(text) == layout
 
 
@@ -207,10 +211,12 @@ def test_cgroup_layout(text: str, layout: str) -> None:
         (V1, "memory/kubepods", "v1, kubelet with the cgroupfs driver"),
         (V1, "systemd/kubepods.slice", "v1, kubelet with the systemd driver"),
         (V1 + "0::/\n", "pids/kubelet/kubepods", "hybrid, kubelet with the cgroupfs driver"),
-        ("0::/\n", "system.slice/docker.service", "v2, no kubelet's folders in sight"),
+        ("0::/\n", "system.slice/docker.service", "v2, no kubelet's folders visible"),
     ],
 )
-def test_cgroups(tmp_path: Path, text: str, folder: str, found: str) -> None:
+def test_the_cgroup_fact_names_layout_and_mount(
+    tmp_path: Path, text: str, folder: str, found: str
+) -> None:
     plant(tmp_path, {"proc/self/cgroup": text})
     (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
     said = host.cgroups(tmp_path)

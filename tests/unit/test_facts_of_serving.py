@@ -1,4 +1,4 @@
-"""Where the daemon serves: its socket's folder, the pods' logs, and who answers there already."""
+"""Facts about serving: the socket's folder, the pods' logs, and a running daemon."""
 
 import socket
 from pathlib import Path
@@ -10,7 +10,7 @@ from drainmon.facts.fact import Status
 from tests.unit.fact_tree import plant
 
 
-def test_pod_logs(tmp_path: Path) -> None:
+def test_missing_pod_logs_are_reported(tmp_path: Path) -> None:
     assert serving.pod_logs(tmp_path / "none", has_kubelet=True).status == Status.DEGRADED
     assert serving.pod_logs(tmp_path / "none", has_kubelet=False).status == Status.NOTE
     (tmp_path / "default_web-1_1b5c81bc-6dce-4cf0-aef1-f92948380bdb").mkdir()
@@ -18,7 +18,7 @@ def test_pod_logs(tmp_path: Path) -> None:
     assert serving.pod_logs(tmp_path, has_kubelet=True).found == f"{tmp_path}, 1 pods"
 
 
-def test_socket_folder(tmp_path: Path) -> None:
+def test_the_socket_folder_is_checked(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     path = Path("/run/drainmon/drainmon.sock")
     assert serving.socket_folder(tmp_path, path).found == "/run/drainmon can be made"
@@ -31,7 +31,7 @@ def test_socket_folder(tmp_path: Path) -> None:
     assert (long.status, "longer than 107 bytes" in long.found) == (Status.MISSING, True)
 
 
-def test_a_socket_of_the_longest_path_can_be_bound(tmp_path: Path) -> None:
+def test_the_longest_allowed_path_can_be_bound(tmp_path: Path) -> None:
     length = serving.LONGEST_PATH - len(str(tmp_path)) - 1
     for extra, status in ((0, Status.OK), (1, Status.MISSING)):
         path = tmp_path / ("x" * (length + extra))
@@ -64,18 +64,20 @@ torn
         ("/stack", "xfs on /stack", ""),
     ],
 )
-def test_file_system(tmp_path: Path, folder: str, kind: str, whom: str) -> None:
+def test_the_file_system_of_the_socket_is_reported(
+    tmp_path: Path, folder: str, kind: str, whom: str
+) -> None:
     plant(tmp_path, {"proc/self/mountinfo": MOUNTS})
     said = serving.file_system(tmp_path, Path(folder) / "drainmon.sock")
     assert (said.found, said.status) == (kind, Status.OK)
     assert whom in said.advice
 
 
-def test_daemon() -> None:
+def test_the_running_daemon_is_reported() -> None:
     def silent(_: str) -> dict[str, object]:
         raise OSError("cannot ask the daemon at /x: timed out")
 
-    def nobody(_: str) -> dict[str, object]:
+    def missing(_: str) -> dict[str, object]:
         raise ConnectionError("cannot ask the daemon at /x: No such file or directory")
 
     said = serving.daemon(lambda _: {"version": "1.2", "source": "bcc"}, Path("/x"))
@@ -85,7 +87,7 @@ def test_daemon() -> None:
         Status.DEGRADED,
         "cannot ask the daemon at /x: timed out",
     )
-    none = serving.daemon(nobody, Path("/x"))
+    none = serving.daemon(missing, Path("/x"))
     assert (none.status, "drainmon daemon" in none.advice) == (Status.NOTE, True)
     other = serving.daemon(lambda _: {}, Path("/x"))
     assert (other.status, other.found) == (Status.DEGRADED, "something else answers at /x")

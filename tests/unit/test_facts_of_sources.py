@@ -1,4 +1,4 @@
-"""What each source needs, on hosts that have it and on hosts that do not."""
+"""Each source's requirements, on hosts that meet them and on hosts that do not."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ def plant_btf(root: Path, *names: bytes) -> None:
     path.write_bytes(b"\x9f\xeb\x01\0" + b"\0".join((b"", *names, b"")))
 
 
-def test_btf_of_a_kernel_with_iterators(tmp_path: Path) -> None:
+def test_btf_with_iterators_is_ok(tmp_path: Path) -> None:
     plant_btf(tmp_path, b"btf_trace_inet_sock_set_state", b"bpf_iter_tcp", b"bpf_iter_bpf_map_elem")
     assert {said.status for said in core.btf(tmp_path)} == {Status.OK}
 
 
-def test_btf_of_a_kernel_without_iterators(tmp_path: Path) -> None:
+def test_btf_without_iterators_is_reported(tmp_path: Path) -> None:
     plant_btf(tmp_path, b"btf_trace_inet_sock_set_state", b"bpf_iter_tcp_seq_ops")
     said = {said.name: said.status for said in core.btf(tmp_path)}
     assert said == {
@@ -35,7 +35,7 @@ def test_btf_of_a_kernel_without_iterators(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x7fELF"])
-def test_no_btf(tmp_path: Path, content: bytes | None) -> None:
+def test_missing_btf_is_reported(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         plant_btf(tmp_path)
         (tmp_path / BTF).write_bytes(content)
@@ -43,11 +43,11 @@ def test_no_btf(tmp_path: Path, content: bytes | None) -> None:
     assert said.status == Status.MISSING
 
 
-def test_programs_that_are_not_built(tmp_path: Path) -> None:
+def test_missing_programs_are_reported(tmp_path: Path) -> None:
     assert core.object_file(tmp_path / "x.bpf.o").advice == "make build"
 
 
-def test_the_right_bcc_and_others(tmp_path: Path) -> None:
+def test_a_wrong_bcc_package_is_reported(tmp_path: Path) -> None:
     plant(tmp_path, {"debian/bcc/libbcc.py": "", "pypi/bcc/__init__.py": ""})
     assert bcc.package(tmp_path / "debian/bcc").status == Status.OK
     unrelated = bcc.package(tmp_path / "pypi/bcc")
@@ -56,7 +56,7 @@ def test_the_right_bcc_and_others(tmp_path: Path) -> None:
     assert bcc.package(None).status == Status.MISSING
 
 
-def test_libbcc(tmp_path: Path) -> None:
+def test_libbcc_is_found_on_every_architecture(tmp_path: Path) -> None:
     assert bcc.library(tmp_path).status == Status.MISSING
     plant(tmp_path, {"usr/lib/aarch64-linux-gnu/libbcc.so.0": ""})
     assert bcc.library(tmp_path).found == "/usr/lib/aarch64-linux-gnu/libbcc.so.0"
@@ -71,12 +71,14 @@ def test_libbcc(tmp_path: Path) -> None:
         (
             ["proc/filesystems"],
             Status.OK,
-            "tracefs is not mounted; the daemon mounts it where nobody else sees it",
+            "tracefs is not mounted; the daemon mounts it in a mount namespace of its own",
         ),
         ([], Status.MISSING, "the kernel has no tracefs"),
     ],
 )
-def test_tracepoint(tmp_path: Path, files: list[str], status: Status, found: str) -> None:
+def test_the_tracepoint_is_found(
+    tmp_path: Path, files: list[str], status: Status, found: str
+) -> None:
     plant(tmp_path, dict.fromkeys(files, "nodev\tproc\nnodev\ttracefs\n"))
     said = bcc.tracepoint(tmp_path)
     assert said.status == status
@@ -87,7 +89,7 @@ HEADERS = "include/generated/autoconf.h"
 
 
 @pytest.mark.parametrize(
-    ("folder", "told", "status", "found"),
+    ("folder", "variable", "status", "found"),
     [
         ("lib/modules/4.18.0/build", "", Status.OK, "/lib/modules/4.18.0/build"),
         ("opt/headers", "/opt/headers", Status.OK, "/opt/headers (BCC_KERNEL_SOURCE)"),
@@ -97,9 +99,11 @@ HEADERS = "include/generated/autoconf.h"
         ("lib/modules/5.4.0/build", "", Status.MISSING, "none in /lib/modules/4.18.0/build"),
     ],
 )
-def test_headers(tmp_path: Path, folder: str, told: str, status: Status, found: str) -> None:
+def test_kernel_headers_are_found(
+    tmp_path: Path, folder: str, variable: str, status: Status, found: str
+) -> None:
     plant(tmp_path, {f"{folder}/{HEADERS}": "", "usr/src/linux-headers-9-common/Makefile": ""})
-    said = bcc.headers(tmp_path, "4.18.0", {"BCC_KERNEL_SOURCE": told})
+    said = bcc.headers(tmp_path, "4.18.0", {"BCC_KERNEL_SOURCE": variable})
     assert said.status == status
     assert found in said.found
 
@@ -113,14 +117,16 @@ def test_headers(tmp_path: Path, folder: str, told: str, status: Status, found: 
         ((), Status.MISSING),
     ],
 )
-def test_network_tables(tmp_path: Path, tables: tuple[str, ...], status: Status) -> None:
+def test_missing_network_tables_are_reported(
+    tmp_path: Path, tables: tuple[str, ...], status: Status
+) -> None:
     process(tmp_path, OTHER)
     plant(tmp_path, {f"proc/{OTHER}/net/{table}": "head\n" for table in tables})
     assert procfs.tables(tmp_path).status == status
 
 
 @pytest.mark.root
-def test_sock_diag_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_sock_diag_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert procfs.sock_diag().status is Status.OK
 
     def refused(*_: object) -> None:

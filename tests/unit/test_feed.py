@@ -1,4 +1,4 @@
-"""One reading of the node for all who watch it, and none when nobody does."""
+"""One reading of the node for all followers, and none without followers."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ INTERVAL = 0.05
 
 
 class CountedNode(FakeNode):
-    """Counts how often it is read; each time it has accepted one more."""
+    """Counts its readings; with each reading one more connection is accepted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ def frame(event: bytes) -> Any:
     return json.loads(event.removeprefix(b"data: "))
 
 
-async def test_first_everything_then_what_has_changed() -> None:
+async def test_a_follower_gets_everything_and_then_changes() -> None:
     node = CountedNode()
     node.known = [POD]
     async with aclosing(Feed(node, FakeDrains(), INTERVAL).follow()) as events:
@@ -60,7 +60,7 @@ async def test_first_everything_then_what_has_changed() -> None:
         assert (third["pods"], third["gone_pods"]) == ({}, ["1"])
 
 
-async def test_all_who_watch_share_one_reading() -> None:
+async def test_followers_share_one_reading() -> None:
     node = CountedNode()
     shared = Feed(node, FakeDrains(), INTERVAL)
 
@@ -76,7 +76,7 @@ async def test_all_who_watch_share_one_reading() -> None:
     assert node.read == 4
 
 
-async def test_while_nobody_watches_nothing_is_read() -> None:
+async def test_nothing_is_read_without_followers() -> None:
     node = CountedNode()
     shared = Feed(node, FakeDrains(), INTERVAL)
     assert node.read == 0
@@ -85,12 +85,12 @@ async def test_while_nobody_watches_nothing_is_read() -> None:
     assert shared.followers == 0
     await asyncio.sleep(3 * INTERVAL)
     assert node.read == 1
-    # Who comes back is told how it is now.
+    # A follower that comes back gets current values.
     async with aclosing(shared.follow()) as events:
         assert frame(await anext(events))["pods"]["1"]["accepted"] == 2
 
 
-async def test_who_is_slow_misses_turns_and_knows_all_the_same() -> None:
+async def test_a_slow_follower_skips_turns_and_gets_every_change() -> None:
     node = CountedNode()
     shared = Feed(node, FakeDrains(), INTERVAL)
     async with aclosing(shared.follow()) as slow, aclosing(shared.follow()) as quick:
@@ -98,16 +98,16 @@ async def test_who_is_slow_misses_turns_and_knows_all_the_same() -> None:
         node.known = []
         for _ in range(5):
             await anext(quick)
-        told = frame(await anext(slow))
-        assert told["gone_pods"] == ["1"]
+        update = frame(await anext(slow))
+        assert update["gone_pods"] == ["1"]
 
 
-async def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_followers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MAX_FOLLOWERS", 1)
     shared = Feed(CountedNode(), FakeDrains(), INTERVAL)
     async with aclosing(shared.follow()) as events:
         await anext(events)
-        with pytest.raises(OSError, match="1 watch already"):
+        with pytest.raises(OSError, match="1 clients follow already"):
             await anext(shared.follow())
     async with aclosing(shared.follow()) as events:
         await anext(events)

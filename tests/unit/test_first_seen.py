@@ -1,4 +1,4 @@
-"""Connections of which the kernel does not know when they were opened."""
+"""The age of connections whose opening the kernel does not know."""
 
 from drainmon.model.standing import Socket
 from drainmon.sources.first_seen import FirstSeen
@@ -19,14 +19,14 @@ def dated(
     return [socket.opened for socket in found]
 
 
-def test_what_a_later_look_finds_is_as_new_as_that_look() -> None:
+def test_a_new_connection_is_dated_by_the_look_that_finds_it() -> None:
     seen = FirstSeen()
     assert dated(seen, 1.0, one(1)) == [None]
     assert dated(seen, 2.0, one(1), one(2), one(3, opened=1.5)) == [None, 2.0, 1.5]
     assert dated(seen, 3.0, one(2), one(4)) == [2.0, 3.0]
 
 
-def test_what_is_there_when_a_port_is_learned_is_old() -> None:
+def test_connections_on_a_newly_known_port_have_no_age() -> None:
     seen = FirstSeen()
     dated(seen, 1.0, one(1))
     both = frozenset({80, 443})
@@ -34,13 +34,13 @@ def test_what_is_there_when_a_port_is_learned_is_old() -> None:
     assert dated(seen, 3.0, one(2, port=443), one(3, port=443), ports=both) == [None, 3.0]
 
 
-def test_what_remains_of_closed_connections_has_no_age() -> None:
+def test_minisockets_have_no_age() -> None:
     seen = FirstSeen()
     dated(seen, 1.0)
     assert dated(seen, 2.0, one(1)._replace(minisocket=True)) == [None]
 
 
-def test_a_look_that_ends_behind_a_later_one_forgets_nothing() -> None:
+def test_a_look_that_ends_out_of_order_forgets_nothing() -> None:
     seen = FirstSeen()
     dated(seen, 1.0, one(1))
     assert dated(seen, 3.0, one(1), one(2)) == [None, 3.0]

@@ -1,4 +1,4 @@
-"""How containers see the socket's folder: by rows of real runtimes, and in mount namespaces."""
+"""The socket's folder as containers see it: by rows of real runtimes, and in mount namespaces."""
 
 import subprocess
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ ROOT_ROW = "700 500 0:99 / / rw,relatime - overlay overlay rw,lowerdir=/b\n"
         ("", None),
         ("701 700 0:23 /drainmon /run/drainmon ro - tmpfs tmpfs rw", ("/run/drainmon", False)),
         ("701 700 0:23 /drainmon /else ro,noexec,idmapped - tmpfs tmpfs rw", ("/else", True)),
-        # A folder above it, one below it, another one of the file system, another file system.
+        # A folder above, a folder below, another folder of the file system, another file system.
         ("701 700 0:23 / /node/run ro,noexec - tmpfs tmpfs rw", ("/node/run/drainmon", True)),
         ("701 700 0:23 /drainmon/sub /run/drainmon ro - tmpfs tmpfs rw", None),
         ("701 700 0:23 /drainmon-2 /run/drainmon ro - tmpfs tmpfs rw", None),
         ("701 700 0:24 /drainmon /run/drainmon ro - tmpfs tmpfs rw", None),
         # Deleted and made anew on the host: the container has the old one.
         ("701 700 0:23 /drainmon//deleted /run/drainmon ro - tmpfs tmpfs rw", None),
-        # Hidden by another one; mounted twice.
+        # Hidden by another mount; mounted twice.
         (
             "701 700 0:23 /drainmon /run/drainmon ro - tmpfs tmpfs rw\n"
             "702 700 0:77 / /run ro - tmpfs tmpfs rw",
@@ -50,7 +50,7 @@ ROOT_ROW = "700 500 0:99 / / rw,relatime - overlay overlay rw,lowerdir=/b\n"
     ],
 )
 @pytest.mark.parametrize("own", [HOST, DAEMON])
-def test_a_containers_rows(
+def test_the_mount_is_found_in_a_containers_rows(
     own: str, rows: str, expected: tuple[str, bool] | None, tmp_path: Path
 ) -> None:
     plant(tmp_path, {"self/mountinfo": own, "7/mountinfo": ROOT_ROW + rows + "\n"})
@@ -58,14 +58,14 @@ def test_a_containers_rows(
     assert found == (expected and FolderMount(*expected))
 
 
-def test_a_process_of_the_host_has_it_without_a_mount(tmp_path: Path) -> None:
+def test_a_process_of_the_host_needs_no_mount(tmp_path: Path) -> None:
     plant(tmp_path, {"self/mountinfo": DAEMON, "7/mountinfo": HOST})
     assert folder_mount(7, FOLDER, tmp_path) == FolderMount("/run/drainmon", True)
 
 
 @contextmanager
 def in_mounts(script: str, folder: Path) -> Iterator[int]:
-    """A process in a mount namespace of its own that `script` has changed."""
+    """A process in its own mount namespace, which `script` has changed."""
     argv = ["unshare", "--mount", "sh", "-ec", f"{script}; echo; exec cat", "sh", str(folder)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
@@ -78,7 +78,7 @@ def in_mounts(script: str, folder: Path) -> Iterator[int]:
 
 
 HIDE = 'mount -t tmpfs none "${1%/*}"'
-"""What is above the folder: it is seen by another mount alone, as in a container."""
+"""Hide the folder's parent: only another mount shows the folder, as in a container."""
 
 
 @pytest.mark.root
@@ -92,7 +92,9 @@ HIDE = 'mount -t tmpfs none "${1%/*}"'
         ('mount -t tmpfs none "$1"', None, False),
     ],
 )
-def test_a_mount_namespace(script: str, point: str | None, noexec: bool, tmp_path: Path) -> None:
+def test_the_mount_is_found_in_a_mount_namespace(
+    script: str, point: str | None, noexec: bool, tmp_path: Path
+) -> None:
     folder = tmp_path / "with space"
     folder.mkdir()
     link = tmp_path / "link"

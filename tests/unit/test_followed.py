@@ -1,4 +1,4 @@
-"""Callers who share a drain, leave, and come back."""
+"""Callers that share a drain, leave, and come back."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from drainmon.server.followed import Followed
 
 
 class Drain:
-    """Ends when it is told to; knows how often it was begun, and was left."""
+    """Ends on command; counts how often it was begun, and left."""
 
     def __init__(self, *lines: dict[str, Any]) -> None:
         self.lines = lines or ({"phase": "settling"}, {"result": "drained"})
@@ -45,7 +45,7 @@ async def hang_up(caller: asyncio.Task[dict[str, Any]]) -> None:
         await caller
 
 
-async def test_two_callers_share_one() -> None:
+async def test_two_callers_share_one_drain() -> None:
     followed, drain = Followed(), Drain()
     callers = [await call(followed, drain) for _ in range(2)]
     drain.ends.set()
@@ -54,10 +54,10 @@ async def test_two_callers_share_one() -> None:
     drain = Drain()
     drain.ends.set()
     await (await call(followed, drain))
-    assert drain.begun == 1  # the next one is another
+    assert drain.begun == 1  # the next one is another drain
 
 
-async def test_left_by_all() -> None:
+async def test_a_drain_is_left_after_its_last_caller() -> None:
     followed, drain = Followed(linger=0.01), Drain()
     first, second = [await call(followed, drain) for _ in range(2)]
     await hang_up(first)
@@ -70,7 +70,7 @@ async def test_left_by_all() -> None:
     assert drain.left == 1
 
 
-async def test_come_back_to() -> None:
+async def test_a_returning_caller_joins_its_drain() -> None:
     followed, drain = Followed(linger=0.05), Drain()
     await hang_up(await call(followed, drain))
     caller = await call(followed, drain)
@@ -80,7 +80,7 @@ async def test_come_back_to() -> None:
     assert drain.begun == 1
 
 
-async def test_one_that_ends_slowly_is_not_joined() -> None:
+async def test_a_drain_that_is_ending_is_not_joined() -> None:
     """Cancelled, but not over: a scan is not interrupted."""
     followed, drain, other = Followed(linger=0.0), Drain(), Drain()
     stays = asyncio.Event()
@@ -103,15 +103,15 @@ async def test_one_that_ends_slowly_is_not_joined() -> None:
     await followed.finish()
 
 
-async def test_one_that_cannot_go_on() -> None:
+async def test_a_drain_that_breaks_off_is_an_error() -> None:
     followed, drain = Followed(), Drain({"phase": "settling"})
     drain.ends.set()
-    with pytest.raises(OSError, match="the drain could not go on, see the log"):
+    with pytest.raises(OSError, match="the drain failed, see the log"):
         await (await call(followed, drain))
     await followed.finish()
 
 
-async def test_abandoned_at_the_daemons_end() -> None:
+async def test_drains_are_abandoned_at_the_daemons_end() -> None:
     followed, drain = Followed(), Drain()
     caller = await call(followed, drain)
     await followed.abandon()

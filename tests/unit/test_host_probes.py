@@ -1,4 +1,4 @@
-"""Probes by the changes of both ends' states: what is not sure is traffic."""
+"""Probes, recognized by the state changes of both ends; a doubtful connection is traffic."""
 
 import pytest
 
@@ -27,33 +27,33 @@ def probes() -> HostProbes:
     return HostProbes(lambda pid: pid == KUBELET)
 
 
-def test_a_probe(probes: HostProbes) -> None:
+def test_a_connection_of_a_probing_process_is_a_probe(probes: HostProbes) -> None:
     ends = (POD, 80, HOST, 40000)
     assert probes.accepted([begins(1), opens(1, 40000), accepts(40000)]) == [(3.0, ends)]
     assert set(probes.connections) == {ends}
 
 
-def test_it_may_come_in_pieces(probes: HostProbes) -> None:
-    told = [probes.accepted([one]) for one in (begins(1), opens(1, 40000), accepts(40000))]
-    assert [len(some) for some in told] == [0, 0, 1]
+def test_a_probe_is_recognized_across_several_readings(probes: HostProbes) -> None:
+    found = [probes.accepted([one]) for one in (begins(1), opens(1, 40000), accepts(40000))]
+    assert [len(some) for some in found] == [0, 0, 1]
 
 
-def test_others_are_traffic(probes: HostProbes) -> None:
+def test_connections_of_other_processes_are_traffic(probes: HostProbes) -> None:
     assert probes.accepted([begins(1, OTHER), opens(1, 40000), accepts(40000)]) == []
     assert probes.accepted([accepts(40001)]) == []
     assert probes.accepted([opens(2, 40002), accepts(40002)]) == []
 
 
-def test_a_socket_and_a_port_become_anothers(probes: HostProbes) -> None:
+def test_a_reused_socket_or_port_is_traffic(probes: HostProbes) -> None:
     probes.accepted([begins(1), opens(1, 40000), accepts(40000)])
     assert probes.accepted([begins(1), begins(1, OTHER), opens(1, 40001), accepts(40001)]) == []
     assert probes.accepted([begins(1, OTHER), opens(1, 40000), accepts(40000)]) == []
     assert not probes.connections
 
 
-def test_a_connection_explains_one_accept(probes: HostProbes) -> None:
-    """Of traffic that is masqueraded to the node's address nobody sees who connects: it may get the
-    port that a probe had."""
+def test_a_connection_explains_one_accept_only(probes: HostProbes) -> None:
+    """The client of traffic that is masqueraded to the node's address is not seen: it may get a
+    probe's former port."""
     assert probes.accepted([begins(1), opens(1, 40000), accepts(40000), accepts(40000)]) == [
         (3.0, (POD, 80, HOST, 40000))
     ]
@@ -66,7 +66,7 @@ def test_after_a_loss_everything_is_traffic(probes: HostProbes) -> None:
     assert probes.accepted([accepts(40000), opens(2, 40001), accepts(40001)]) == []
 
 
-def test_only_so_many_are_remembered(probes: HostProbes) -> None:
+def test_a_limited_number_of_connections_is_remembered(probes: HostProbes) -> None:
     for number in range(REMEMBERED + 10):
         probes.accepted([begins(number), opens(number, number)])
     assert len(probes.connections) == REMEMBERED
@@ -93,7 +93,7 @@ def test_a_probe_may_show_before_its_open_is_read() -> None:
     assert explained.take(1, at(), 3.0) == 0
 
 
-def test_a_probe_that_was_told_as_an_arrival_explains_no_other() -> None:
+def test_a_probe_that_counted_as_an_arrival_explains_no_other() -> None:
     explained = Explained()
     assert explained.take(1, at(), 1.0) == 0
     assert explained.take(0, at(0.9), 2.0) == 0
@@ -118,8 +118,8 @@ FORMAT = """\
 """Of kernels before 5.6: the protocol has one byte."""
 
 
-def test_where_the_fields_stand() -> None:
+def test_the_tracepoints_format_is_parsed() -> None:
     assert parse_format(FORMAT).size == 71
     assert parse_format(FORMAT).format.startswith("=8xQ0xi0xi0xH0xH11x16s")
-    with pytest.raises(OSError, match="is another one"):
+    with pytest.raises(OSError, match="has other fields"):
         parse_format(FORMAT.replace("skaddr", "sk"))

@@ -25,16 +25,16 @@ def covers(peers: list[str], address: str) -> bool:
     ("peer", "inside", "outside"),
     [
         ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
-        ("10.1.2.3/8", "10.0.0.1", "9.255.255.255"),  # what stands behind the prefix
+        ("10.1.2.3/8", "10.0.0.1", "9.255.255.255"),  # host bits behind the prefix
         ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
         ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
         ("::1", "::1", "::2"),
         ("::ffff:10.0.0.0/104", "10.9.8.7", "11.0.0.0"),
         ("0.0.0.0/0", "203.0.113.9", "2001:db8::1"),
-        ("::/0", "2001:db8::1", "203.0.113.9"),  # IPv6 alone
+        ("::/0", "2001:db8::1", "203.0.113.9"),  # IPv6 only
     ],
 )
-def test_addresses_and_networks(peer: str, inside: str, outside: str) -> None:
+def test_ignored_peers_cover_addresses_and_networks(peer: str, inside: str, outside: str) -> None:
     assert covers([peer], inside)
     assert not covers([peer], outside)
     assert covers(["198.51.100.0/24", peer], inside)
@@ -46,7 +46,7 @@ def test_addresses_and_networks(peer: str, inside: str, outside: str) -> None:
      "010.0.0.0/8", "fe80::1%eth0", "fe80::1%eth0/64", "web", "10.0.0.0/8 ", "1:2:3", "/8",
      "10.0.0.0/1e1", "\u0661.0.0.0"],
 )  # fmt: skip
-def test_what_is_no_peer(text: str) -> None:
+def test_a_bad_peer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"cannot ignore the peer .*: neither an address nor"):
         parse_peer(text)
 
@@ -54,12 +54,12 @@ def test_what_is_no_peer(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "0", "65536", "-1", "80s", " 80", "1e3", "\u0661", "9" * 5000]
 )
-def test_what_is_no_port(text: str) -> None:
+def test_a_bad_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"cannot ignore the port .*: not a number from 1 to"):
         parse_port(text)
 
 
-def test_ports() -> None:
+def test_ignored_ports_are_covered() -> None:
     ignored = Ignored.parse(ports=["9113", "81"])
     address = packed(ip_address("192.0.2.1"))
     assert [port for port in (80, 81, 9113) if ignored.covers(port, address)] == [81, 9113]
@@ -82,7 +82,7 @@ PEERS = st.lists(
 
 
 @given(PEERS, ADDRESSES)
-def test_it_covers_what_pythons_networks_contain(peers: list[str], address: IPv6Address) -> None:
+def test_ignored_peers_match_pythons_networks(peers: list[str], address: IPv6Address) -> None:
     expected = any(_plain(address) in _network(peer) for peer in peers)
     assert Ignored.parse(peers).covers(80, packed(address)) == expected
 
@@ -100,14 +100,18 @@ def _network(peer: str) -> IPv4Network | IPv6Network:
 
 
 @given(PEERS, PEERS, ADDRESSES)
-def test_or_is_either_and_and_is_both(one: list[str], two: list[str], address: IPv6Address) -> None:
+def test_union_and_intersection_of_ignored_peers(
+    one: list[str], two: list[str], address: IPv6Address
+) -> None:
     left, right, where = Ignored.parse(one), Ignored.parse(two), packed(address)
     assert (left | right).covers(80, where) == (left.covers(80, where) or right.covers(80, where))
     assert (left & right).covers(80, where) == (left.covers(80, where) and right.covers(80, where))
 
 
 @given(PEERS, ADDRESSES)
-def test_the_longest_prefix_decides_alike(peers: list[str], address: IPv6Address) -> None:
+def test_prefixes_for_the_kernel_give_the_same_result(
+    peers: list[str], address: IPv6Address
+) -> None:
     where = IPv6Address(packed(address))
     ignored = Ignored.parse(peers)
     longest = (-1, False)

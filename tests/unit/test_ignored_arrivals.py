@@ -1,4 +1,4 @@
-"""Which of the passive opens that a namespace counts may have been by others than ignored peers."""
+"""Which of a namespace's passive opens may have been by peers that are not ignored."""
 
 import pytest
 from hypothesis import given
@@ -34,22 +34,22 @@ def world() -> World:
     return World()
 
 
-def test_a_check_that_is_seen_is_no_arrival(world: World) -> None:
+def test_a_visible_check_is_not_an_arrival(world: World) -> None:
     assert world.look(1, check(1)) == 0
     assert world.look(0, check(1)) == 0
     assert world.look(1, check(1), check(2)) == 0
 
 
-def test_others_are_arrivals(world: World) -> None:
+def test_connections_of_other_peers_are_arrivals(world: World) -> None:
     assert world.look(1, OTHER) == 1
     assert world.look(2, OTHER, check(1), (*OTHER[:3], 8)) == 1
 
 
-def test_who_is_not_seen_is_an_arrival(world: World) -> None:
+def test_an_open_without_a_visible_connection_is_an_arrival(world: World) -> None:
     assert world.look(1) == 1
 
 
-def test_an_ignored_port(world: World) -> None:
+def test_a_connection_on_an_ignored_port_is_not_an_arrival(world: World) -> None:
     assert world.look(1, (OTHER[0], 9113, *OTHER[2:])) == 0
 
 
@@ -58,30 +58,30 @@ def test_the_first_look_explains_nothing() -> None:
     world.arrivals = IgnoredArrivals(Ignored.parse(["10.0.0.0/24"]))
     world.now = 0.0
     assert world.look(3, check(1), during=1) == 3
-    assert world.look(1, check(1), check(2)) == 1  # it may have come during the first one
+    assert world.look(1, check(1), check(2)) == 1  # it may have come during the first look
     assert world.look(1, check(1), check(2), check(3)) == 0
 
 
-def test_a_connection_explains_no_open_that_was_told_before(world: World) -> None:
-    assert world.look(1, during=1) == 1  # counted behind the rows
-    assert world.look(1, check(1)) == 1  # so this may be another's
+def test_a_connection_explains_no_open_that_was_already_counted(world: World) -> None:
+    assert world.look(1, during=1) == 1  # opened after the rows were read
+    assert world.look(1, check(1)) == 1  # so this open may be another's
     assert world.look(0, check(1)) == 0
     assert world.look(1, check(1), check(2)) == 0
 
 
-def test_checks_at_every_look_are_no_arrivals(world: World) -> None:
+def test_checks_at_every_look_are_not_arrivals(world: World) -> None:
     assert world.look(1) == 1
-    told = [world.look(1, *map(check, range(number))) for number in range(1, 9)]
-    assert told == [0] * 8
+    arrivals = [world.look(1, *map(check, range(number))) for number in range(1, 9)]
+    assert arrivals == [0] * 8
 
 
-def test_a_connection_that_was_passed_over_is_not_new(world: World) -> None:
+def test_a_connection_that_a_look_missed_is_not_new(world: World) -> None:
     assert world.look(1, check(1)) == 0
     assert world.look(0) == 0
     assert world.look(1, check(1)) == 1
 
 
-def test_who_is_long_gone_is_forgotten(world: World) -> None:
+def test_a_connection_that_is_long_gone_is_forgotten(world: World) -> None:
     assert world.look(1, check(1)) == 0
     assert world.look(0, pause=KNOWN_FOR + 0.1) == 0
     assert world.look(1, check(1)) == 0
@@ -89,7 +89,7 @@ def test_who_is_long_gone_is_forgotten(world: World) -> None:
 
 @given(st.lists(st.tuples(st.sets(st.integers(1, 6)), st.integers(0, 3), st.booleans())))
 def test_no_arrival_is_ever_explained_away(looks: list[tuple[set[int], int, bool]]) -> None:
-    """Checks come, are seen now or at the next look, and stay; so many others come unseen."""
+    """Checks come, are seen now or at the next look, and stay; `others` connections come unseen."""
     world = World()
     shown: set[int] = set()
     late: set[int] = set()

@@ -1,4 +1,4 @@
-"""Sockets in pods' network namespaces, on kernels that have less."""
+"""Sockets in pods' network namespaces, on kernels with fewer features."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ class WithoutIpv6(socket.socket):
 
 
 @pytest.mark.root
-def test_a_port_without_ipv6(netns: Netns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_is_bound_without_ipv6(netns: Netns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", WithoutIpv6)
     with netns.call(Port(9936).bind) as listener, netns.socket() as caller:
         assert listener.family == socket.AF_INET
@@ -30,7 +30,7 @@ def test_a_port_without_ipv6(netns: Netns, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.root
-def test_a_port_serves_both(netns: Netns) -> None:
+def test_a_port_serves_ipv4_and_ipv6(netns: Netns) -> None:
     with netns.call(Port(9936).bind):
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with netns.socket(family) as caller:
@@ -38,8 +38,8 @@ def test_a_port_serves_both(netns: Netns) -> None:
 
 
 @pytest.mark.root
-def test_who_has_a_name_is_not_what_others_names_say(netns: Netns, other_netns: Netns) -> None:
-    """/proc/net/unix would show these as lines of their own."""
+def test_other_names_cannot_forge_the_holder_of_a_name(netns: Netns, other_netns: Netns) -> None:
+    """/proc/net/unix shows each of these names as several lines."""
     place = AbstractName("drainmon")
     with ExitStack() as stack:
         for number in range(300):  # wherever the kernel's table begins

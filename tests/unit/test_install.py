@@ -1,4 +1,4 @@
-"""`drainmon install-client`: the client changes places in one step."""
+"""`drainmon install-client` replaces the client in one step."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_anybody_may_run_it(client: Path, tmp_path: Path) -> None:
+def test_the_installed_client_is_executable_for_all(client: Path, tmp_path: Path) -> None:
     client.chmod(0o600)
     folder = tmp_path / "run" / "drainmon"
     assert install(client, folder) == 0
@@ -57,7 +57,7 @@ def test_a_checkout_has_its_client_in_its_build_folder(
     assert root / "build" / "drainmon-wait" == BUILT
 
 
-def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:
+def test_a_running_client_is_replaced(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     install(client, folder)
     placed = folder / "drainmon-wait"
@@ -70,7 +70,7 @@ def test_while_the_old_one_runs(client: Path, tmp_path: Path) -> None:
     assert placed.read_bytes() == b"#!/bin/sh\n"
 
 
-def test_no_moment_without_a_whole_client(client: Path, tmp_path: Path) -> None:
+def test_there_is_a_whole_client_at_every_moment(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     install(client, folder)
     script = (
@@ -96,7 +96,7 @@ def test_no_moment_without_a_whole_client(client: Path, tmp_path: Path) -> None:
         ("file", "taken", "Is a directory"),
     ],
 )
-def test_why_it_cannot(
+def test_a_failed_installation_is_reported(
     client: str, folder: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -109,7 +109,7 @@ def test_why_it_cannot(
         assert names(tmp_path / folder) in ([], ["drainmon-wait"])
 
 
-def test_a_folder_that_others_may_write_to(
+def test_a_folder_that_others_may_write_to_is_refused(
     client: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     above = tmp_path / "open"
@@ -124,7 +124,7 @@ def test_a_folder_that_others_may_write_to(
 
 @pytest.mark.root
 @pytest.mark.parametrize("made_by", ["a link", "a folder"])
-def test_a_folder_of_another_user(
+def test_a_folder_of_another_user_is_refused(
     made_by: str, client: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
@@ -140,7 +140,7 @@ def test_a_folder_of_another_user(
 
 
 @pytest.mark.root
-def test_a_folder_from_which_nothing_may_be_run(client: Path, tmp_path: Path) -> None:
+def test_a_noexec_folder_is_reported(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     mount = f'mount -t tmpfs -o noexec none "{folder}" && exec "$@"'

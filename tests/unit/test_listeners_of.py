@@ -1,4 +1,4 @@
-"""Connections and ports of a netns that may not be entered: its tables say them, too."""
+"""Connections and ports of a netns that may not be entered, read from its tables."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("refused")
-def test_a_connection_and_its_port_are_found() -> None:
+def test_a_connection_and_its_port_are_found_in_the_tables() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()),

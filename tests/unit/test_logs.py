@@ -1,4 +1,4 @@
-"""The daemon's log: both formats, and a manual that knows every event."""
+"""The daemon's log: both formats, and the documentation of every event."""
 
 import ast
 import io
@@ -42,13 +42,13 @@ def test_json_has_an_event_and_its_fields() -> None:
     }
 
 
-def test_another_librarys_sentence_is_no_event() -> None:
+def test_a_librarys_message_is_not_an_event() -> None:
     line = json.loads(logs.JsonFormatter().format(record("it went wrong", "asyncio")))
     assert (line["event"], line["said"]) == ("library message", "it went wrong")
     assert line["from"] == "asyncio"
 
 
-def test_text_is_one_line_whatever_a_field_says() -> None:
+def test_text_is_one_line_with_any_field() -> None:
     line = logs.TextFormatter().format(
         record("serving", source="core", pods=2, error="two words\n\033[31m", states={"A": 1})
     )
@@ -80,12 +80,12 @@ LEFT = {"remote": "192.0.2.1:4000", "state": "ESTABLISHED", "age": 31.0, "idle":
         ),
     ],
 )  # fmt: skip
-def test_the_end_of_a_drain_in_words(fields: dict[str, Any], said: str) -> None:
+def test_text_describes_the_end_of_a_drain(fields: dict[str, Any], said: str) -> None:
     line = logs.TextFormatter().format(record("drain ended", drain=asdict(drained(**fields))))
     assert line.partition("drain ended")[2] == f"  shop/web: drained after 6.2 s, {said}"
 
 
-def test_a_drains_words_are_one_line() -> None:
+def test_a_drains_description_is_one_line() -> None:
     line = logs.TextFormatter().format(
         record("drain ended", drain=asdict(drained(reason="\n\033")))
     )
@@ -99,7 +99,7 @@ def set_up(
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> logging.Logger:
-    """A root of its own, set up."""
+    """A separate root logger, set up."""
     root = logging.Logger("root")
     monkeypatch.setattr(logging, "root", root)
     logs.set_up(level, style, stream, environment)
@@ -140,7 +140,7 @@ def test_levels_have_colours_on_a_terminal(
 
 
 @pytest.mark.parametrize("style", logs.FORMATS)
-def test_a_traceback_is_kept(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_is_logged(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     root = set_up("error", style, stream, {}, monkeypatch)
     try:
@@ -155,7 +155,7 @@ def test_a_traceback_is_kept(style: str, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "Traceback" in json.loads(said)["exception"]
 
 
-def test_text_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_the_default_on_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(*argv: str, **environment: str) -> str:
         style: str = main.make_parser(environment).parse_args(["daemon", *argv]).log_format
         return style
@@ -169,7 +169,7 @@ def test_text_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Logged(NamedTuple):
-    """A call that logs, as the source has it."""
+    """A call that logs, in the source."""
 
     where: str
     event: str
@@ -178,7 +178,7 @@ class Logged(NamedTuple):
 
 
 def calls() -> list[Logged]:
-    """Every call that logs. Fails for one whose event is no constant or has arguments."""
+    """Every call that logs. Fails when an event is not a constant or has arguments."""
     found = []
     for path in sorted(ROOT.glob("drainmon/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -204,7 +204,7 @@ def _fields(keywords: list[ast.keyword], where: str) -> frozenset[str]:
         case [ast.keyword("extra", ast.Dict(keys))]:
             return frozenset(str(key.value) for key in keys if isinstance(key, ast.Constant))
         case _:
-            pytest.fail(f"{where}: its fields cannot be told")
+            pytest.fail(f"{where}: its fields cannot be read")
 
 
 def manual() -> dict[str, tuple[str, str]]:
@@ -214,7 +214,7 @@ def manual() -> dict[str, tuple[str, str]]:
     return {row[0].strip(" `"): (row[1].strip(), row[2]) for row in rows}
 
 
-def test_the_manual_knows_every_event() -> None:
+def test_every_event_is_documented() -> None:
     logged = calls()
     documented = manual()
     assert len(logged) > 10
@@ -225,10 +225,10 @@ def test_the_manual_knows_every_event() -> None:
         assert all(f"`{field}`" in fields for field in call.fields), call
 
 
-def test_the_manual_invents_no_field() -> None:
+def test_every_documented_field_exists() -> None:
     known: dict[str, set[str]] = {logs.LIBRARY: set(BY_HAND)}
     for call in calls():
         known.setdefault(call.event, set(BY_HAND)).update(call.fields)
     for event, (_, fields) in manual().items():
-        told = {part for part in fields.split("`")[1::2] if part.isidentifier()}
-        assert told <= known[event], event
+        documented = {part for part in fields.split("`")[1::2] if part.isidentifier()}
+        assert documented <= known[event], event

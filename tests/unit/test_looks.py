@@ -1,4 +1,4 @@
-"""Looks for people: one at a time, with a rest, whoever hangs up."""
+"""Looks for people: one at a time, with pauses, even if a client disconnects."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.unit.sockets import established, snapshot
 
 
 class Taking:
-    """A snapshot that takes until it is let go."""
+    """A snapshot that ends on command."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -29,7 +29,7 @@ async def turns_of_the_loop() -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_ask_for_the_same_pod_share_a_look() -> None:
+async def test_requests_for_the_same_pod_share_a_look() -> None:
     looks, taking = Looks(), Taking()
     taking.go.set()
     first, second = await asyncio.gather(looks.at(POD, taking.take), looks.at(POD, taking.take))
@@ -37,7 +37,7 @@ async def test_those_who_ask_for_the_same_pod_share_a_look() -> None:
     assert (first["total"], taking.begun) == (1, 1)
 
 
-async def test_who_hangs_up_leaves_a_look_that_others_wait_for() -> None:
+async def test_a_client_that_disconnects_does_not_end_a_shared_look() -> None:
     looks, taking = Looks(), Taking()
     first = asyncio.create_task(looks.at(POD, taking.take))
     await turns_of_the_loop()

@@ -1,4 +1,4 @@
-"""The drain's state machine under a clock of the test's own."""
+"""The drain's state machine under a fake clock."""
 
 import dataclasses
 
@@ -20,11 +20,11 @@ def test_an_idle_pod_waits_for_min_wait() -> None:
     assert World(min_wait=5).run() == (Phase.DRAINED, 5.0)
 
 
-def test_no_min_wait_no_arrivals_is_at_once() -> None:
+def test_an_idle_pod_without_min_wait_is_drained_at_once() -> None:
     assert World(min_wait=0).run() == (Phase.DRAINED, 0.0)
 
 
-def test_arrivals_before_the_drain_ask_for_quiet_too() -> None:
+def test_arrivals_before_the_drain_require_quiet() -> None:
     world = World(min_wait=0, quiet=1.5)
     world.drain.arrived(99.5)
     assert world.run() == (Phase.DRAINED, 1.0)
@@ -36,7 +36,7 @@ def test_settling_ends_when_arrivals_stop() -> None:
     assert world.run() == (Phase.DRAINED, 3.5)
 
 
-def test_arrivals_that_never_stop_ask_for_quiet_until_half_of_the_timeout() -> None:
+def test_quiet_is_not_required_after_half_of_the_timeout() -> None:
     world = World(min_wait=1, quiet=1.5, timeout=10)
     arrivals(world, *(number * 0.5 for number in range(1, 10)))
     assert world.drain.phase is Phase.SETTLING
@@ -44,13 +44,13 @@ def test_arrivals_that_never_stop_ask_for_quiet_until_half_of_the_timeout() -> N
     assert world.run() == (Phase.DRAINED, 5.0)
 
 
-def test_min_wait_is_kept_although_settling_is_given_up() -> None:
+def test_min_wait_is_required_after_half_of_the_timeout() -> None:
     world = World(min_wait=8, timeout=10)
     arrivals(world, 7.9)
     assert world.run() == (Phase.DRAINED, 8.0)
 
 
-def test_connections_in_flight_are_rolled_once_and_waited_for() -> None:
+def test_drain_rolls_once_and_waits() -> None:
     world = World(lambda t: (established(50.0),) if t < 7 else (), min_wait=5)
     phase, end = world.run()
     assert phase is Phase.DRAINED
@@ -58,7 +58,7 @@ def test_connections_in_flight_are_rolled_once_and_waited_for() -> None:
     assert world.rolls == [5.0]
 
 
-def test_no_roll() -> None:
+def test_no_roll_only_waits() -> None:
     world = World(lambda t: (established(),) if t < 7 else (), min_wait=5, roll=False)
     assert world.run()[0] is Phase.DRAINED
     assert world.rolls == []
@@ -70,14 +70,14 @@ def test_nothing_in_flight_is_not_rolled() -> None:
     assert world.rolls == []
 
 
-def test_a_tail_is_waited_for() -> None:
+def test_drain_waits_for_a_tail() -> None:
     world = World(lambda t: (in_state(TcpState.FIN_WAIT1),) if t < 9 else (), min_wait=1)
     phase, end = world.run()
     assert phase is Phase.DRAINED
     assert end >= 9
 
 
-def test_a_wake_up_releases_at_once() -> None:
+def test_a_wake_up_ends_the_drain_at_once() -> None:
     flying = [established()]
     world = World(lambda _: tuple(flying), min_wait=1)
     world.until(3.3)
@@ -86,7 +86,7 @@ def test_a_wake_up_releases_at_once() -> None:
     assert world.run() == (Phase.DRAINED, 3.3)
 
 
-def test_a_wake_up_alone_releases_nothing() -> None:
+def test_a_wake_up_without_a_change_does_not_end_the_drain() -> None:
     world = World(lambda t: (established(),) if t < 4 else (), min_wait=1)
     world.until(2.1)
     world.drain.woke(0)
@@ -95,21 +95,21 @@ def test_a_wake_up_alone_releases_nothing() -> None:
     assert world.drain.phase is Phase.WAITING
 
 
-def test_a_lost_event_holds_it_for_a_second_at_most() -> None:
+def test_a_lost_event_holds_the_drain_for_at_most_a_second() -> None:
     world = World(lambda t: (established(),) if t < 3.001 else (), min_wait=1)
     phase, end = world.run()
     assert phase is Phase.DRAINED
     assert 3.001 <= end <= 4.002
 
 
-def test_a_wrong_wake_up_for_never_used_connections() -> None:
+def test_counters_with_unused_connections_cause_a_look() -> None:
     world = World(lambda t: (unused(), *((established(),) if t < 3 else ())), min_wait=1)
     world.until(3.0)
-    world.drain.woke(1)  # the counters know no better than that one is established
+    world.drain.woke(1)  # the counters still show one established connection
     assert world.run() == (Phase.DRAINED, 3.0)
 
 
-def test_unpromising_wake_ups_cost_a_share_only() -> None:
+def test_wake_ups_cost_at_most_a_share_of_the_cpu() -> None:
     world = World(lambda _: (established(),) * 3, min_wait=0)
     world.until(1.0)
     world.looks.clear()
@@ -128,7 +128,7 @@ def test_unpromising_wake_ups_cost_a_share_only() -> None:
     assert len(slow.looks) == 1
 
 
-def test_looks_that_take_long_are_far_between() -> None:
+def test_long_looks_are_taken_rarely() -> None:
     drain = Drain(Policy(min_wait=0, timeout=100), 100.0)
     drain.look_interval, drain.longest_pause = 0.075, 10.0
     drain.saw(snapshot(100.0, established(), took=0.3))
@@ -138,27 +138,27 @@ def test_looks_that_take_long_are_far_between() -> None:
     assert (step.action, round(step.until, 3)) == (Action.SLEEP, 106.3)
 
 
-def test_quiet_is_asked_for_after_the_last_straggler() -> None:
+def test_quiet_is_required_after_the_last_arrival() -> None:
     world = World(min_wait=5, quiet=1.5)
     arrivals(world, 4.8)
     assert world.run() == (Phase.DRAINED, 6.3)
 
 
-def test_a_release_needs_a_snapshot_after_the_quiet_period() -> None:
+def test_drained_requires_a_snapshot_after_the_quiet_period() -> None:
     world = World(min_wait=2, quiet=1.5)
     arrivals(world, 1.9)
     assert world.run() == (Phase.DRAINED, 3.4)
     assert round(world.looks[-1], 3) == 3.4
 
 
-def test_an_arrival_after_the_listeners_were_closed_has_quiet_begin_anew() -> None:
+def test_an_arrival_without_listeners_restarts_the_quiet_period() -> None:
     world = World(min_wait=5, quiet=1.5, timeout=30)
     world.listens, world.nginx = False, Nginx(alive=False)
     arrivals(world, 0.7)
     assert world.run() == (Phase.DRAINED, 2.2)
 
 
-def test_stragglers_are_rolled_once_a_wave() -> None:
+def test_each_wave_of_stragglers_is_rolled_once() -> None:
     def sockets(elapsed: float) -> tuple[Socket, ...]:
         return (established(106.0),) if 6 <= elapsed < 20 else (established(50.0),)
 
@@ -168,20 +168,20 @@ def test_stragglers_are_rolled_once_a_wave() -> None:
     assert world.rolls == [5.0, 7.5]
 
 
-def test_rolls_come_twice_as_late_each_time() -> None:
+def test_pauses_between_rolls_double() -> None:
     world = World(lambda t: (established(100.0 + t - 0.001),), min_wait=0, quiet=0, timeout=40)
     world.run()
     pauses = [round(b - a) for a, b in zip(world.rolls, world.rolls[1:], strict=False)]
     assert pauses[:4] == [1, 2, 4, 8]
 
 
-def test_old_connections_are_no_stragglers() -> None:
+def test_old_connections_are_not_stragglers() -> None:
     world = World(lambda _: (established(None), established(50.0)), min_wait=1, timeout=20)
     assert world.run() == (Phase.DEADLINE, 20.0)
     assert world.rolls == [1.0]
 
 
-def test_a_snapshot_in_parts_is_not_believed_alone() -> None:
+def test_a_snapshot_in_parts_is_confirmed_by_another() -> None:
     drain = Drain(Policy(min_wait=0), 100.0)
     seen = dataclasses.replace(snapshot(100.0), in_parts=True)
     for action in (Action.LOOK, Action.LOOK, Action.DONE):
@@ -190,13 +190,13 @@ def test_a_snapshot_in_parts_is_not_believed_alone() -> None:
     assert drain.phase is Phase.DRAINED
 
 
-def test_few_enough() -> None:
+def test_drain_ends_with_exit_at_connections_in_flight() -> None:
     world = World(lambda _: (established(),) * 2, min_wait=1, exit_at=2)
     assert world.run() == (Phase.DRAINED, 1.0)
     assert len(world.drain.in_flight) == 2
 
 
-def test_the_deadline_says_who_is_left() -> None:
+def test_the_deadline_keeps_the_remaining_connections() -> None:
     world = World(lambda _: (established(),), timeout=10)
     assert world.run() == (Phase.DEADLINE, 10.0)
     assert len(world.drain.in_flight) == 1
@@ -206,7 +206,7 @@ def test_a_deadline_before_min_wait_is_a_deadline() -> None:
     assert World(min_wait=30, timeout=10).run() == (Phase.DEADLINE, 10.0)
 
 
-def test_it_goes_on_looking_while_nginx_rolls() -> None:
+def test_looks_continue_during_a_roll() -> None:
     flying = [established()]
     world = World(lambda _: tuple(flying), min_wait=1)
     world.rolls_take_forever = True
@@ -218,7 +218,7 @@ def test_it_goes_on_looking_while_nginx_rolls() -> None:
     assert world.run() == (Phase.DRAINED, 2.5)
 
 
-def test_counters_that_promised_in_vain_are_not_believed_again() -> None:
+def test_counters_that_were_wrong_are_ignored_until_they_change() -> None:
     world = World(lambda _: (established(),) * 3, min_wait=0)
     world.until(1.0)
     world.looks.clear()
@@ -229,13 +229,13 @@ def test_counters_that_promised_in_vain_are_not_believed_again() -> None:
     world.drain.woke(0)
     world.until(1.5)
     assert world.looks == []
-    world.drain.woke(3)  # they have come to their senses
+    world.drain.woke(3)  # the counters are correct again
     world.drain.woke(0)
     world.until(1.5)
     assert len(world.looks) == 1
 
 
-def test_time_spent_already_counts() -> None:
+def test_time_before_the_request_counts() -> None:
     drain = Drain(Policy(min_wait=5, timeout=10), 94.0)
     drain.step(100.0)
     drain.saw(snapshot(100.0))

@@ -1,4 +1,4 @@
-"""What a drain makes of its rolls, and of workers that serve UDP."""
+"""The results of rolls, and workers that serve UDP."""
 
 import pytest
 
@@ -10,26 +10,26 @@ from tests.unit.sockets import established
 from tests.unit.world import World
 
 
-def test_a_roll_that_did_nothing_is_not_tried_again() -> None:
+def test_a_roll_without_effect_is_not_repeated() -> None:
     world = World(lambda t: (established(50.0 if t < 1.2 else 101.5),), min_wait=1, timeout=60)
     world.roll = IGNORED
     assert world.run() == (Phase.DEADLINE, 60.0)
     assert world.rolls == [1.0]
 
 
-def test_workers_that_do_not_react_end_it() -> None:
+def test_workers_that_do_not_react_fail_the_drain() -> None:
     world = World(lambda _: (established(),), min_wait=1, timeout=60)
     world.roll = STUCK
     assert world.run() == (Phase.STUCK, 1.0)
     assert reason(world.drain, world.first, world.now) == "nginx's workers do not react"
 
 
-def test_nginx_that_serves_udp_is_rolled_and_its_old_workers_waited_for() -> None:
+def test_drain_rolls_and_waits_for_workers_with_udp() -> None:
     world = World(min_wait=1, timeout=60)
     world.nginx = Nginx(udp_workers=2)
     world.until(7.0)
     assert (world.rolls, world.drain.phase) == ([1.0], Phase.WAITING)
-    said = "2 of nginx's old workers may still serve over UDP"
+    said = "waiting for workers that may still serve UDP clients"
     assert reason(world.drain, world.first, world.now) == said
     world.nginx = Nginx()
     phase, end = world.run()
@@ -38,7 +38,7 @@ def test_nginx_that_serves_udp_is_rolled_and_its_old_workers_waited_for() -> Non
 
 
 @pytest.mark.parametrize("roll", [True, False])
-def test_udp_workers_that_nobody_tells_are_not_waited_for(roll: bool) -> None:
+def test_drain_does_not_wait_for_udp_workers_without_a_signal(roll: bool) -> None:
     world = World(min_wait=1, timeout=60, roll=roll)
     world.roll = IGNORED
     world.nginx = Nginx(udp_workers=2)
@@ -46,7 +46,7 @@ def test_udp_workers_that_nobody_tells_are_not_waited_for(roll: bool) -> None:
     assert world.rolls == ([1.0] if roll else [])
 
 
-def test_a_roll_taken_over_is_followed_by_one_for_udp() -> None:
+def test_a_roll_before_a_restart_is_followed_by_one_for_udp() -> None:
     world = World(timeout=60, elapsed=20, rolls=1, rolled=5, min_wait=1)
     world.nginx = Nginx(udp_workers=2)
     world.until(7.0)
@@ -56,7 +56,7 @@ def test_a_roll_taken_over_is_followed_by_one_for_udp() -> None:
     assert world.drain.udp_workers == 2
 
 
-def test_udp_workers_that_somebody_else_has_told_are() -> None:
+def test_drain_waits_for_udp_workers_that_another_program_signalled() -> None:
     world = World(min_wait=1, timeout=60, roll=False)
-    world.nginx = Nginx(udp_workers=2, udp_told=True)
+    world.nginx = Nginx(udp_workers=2, udp_quitting=True)
     assert world.run() == (Phase.DEADLINE, 60.0)

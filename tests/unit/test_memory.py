@@ -1,4 +1,4 @@
-"""How much memory a container may still take, by the files of either version of cgroups."""
+"""How much memory a container may still use, by the files of either version of cgroups."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def says(proc: Path, text: str) -> None:
     (proc / "7/cgroup").write_text(text)
 
 
-def test_a_container_that_sees_its_own_group_alone(tmp_path: Path, top: Path) -> None:
+def test_a_container_that_sees_only_its_own_group(tmp_path: Path, top: Path) -> None:
     group(top, V2, 1000, 700, 200)
     says(tmp_path, "0::/kubepods/pod1/id2\n")
     assert seen(tmp_path) == 500
@@ -46,7 +46,7 @@ def test_a_container_that_sees_its_own_group_alone(tmp_path: Path, top: Path) ->
     assert seen(tmp_path) == 500
 
 
-def test_the_least_of_all_that_stand_around_it(tmp_path: Path, top: Path) -> None:
+def test_the_lowest_limit_of_all_parent_groups_counts(tmp_path: Path, top: Path) -> None:
     group(top / "a", V2, 1000, 900, 50)
     group(top / "a/b", V2, "max", 800, 0)
     group(top / "a/b/c", V2, 2000, 700, 0)
@@ -54,7 +54,7 @@ def test_the_least_of_all_that_stand_around_it(tmp_path: Path, top: Path) -> Non
     assert seen(tmp_path) == 150
 
 
-def test_version_1_beside_a_version_2_without_memory(tmp_path: Path, top: Path) -> None:
+def test_the_v1_limit_counts_beside_a_v2_without_memory(tmp_path: Path, top: Path) -> None:
     group(top / "memory/a", V1, 1000, 1100, 0)
     (top / "unified/a").mkdir(parents=True)
     says(tmp_path, "4:hugetlb,memory:/a\n3:cpu:/\n0::/a\n")
@@ -62,28 +62,28 @@ def test_version_1_beside_a_version_2_without_memory(tmp_path: Path, top: Path) 
 
 
 @pytest.mark.parametrize("text", ["", "0::/\n", "nonsense\n", "4:memory:/gone\n"])
-def test_what_cannot_be_read_is_no_limit(tmp_path: Path, top: Path, text: str) -> None:
+def test_an_unreadable_cgroup_gives_no_limit(tmp_path: Path, top: Path, text: str) -> None:
     says(tmp_path, text)
     assert seen(tmp_path) is None
 
 
-def test_a_torn_file_is_no_limit(tmp_path: Path, top: Path) -> None:
+def test_a_truncated_file_gives_no_limit(tmp_path: Path, top: Path) -> None:
     group(top, V2, "", 1, 1)
     says(tmp_path, "0::/\n")
     assert seen(tmp_path) is None
 
 
-def test_what_a_pod_calls_its_cgroup_is_not_read(tmp_path: Path, top: Path) -> None:
+def test_a_pods_own_mount_of_cgroups_is_not_read(tmp_path: Path, top: Path) -> None:
     group(top, V2, 1000, 700, 0)
     says(tmp_path, "0::/\n")
     assert seen(tmp_path) == 300
     assert room(7, tmp_path) is None
     (top / "memory.max").unlink()
-    os.mkfifo(top / "memory.max")  # which nobody ever writes to
+    os.mkfifo(top / "memory.max")  # a FIFO without a writer
     assert room(7, tmp_path) is None
 
 
-def test_a_link_leads_nowhere(tmp_path: Path, top: Path) -> None:
+def test_links_are_not_followed(tmp_path: Path, top: Path) -> None:
     group(tmp_path / "elsewhere", V2, 1000, 700, 0)
     says(tmp_path, "0::/\n")
     top.rmdir()
@@ -92,7 +92,7 @@ def test_a_link_leads_nowhere(tmp_path: Path, top: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_real_limit(tmp_path: Path) -> None:
+def test_a_real_limit_is_read(tmp_path: Path) -> None:
     memory = Path("/sys/fs/cgroup/memory")
     if not (memory / "memory.stat").exists():
         pytest.skip("needs the memory controller of cgroup v1")
@@ -111,7 +111,7 @@ def test_a_real_limit(tmp_path: Path) -> None:
         mine.rmdir()
 
 
-def test_what_processes_have_but_for_files(tmp_path: Path) -> None:
+def test_anonymous_memory_of_processes_is_added_up(tmp_path: Path) -> None:
     for pid, status in ((7, "Name:\tnginx\nRssAnon:\t    2048 kB\n"), (8, "Name:\tnginx\n")):
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "status").write_text(status)

@@ -1,4 +1,4 @@
-"""Mounts as /proc/<pid>/mountinfo has them."""
+"""Mounts in /proc/<pid>/mountinfo."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ x y 8:1 / /torn rw - ext4 /dev/sda1 rw
         ("/torn", "8:1"),
     ],
 )
-def test_the_mount_that_a_path_is_on(path: str, device: str) -> None:
+def test_the_mount_of_a_path_is_found(path: str, device: str) -> None:
     found = mount_of(parse_mounts(MOUNTINFO), Path(path))
     assert found
     assert found.device == device
@@ -44,7 +44,7 @@ def test_noexec_is_the_mounts_own() -> None:
     assert [row.point for row in parse_mounts(MOUNTINFO) if row.noexec] == ["/run", "/stack"]
 
 
-def test_a_process_whose_root_is_no_mount_point() -> None:
+def test_a_process_whose_root_is_not_a_mount_point() -> None:
     rows = parse_mounts("50 28 0:50 / /run rw - tmpfs tmpfs rw\n")
     assert mount_of(rows, Path("/run/x")) == rows[0]
     assert mount_of(rows, Path("/etc")) is None
@@ -59,6 +59,6 @@ def test_every_folder_of_this_host_is_on_the_device_that_stat_gives() -> None:
         assert found.device == f"{device >> 8 & 0xFFF}:{device & 0xFF}"
 
 
-def test_a_process_that_is_gone(tmp_path: Path) -> None:
+def test_mounts_of_an_ended_process_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         mounts(1, tmp_path)

@@ -1,4 +1,4 @@
-"""Sockets of every kind, as /proc/<pid>/net has them."""
+"""Sockets of every kind in /proc/<pid>/net."""
 
 import os
 import socket
@@ -33,25 +33,25 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_listeners_serve_that_no_tcp_table_has(root: Path) -> None:
+def test_unix_and_udp_listeners_are_named(root: Path) -> None:
     held = {21, 22, 23, 31, 32}
     assert uncountable(7, held, root=root) == ["udp 8053", "unix /run/web server.sock"]
     assert uncountable(7, {24}, root=root) == ["unix @abstract"]
     assert uncountable(7, set(), root=root) == []
 
 
-def test_what_a_quitting_worker_has_accepted_has_its_listeners_path(root: Path) -> None:
+def test_connections_of_a_quitting_worker_name_their_listener(root: Path) -> None:
     assert uncountable(7, set(), {22, 23}, root) == ["unix /run/web server.sock"]
     assert uncountable(7, set(), {21, 23}, root) == []
     assert uncountable(7, set(), {31}, root) == ["udp 8053"]
 
 
-def test_who_is_connected_takes_datagrams_from_one_peer(root: Path) -> None:
+def test_a_connected_udp_socket_is_not_a_listener(root: Path) -> None:
     assert udp_listeners(7, {31, 32}, root) == {8053}
     assert udp_listeners(7, {32}, root) == set()
 
 
-def test_of_very_many_some_are_named(root: Path) -> None:
+def test_a_limited_number_of_listeners_is_named(root: Path) -> None:
     rows = [f"0: 2 0 00010000 0001 01 {100 + n} /run/{n:04}{'x' * 200}" for n in range(50)]
     (root / "7/net/unix").write_text("\n".join(["Num", *rows]))
     said = uncountable(7, set(range(100, 150)), root=root)
@@ -63,7 +63,7 @@ def test_tables_that_a_kernel_lacks_are_empty(root: Path) -> None:
     assert not_in({21, 22, 23, 24, 31, 32, 99}, 7, root) == {99}
 
 
-def test_a_process_that_is_gone(tmp_path: Path) -> None:
+def test_tables_of_an_ended_process_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         not_in({1}, 7, tmp_path)
 
@@ -90,16 +90,14 @@ def test_every_socket_of_this_process_is_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "one two", "32768"])
-def test_ports_of_a_range_that_cannot_be_read_are_the_kernels_own(
-    tmp_path: Path, text: str
-) -> None:
+def test_an_unreadable_port_range_is_the_kernels_default(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "sys/net/ipv4"
     folder.mkdir(parents=True)
     (folder / "ip_local_port_range").write_text(text)
     assert ephemeral_ports(tmp_path) == range(32768, 61000)
 
 
-def test_ports_of_connections_out_of_this_namespace() -> None:
+def test_ports_of_outbound_connections_are_ephemeral() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as connection,

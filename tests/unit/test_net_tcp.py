@@ -1,4 +1,4 @@
-"""Rows of /proc/net/tcp: real, torn and hostile ones."""
+"""Rows of /proc/net/tcp: real, truncated and hostile."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
@@ -38,11 +38,11 @@ LISTEN6 = (
 ESTABLISHED = LISTEN.replace(b" 0A ", b" 01 ").replace(b"4711", b"4713")
 
 
-def test_reads_inode_and_port() -> None:
+def test_inode_and_port_of_listeners_are_read() -> None:
     assert ports([HEADER, LISTEN, LISTEN6]) == [(4711, 8080), (4712, 443)]
 
 
-def test_stops_at_the_first_connection() -> None:
+def test_reading_stops_at_the_first_connection() -> None:
     rows = iter([HEADER, LISTEN, ESTABLISHED, LISTEN6])
     assert ports(rows) == [(4711, 8080)]
     assert next(rows) == LISTEN6
@@ -51,16 +51,16 @@ def test_stops_at_the_first_connection() -> None:
 @pytest.mark.parametrize(
     "torn", [b"", b"\n", LISTEN[:20], LISTEN.replace(b"1F90", b"zz"), b"\xff" * 200]
 )
-def test_a_torn_row_is_passed_over(torn: bytes) -> None:
+def test_a_truncated_row_is_skipped(torn: bytes) -> None:
     assert ports([HEADER, torn, LISTEN]) == [(4711, 8080)]
 
 
 @given(st.lists(st.binary(max_size=200)))
-def test_no_row_breaks_it(rows: list[bytes]) -> None:
+def test_arbitrary_rows_do_not_crash_the_parser(rows: list[bytes]) -> None:
     list(parse_listeners(rows))
 
 
-def test_reads_both_families(tmp_path: Path) -> None:
+def test_listeners_of_both_families_are_read(tmp_path: Path) -> None:
     net = tmp_path / "7" / "net"
     net.mkdir(parents=True)
     (net / "tcp").write_bytes(HEADER + LISTEN)
@@ -69,12 +69,12 @@ def test_reads_both_families(tmp_path: Path) -> None:
     assert listeners(7, tmp_path) == {4711: 8080, 4712: 443}
 
 
-def test_a_process_that_is_gone(tmp_path: Path) -> None:
+def test_listeners_of_an_ended_process_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         listeners(7, tmp_path)
 
 
-def test_listeners_at_one_address(tmp_path: Path) -> None:
+def test_listeners_at_one_address_are_recognized(tmp_path: Path) -> None:
     (tmp_path / "7/net").mkdir(parents=True)
     again = LISTEN.replace(b"4711", b"4713")
     elsewhere = LISTEN.replace(b"00000000:1F90", b"0100007F:1F90").replace(b"4711", b"4714")
@@ -85,7 +85,7 @@ def test_listeners_at_one_address(tmp_path: Path) -> None:
 
 
 def texts(rows: list[Row]) -> list[bytes]:
-    """What there is to find of them."""
+    """The rows' texts that a search finds."""
     return [row.text for row in rows if row.local_port in PORTS]
 
 
@@ -96,7 +96,7 @@ def read(row: Row) -> ParsedRow:
 
 
 @pytest.mark.parametrize("pod", ["web-jspw5", "web-qc9pc"])
-def test_real_tables(pod: str) -> None:
+def test_real_tables_are_read(pod: str) -> None:
     table = (FIXTURES / f"{pod}.tcp").read_bytes()
     found = [parse_row(row) for row in find_rows(table, PORTS)]
     rows = [row for row in found if row]
@@ -110,7 +110,7 @@ def test_real_tables(pod: str) -> None:
 
 
 @given(row=ROWS, number=st.integers(0, 200_000))
-def test_a_row_is_read_as_it_was_written(row: Row, number: int) -> None:
+def test_every_column_of_a_row_is_parsed(row: Row, number: int) -> None:
     found = [text.rstrip() for text in find_rows(HEADER + row.line(number), PORTS)]
     assert found == texts([row])
     assert tuple(read(row)) == (
@@ -128,13 +128,13 @@ def test_a_row_is_read_as_it_was_written(row: Row, number: int) -> None:
         (IPv6Address("::ffff:10.0.0.1"), "10.0.0.1:9"),
     ],
 )
-def test_addresses(address: Address, text: str) -> None:
+def test_addresses_are_formatted(address: Address, text: str) -> None:
     row = read(Row(local=type(address)(1), remote=address, remote_port=9))
     assert format_address(row.remote, row.remote_port) == text
 
 
 @given(row=ROWS, cut=st.integers(0, 300))
-def test_a_torn_row_is_none_or_the_whole(row: Row, cut: int) -> None:
+def test_a_truncated_row_is_rejected_or_read_whole(row: Row, cut: int) -> None:
     torn = parse_row(row.text[:cut])
     # A connection in FIN_WAIT2 or SYN_RECV looks like a minisocket without its end.
     assert torn is None or torn[:7] == read(row)[:7]
@@ -146,14 +146,14 @@ def test_a_torn_row_is_none_or_the_whole(row: Row, cut: int) -> None:
     junk=st.binary(max_size=200).filter(lambda junk: b"\n" not in junk),
     at=st.integers(0, 8),
 )
-def test_a_junk_line_costs_only_itself(rows: list[Row], junk: bytes, at: int) -> None:
+def test_a_junk_line_does_not_hide_other_rows(rows: list[Row], junk: bytes, at: int) -> None:
     lines = [row.line() for row in rows]
     table = HEADER + b"".join([*lines[:at], junk + b"\n", *lines[at:]])
     assert [text.rstrip() for text in find_rows(table, PORTS)] == texts(rows)
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), cut=st.integers(0, 900))
-def test_a_table_that_breaks_off_has_the_rows_before(rows: list[Row], cut: int) -> None:
+def test_a_truncated_table_has_its_complete_rows(rows: list[Row], cut: int) -> None:
     torn = table(*rows)[:cut]
     whole = max(0, torn.count(b"\n") - 1)
     assert [text.rstrip() for text in find_rows(torn, PORTS)] == texts(rows[:whole])
@@ -169,22 +169,22 @@ FRAGMENTS = [
 @given(st.binary() | st.lists(st.sampled_from(FRAGMENTS)).map(b"".join))
 @example(b"00000000:0050 -0000001:0050 01 00000000:00000000 " + b"0 " * 20)
 @example(b"00000000:0050 00000000:0050 01 00000000:00000000 " + b"9" * 5000 + b" 0" * 20)
-def test_no_bytes_break_it(text: bytes) -> None:
+def test_arbitrary_bytes_do_not_crash_the_parser(text: bytes) -> None:
     parse_row(text)
     for row in find_rows(b"\n   0: 00000000:0050 " + text + b"\n", PORTS):
         parse_row(row)
 
 
-def test_no_port_finds_nothing() -> None:
+def test_no_ports_find_no_rows() -> None:
     assert find_rows(table(Row()), frozenset()) == []
 
 
 @pytest.mark.parametrize("state", [3, 5, 6])
-def test_a_minisocket(state: int) -> None:
+def test_a_short_row_is_a_minisocket(state: int) -> None:
     row = read(Row(state=state, ato=None))
     assert row.minisocket
 
 
 @pytest.mark.parametrize("state", [1, 4, 8, 9, 10, 11])
-def test_a_connection_that_lacks_its_end_is_torn(state: int) -> None:
+def test_a_short_row_of_a_connection_is_rejected(state: int) -> None:
     assert parse_row(Row(state=state, ato=None).text) is None

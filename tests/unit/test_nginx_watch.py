@@ -21,7 +21,7 @@ NOTHING = Tally()
 
 
 class Played:
-    """A pod whose nginx does what it is told."""
+    """A pod with a fake nginx."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.work, self.runs = Work.SERVES, True
@@ -38,39 +38,39 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
     return Played(monkeypatch)
 
 
-def test_connections_that_ended_with_a_process_are_counted_from_the_first_look(
+def test_connections_that_end_with_a_process_are_cut(
     played: Played,
 ) -> None:
     assert played.look(FLYING, cut=5) == Nginx()
     assert played.look(FLYING, cut=5).cut == 0
     assert played.look(NOTHING, cut=7).cut == 2
-    assert played.look(NOTHING, cut=0).cut == 2  # another source begins anew
+    assert played.look(NOTHING, cut=0).cut == 2  # another source starts at zero
     assert played.look(NOTHING, cut=1).cut == 3
-    more = replace(POD, ports=frozenset({80, 81}))  # whose counts of earlier come with it
+    more = replace(POD, ports=frozenset({80, 81}))  # the new port brings its earlier counts
     assert played.watch.now(more, Counts(cut=9), NOTHING).cut == 3
     assert played.watch.now(more, Counts(cut=10), NOTHING).cut == 4
 
 
-def test_without_a_count_those_in_flight_when_nginx_vanished_were_cut(played: Played) -> None:
+def test_connections_in_flight_are_cut_if_nginx_vanishes(played: Played) -> None:
     assert played.look(FLYING).cut == 0
     played.work, played.runs = Work.NONE, False
     assert played.look(NOTHING) == Nginx(alive=False, lost=True, cut=3)
 
 
-def test_the_master_may_outlive_its_workers_by_a_moment(played: Played) -> None:
+def test_connections_are_cut_if_only_the_master_is_left(played: Played) -> None:
     played.look(FLYING)
     played.work = Work.NONE
     assert played.look(NOTHING) == Nginx(cut=3)
 
 
-def test_connections_elsewhere_are_in_no_count(played: Played) -> None:
+def test_connections_elsewhere_are_added_to_the_cut_count(played: Played) -> None:
     abroad = Tally(elsewhere=2)
     assert played.look(abroad, cut=0).cut == 0
     played.work, played.runs = Work.NONE, False
     assert played.look(NOTHING, cut=1).cut == 3
 
 
-def test_an_nginx_that_was_seen_to_quit_has_finished(played: Played) -> None:
+def test_an_nginx_that_quits_cuts_nothing(played: Played) -> None:
     played.look(FLYING)
     played.work = Work.QUITS
     played.look(FLYING)
@@ -78,19 +78,19 @@ def test_an_nginx_that_was_seen_to_quit_has_finished(played: Played) -> None:
     assert played.look(NOTHING) == Nginx(alive=False, lost=True, cut=0)
 
 
-def test_nothing_in_flight_nothing_cut(played: Played) -> None:
+def test_nothing_in_flight_is_not_cut(played: Played) -> None:
     played.look(FLYING)
     played.look(NOTHING)
     played.work, played.runs = Work.NONE, False
     assert played.look(NOTHING).cut == 0
 
 
-def test_what_is_held_is_told(played: Played) -> None:
-    played.watch.held = Held(uncounted=("udp 53",), abroad=True)
-    assert played.look(NOTHING) == Nginx(uncounted=("udp 53",), abroad=True)
+def test_uncounted_listeners_are_reported(played: Played) -> None:
+    played.watch.held = Held(uncounted=("udp 53",), listens_elsewhere=True)
+    assert played.look(NOTHING) == Nginx(uncounted=("udp 53",), listens_elsewhere=True)
 
 
-def test_a_pod_that_never_had_nginx_has_lost_none() -> None:
+def test_a_pod_without_nginx_has_not_lost_it() -> None:
     without = Pod(1, 7, Identity(), (), frozenset({80}))
     watch = NginxWatch(without)
     assert not watch.has_lost(POD)

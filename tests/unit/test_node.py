@@ -1,5 +1,4 @@
-"""The node: scans that begin after the question, corrections that say what was wrong, and what is
-told of all pods."""
+"""The node: scans that begin after their request, logged corrections, counts of all pods."""
 
 import asyncio
 import logging
@@ -23,7 +22,7 @@ from drainmon.sources.switching import SwitchingSource
 
 
 class SlowRegistry(Registry):
-    """A scan ends when it is let go."""
+    """A registry whose scan ends on command."""
 
     def __init__(self) -> None:
         super().__init__(["nginx"])
@@ -47,7 +46,7 @@ async def until_begun(registry: SlowRegistry, number: int) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_scan_that_runs_already_is_not_good_enough(registry: SlowRegistry) -> None:
+async def test_a_running_scan_does_not_answer_a_new_request(registry: SlowRegistry) -> None:
     node = Node(registry, ["procfs"], asyncio.create_task)
     first = asyncio.create_task(node.scan())
     await until_begun(registry, 1)
@@ -58,10 +57,10 @@ async def test_a_scan_that_runs_already_is_not_good_enough(registry: SlowRegistr
     assert not any(task.done() for task in others)
     registry.go.release()
     await asyncio.gather(*others)
-    assert registry.begun == 2  # one for all of them
+    assert registry.begun == 2  # one for all requests
 
 
-async def test_a_scan_that_has_just_ended_is_not_good_enough(registry: SlowRegistry) -> None:
+async def test_an_ended_scan_does_not_answer_a_new_request(registry: SlowRegistry) -> None:
     node = Node(registry, ["procfs"], asyncio.create_task)
     for number in (1, 2):
         registry.go.release()
@@ -69,7 +68,7 @@ async def test_a_scan_that_has_just_ended_is_not_good_enough(registry: SlowRegis
         assert registry.begun == number
 
 
-async def test_a_scan_whose_asker_hangs_up_is_not_joined_by_another(registry: SlowRegistry) -> None:
+async def test_a_cancelled_request_does_not_end_its_scan_early(registry: SlowRegistry) -> None:
     node = Node(registry, ["procfs"], asyncio.create_task)
     first = asyncio.create_task(node.scan())
     await until_begun(registry, 1)
@@ -109,7 +108,7 @@ async def test_a_place_of_another_namespace_is_closed() -> None:
     source = node._source = OpeningSource()
     with pytest.raises(ProcessLookupError, match="it is gone"):
         node.open(WEB, 2**22 + 1)
-    # Whatever namespace the pid is in by now: what counts is what was opened.
+    # The pid may be in any namespace by now: the opened one counts.
     with pytest.raises(ProcessLookupError, match="another process now"):
         node.open(WEB, os.getpid())
     assert source.place.closed == 1
@@ -118,7 +117,7 @@ async def test_a_place_of_another_namespace_is_closed() -> None:
 
 
 class DriftedSource(SwitchingSource):
-    """Its counters say three connections too many since somebody last asked."""
+    """Its counters show three connections too many since the last reading."""
 
     def __init__(self) -> None:
         super().__init__(["procfs"], None)  # type: ignore[arg-type]
@@ -132,7 +131,7 @@ class DriftedSource(SwitchingSource):
         return Snapshot(0.0, 0.0, around=(counts, counts))
 
 
-async def test_a_correction_is_logged_with_what_the_counters_said(
+async def test_a_correction_is_logged_with_the_wrong_counts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     node = Node(Registry(["nginx"]), ["procfs"], asyncio.create_task)
@@ -151,7 +150,7 @@ async def test_a_correction_is_logged_with_what_the_counters_said(
 
 
 class CountingSource(SwitchingSource):
-    """Each call says one accepted connection more, and takes a while by the test's clock."""
+    """Each call reports one more accepted connection, and takes a while by the fake clock."""
 
     def __init__(self, clock: "Clock") -> None:
         super().__init__(["procfs"], None)  # type: ignore[arg-type]
@@ -176,7 +175,7 @@ class CountingSource(SwitchingSource):
 
 
 class Clock:
-    """A time that passes when it is told to."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -188,7 +187,7 @@ class Clock:
 
 
 class KnownPods(Registry):
-    """A scan finds what the test says."""
+    """A registry whose scans find the given pods."""
 
     def __init__(self, *pods: Pod) -> None:
         super().__init__(["nginx"])
@@ -213,7 +212,7 @@ def known(monkeypatch: pytest.MonkeyPatch, *pods: Pod) -> tuple[Node, CountingSo
     return node, source, registry
 
 
-async def test_all_pods_are_read_for_a_twentieth_of_the_time(
+async def test_reading_all_pods_takes_at_most_a_twentieth_of_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, source, _ = known(monkeypatch, WEB, API)
@@ -229,7 +228,7 @@ async def test_all_pods_are_read_for_a_twentieth_of_the_time(
     assert [counts.accepted for _, counts in await node.all_counts()] == [3, 4]
 
 
-async def test_who_asks_for_all_pods_at_once_shares_the_answer(
+async def test_concurrent_requests_for_all_pods_share_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pods = (Pod(n, n, Identity(), (), frozenset()) for n in range(50))
@@ -240,13 +239,13 @@ async def test_who_asks_for_all_pods_at_once_shares_the_answer(
     assert source.accepted == 50
 
 
-async def test_a_pod_that_is_gone_is_told_for_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_departed_pod_is_reported_for_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     node, source, registry = known(monkeypatch, WEB, API)
     await node.all_counts()
     assert node.departed() == []
     registry.found = [API]
     await node.scan()
-    # Asked once more: somebody may have come since.
+    # Read once more, as connections may have come since.
     assert [(pod.identity.name, last.accepted) for pod, last in node.departed()] == [("web", 3)]
     source.clock.now += 300.0
     assert len(node.departed()) == 1
@@ -254,7 +253,7 @@ async def test_a_pod_that_is_gone_is_told_for_five_minutes(monkeypatch: pytest.M
     assert node.departed() == []
 
 
-async def test_the_last_count_of_a_pod_whose_source_forgot_it(
+async def test_a_departed_pod_keeps_its_last_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, source, registry = known(monkeypatch, WEB)
@@ -265,7 +264,7 @@ async def test_the_last_count_of_a_pod_whose_source_forgot_it(
     assert [last.accepted for _, last in node.departed()] == [1]
 
 
-async def test_a_namespace_that_is_another_pods_by_now_is_not_asked(
+async def test_a_reused_namespace_is_not_read_for_a_departed_pod(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node, _, registry = known(monkeypatch, WEB)

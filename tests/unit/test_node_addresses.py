@@ -1,4 +1,4 @@
-"""Which callers are the node, as its addresses change."""
+"""Whether a caller is the node, while the node's addresses change."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def address(host: Netns, what: str, text: str) -> None:
 
 
 @pytest.mark.root
-def test_one_that_comes_and_one_that_goes(host: Netns, node: NodeAddresses) -> None:
+def test_new_and_removed_addresses_are_noticed(host: Netns, node: NodeAddresses) -> None:
     assert not node.has("10.97.0.1")
     address(host, "add", "10.97.0.1/24")
     address(host, "add", "fd97::1/64")
@@ -47,7 +47,7 @@ def test_one_that_comes_and_one_that_goes(host: Netns, node: NodeAddresses) -> N
 
 
 @pytest.mark.root
-def test_more_changes_than_the_kernel_keeps(host: Netns, node: NodeAddresses) -> None:
+def test_addresses_are_read_again_after_lost_changes(host: Netns, node: NodeAddresses) -> None:
     assert not node.has("10.97.0.1")
     batch = "".join(
         f"address {what} 10.97.1.1/32 dev card\n" for _ in range(3000) for what in ("add", "del")
@@ -62,7 +62,7 @@ def test_more_changes_than_the_kernel_keeps(host: Netns, node: NodeAddresses) ->
 
 
 @pytest.mark.root
-def test_what_cannot_be_read_now_is_read_later(
+def test_a_failed_reading_is_repeated(
     host: Netns, node: NodeAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not node.has("10.97.0.1")
@@ -79,13 +79,13 @@ def _no_descriptors(*_: object) -> None:
 
 
 @pytest.mark.root
-def test_without_what_says_nothing_of_the_caller(host: Netns, node: NodeAddresses) -> None:
+def test_loopback_and_link_local_addresses_do_not_count(host: Netns, node: NodeAddresses) -> None:
     address(host, "add", "fe80::97/64")
     for text in ("127.0.0.1", "::1", "fe80::97%card"):
         assert not node.has(text)
 
 
-def test_a_zone_is_no_part_of_an_address() -> None:
+def test_a_zone_is_not_part_of_an_address() -> None:
     assert parse("fe80::1%eth0") == ip_address("fe80::1")
     with pytest.raises(ValueError, match="somewhere"):
         parse("somewhere")

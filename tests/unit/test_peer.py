@@ -1,4 +1,4 @@
-"""Who calls: one that has ended is nobody; what cannot be told at the moment is told later."""
+"""The caller's identity: an ended process has none; a temporary error is repeated later."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.unit.test_server import Daemon, serving
 
 GET_SELF = b"GET /v1/self HTTP/1.1\r\nHost: d\r\n\r\n"
 
-SHORT = "cannot tell who calls: Too many open files"
+SHORT = "cannot identify the caller: Too many open files"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
         yield daemon
 
 
-def test_a_caller_whose_pid_is_another_process_now() -> None:
+def test_a_reused_pid_is_not_the_caller() -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with here, there:
         caller = peer.identify(here)
@@ -40,8 +40,8 @@ def test_a_caller_whose_pid_is_another_process_now() -> None:
             stale.verify()
 
 
-def test_a_caller_that_has_ended_is_nobody() -> None:
-    # Whoever gets its pid next must not be taken for it.
+def test_a_caller_that_has_ended_is_refused() -> None:
+    # The next process with this pid must not be taken for the caller.
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/sock"
         code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r})"
@@ -51,22 +51,24 @@ def test_a_caller_that_has_ended_is_nobody() -> None:
             subprocess.run([sys.executable, "-c", code], check=True)
             connection, _ = listener.accept()
             with connection:
-                with pytest.raises(PermissionError, match="cannot tell who calls"):
+                with pytest.raises(PermissionError, match="cannot identify the caller"):
                     peer.identify(connection)
                 with pytest.raises(ProcessLookupError, match="it has ended"):
                     peer._check_alive(connection)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ESRCH])
-def test_older_kernels_say_that_a_caller_has_ended(number: int) -> None:
+def test_an_ended_caller_is_noticed_on_older_kernels(number: int) -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with here, there:
         caller = dataclasses.replace(peer.identify(here), connection=Refusing(here, number))
-        with pytest.raises(PermissionError, match=r"^cannot tell who calls: pid \d+: it has ended"):
+        with pytest.raises(
+            PermissionError, match=r"^cannot identify the caller: pid \d+: it has ended"
+        ):
             caller.verify()
 
 
-def test_kernels_that_cannot_say_whether_a_caller_lives_are_believed() -> None:
+def test_a_kernel_without_peer_pidfds_is_trusted() -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with here, there:
         connection = Refusing(here, errno.ENOPROTOOPT)
@@ -74,7 +76,7 @@ def test_kernels_that_cannot_say_whether_a_caller_lives_are_believed() -> None:
 
 
 class Refusing:
-    """A connection whose kernel refuses to say more than who connected."""
+    """A connection whose kernel refuses to report more than the peer's credentials."""
 
     def __init__(self, connection: socket.socket, number: int) -> None:
         self._connection, self._number = connection, number
@@ -87,9 +89,9 @@ class Refusing:
 
 @contextlib.contextmanager
 def descriptors_left(number: int) -> Iterator[None]:
-    """So many files can be opened meanwhile, no more."""
+    """Leave `number` descriptors free during the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    first = os.dup(0)  # those below are open
+    first = os.dup(0)  # lower descriptors are in use
     os.close(first)
     resource.setrlimit(resource.RLIMIT_NOFILE, (first + number, hard))
     try:
@@ -98,7 +100,7 @@ def descriptors_left(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_lack_of_descriptors_makes_no_caller_another() -> None:
+def test_a_lack_of_descriptors_is_not_a_wrong_caller() -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with here, there:
         caller = peer.identify(here)
@@ -112,8 +114,8 @@ def test_a_lack_of_descriptors_makes_no_caller_another() -> None:
         caller.verify()
 
 
-async def test_who_calls_at_a_lack_of_descriptors_may_come_back(daemon: Daemon) -> None:
-    """Neither is the caller forbidden anything, nor does the daemon stop taking in others."""
+async def test_a_caller_during_a_lack_of_descriptors_may_retry(daemon: Daemon) -> None:
+    """The caller is not refused for good, and the daemon continues to accept others."""
     known = await asyncio.open_unix_connection(str(daemon.path))
     await ask_on(*known, 200)
     with socket.socket(socket.AF_UNIX) as early:
@@ -133,7 +135,7 @@ async def test_who_calls_at_a_lack_of_descriptors_may_come_back(daemon: Daemon) 
 
 
 async def ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> str:
-    """The body of the answer, on a connection that goes on."""
+    """The body of the response, on a connection that stays open."""
     writer.write(GET_SELF)
     async with asyncio.timeout(10):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -144,10 +146,10 @@ async def ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sta
         return (await reader.readexactly(int(size))).decode()
 
 
-async def test_a_drain_whose_caller_cannot_be_told_any_more_is_cut_off(
+async def test_a_drain_is_disconnected_if_its_caller_cannot_be_verified(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its client takes that for a daemon that is gone, and comes back."""
+    """Its client takes that for a lost daemon, and comes back."""
     reader, writer = await asyncio.open_unix_connection(str(daemon.path))
     verify, asked = peer.Caller.verify, 0
 

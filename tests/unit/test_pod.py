@@ -15,13 +15,13 @@ def make(*processes: NginxProcess) -> Pod:
     return Pod(1, 1, Identity(), processes, frozenset())
 
 
-def test_a_master_is_nobodys_child_in_the_pod() -> None:
+def test_a_master_has_no_parent_in_the_pod() -> None:
     assert make(WORKER, MASTER, CACHE).masters == (MASTER,)
 
 
-def test_two_masters() -> None:
+def test_a_pod_can_have_two_masters() -> None:
     assert make(MASTER, WORKER, OTHER).masters == (MASTER, OTHER)
 
 
-def test_workers_without_their_master_are_their_own() -> None:
+def test_workers_without_their_master_count_as_masters() -> None:
     assert make(WORKER).masters == (WORKER,)

@@ -12,7 +12,7 @@ UID = "1b5c81bc-6dce-4cf0-aef1-f92948380bdb"
 STATIC = "3efbb69a2b2495cb8447322f0e61d0f0"
 
 
-def test_names() -> None:
+def test_names_are_parsed_from_log_folders() -> None:
     names = parse_names([f"shop_web-7d4b9_{UID}", f"kube-system_etcd-node.example_{STATIC}"])
     assert names == {UID: ("shop", "web-7d4b9"), STATIC: ("kube-system", "etcd-node.example")}
 
@@ -46,7 +46,7 @@ def test_names() -> None:
         f"shop_web_{UID}0",
     ],
 )
-def test_what_is_no_pods_folder_names_nobody(folder: str) -> None:
+def test_other_folders_give_no_name(folder: str) -> None:
     assert parse_names([folder]) == {}
 
 
@@ -55,20 +55,20 @@ def test_two_pods_with_one_uid_have_no_name() -> None:
     assert parse_names(folders) == {}
 
 
-def test_a_folder_that_is_not_there_or_none(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_no_names(tmp_path: Path) -> None:
     assert read_names(tmp_path / "nowhere") == {}
     (tmp_path / "file").touch()
     assert read_names(tmp_path / "file") == {}
 
 
-def test_only_folders_count(tmp_path: Path) -> None:
+def test_files_and_links_give_no_names(tmp_path: Path) -> None:
     (tmp_path / f"shop_file_{STATIC}").touch()
     (tmp_path / f"shop_link_{UID}").symlink_to("/")
     assert read_names(tmp_path) == {}
 
 
 class Logs:
-    """A folder of logs, and a daemon of this owner."""
+    """A folder of logs, and a daemon with this owner."""
 
     def __init__(self, folder: Path, own: Owner) -> None:
         (folder / f"shop_web_{UID}").mkdir()
@@ -79,7 +79,7 @@ class Logs:
         return self.logs.identify(Owner(uid, "id", root=f"{within}/pod{uid}", within=within)).label
 
 
-def test_the_folder_is_read_again_for_a_pod_that_it_did_not_have(tmp_path: Path) -> None:
+def test_the_folder_is_read_again_for_a_new_pod(tmp_path: Path) -> None:
     logs = Logs(tmp_path, Owner())
     assert logs.label() == "shop/web"
     (tmp_path / f"shop_web_{UID}").rmdir()
@@ -89,7 +89,7 @@ def test_the_folder_is_read_again_for_a_pod_that_it_did_not_have(tmp_path: Path)
     assert logs.label(uid=STATIC) == "shop/new"
 
 
-def test_who_only_says_that_it_is_a_pod_gets_no_name_for_it(tmp_path: Path) -> None:
+def test_a_container_that_poses_as_a_pod_gets_no_name(tmp_path: Path) -> None:
     assert Logs(tmp_path, Owner()).label(within="/docker/0") == UID
 
 
@@ -100,7 +100,7 @@ def test_who_only_says_that_it_is_a_pod_gets_no_name_for_it(tmp_path: Path) -> N
         Owner(container_id="0", root="/docker/0"),
     ],
 )
-def test_pods_of_the_node_that_the_daemon_is_in_have_names(tmp_path: Path, own: Owner) -> None:
+def test_pods_of_the_daemons_own_nested_node_have_names(tmp_path: Path, own: Owner) -> None:
     logs = Logs(tmp_path, own)
     assert logs.label(within="/docker/0") == "shop/web"
     assert logs.label(within="/docker/1") == UID
@@ -116,5 +116,5 @@ def test_pods_of_the_node_that_the_daemon_is_in_have_names(tmp_path: Path, own: 
         (Identity(), ""),
     ],
 )
-def test_a_label_is_the_best_of_what_is_known(identity: Identity, label: str) -> None:
+def test_a_label_is_the_best_known_name(identity: Identity, label: str) -> None:
     assert identity.label == label

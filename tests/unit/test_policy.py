@@ -1,4 +1,4 @@
-"""Options of a drain that make no sense are refused with a reason."""
+"""A drain's invalid options are refused with a reason."""
 
 from typing import Any
 
@@ -24,33 +24,33 @@ from drainmon.server.api_self import parse_policy
         ({"timeout": None}, "timeout is not a number"),
     ],
 )
-def test_bad_values(options: dict[str, Any], why: str) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=f"cannot drain: {why}"):
         Policy(**options)
 
 
-def test_options_of_a_request() -> None:
+def test_options_of_a_request_are_parsed() -> None:
     policy = parse_policy(b'{"timeout": 10, "elapsed": 2.5, "colour": "blue"}')
     assert policy == Policy(timeout=10, elapsed=2.5)
     assert parse_policy(b"") == Policy()
 
 
-def test_the_timeout_of_a_caller_with_a_margin() -> None:
+def test_the_margin_is_added_to_the_given_timeout() -> None:
     policy = parse_policy(b'{"timeout": 7.75, "margin": 0.250}')
     assert (policy.timeout, policy.given_timeout) == (7.75, 8.0)
-    assert parse_policy(b'{"timeout": 7.75}').given_timeout == 7.75  # as callers were before
+    assert parse_policy(b'{"timeout": 7.75}').given_timeout == 7.75  # a client without margins
     with pytest.raises(ValueError, match="cannot drain: margin is out of range"):
         parse_policy(b'{"margin": -1}')
 
 
-def test_what_a_request_ignores() -> None:
+def test_ignored_peers_and_ports_of_a_request_are_parsed() -> None:
     policy = parse_policy(b'{"ignore_peers": ["10.0.0.0/8", "::1"], "ignore_ports": [9113, "81"]}')
     assert policy == Policy(ignored=Ignored.parse(["10.0.0.0/8", "::1"], ["81", "9113"]))
     with pytest.raises(ValueError, match=r"cannot ignore the peer '10.0.0.0/33': neither an"):
         parse_policy(b'{"ignore_peers": ["10.0.0.0/33"]}')
 
 
-def test_ports_and_patience_of_a_request() -> None:
+def test_ports_and_unreachable_after_of_a_request_are_parsed() -> None:
     policy = parse_policy(b'{"ports": [443, 80], "unreachable_after": 0}')
     assert policy == Policy(ports=frozenset({80, 443}), unreachable_after=0)
     assert policy.rules.unreachable_after == float("inf")
@@ -77,7 +77,7 @@ def test_ports_and_patience_of_a_request() -> None:
         (b'{"ignore_peers": [null]}', "ignore_peers is not a list"),
     ],
 )
-def test_bad_requests(body: bytes, why: str) -> None:
+def test_bad_requests_are_refused(body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=f"cannot drain: {why}"):
         parse_policy(body)
 

@@ -1,4 +1,4 @@
-"""What /proc tells of a process."""
+"""The facts that /proc has about a process."""
 
 import mmap
 import os
@@ -14,13 +14,13 @@ from drainmon.procfs import process
 from tests.waiting import eventually
 
 
-def test_cgroup_of_a_file_that_is_not_text(tmp_path: Path) -> None:
+def test_a_cgroup_file_that_is_not_text_is_read(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_bytes(b"0::/\xff\xfe\n")
     assert process.cgroup(7, tmp_path) == "0::/\\xff\\xfe\n"
 
 
-def test_cgroup_on_a_kernel_without_cgroups(tmp_path: Path) -> None:
+def test_a_kernel_without_cgroups_gives_an_empty_cgroup(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     with pytest.raises(FileNotFoundError):
         process.cgroup(7, tmp_path)
@@ -28,14 +28,14 @@ def test_cgroup_on_a_kernel_without_cgroups(tmp_path: Path) -> None:
     assert process.cgroup(7, tmp_path) == ""
 
 
-def test_start_time_of_a_name_with_parentheses(tmp_path: Path) -> None:
+def test_start_time_is_found_after_a_name_with_parentheses(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     fields = " ".join(str(number) for number in range(4, 53))
     (tmp_path / "7" / "stat").write_text(f"7 (a) b) 1 (c) S {fields}\n")
     assert process.start_time(7, tmp_path) == 22
 
 
-def test_what_a_process_uses() -> None:
+def test_cpu_time_and_memory_of_a_process_are_read() -> None:
     pid = os.getpid()
     before = process.cpu_time(pid)
     assert 0 <= before <= sum(os.times()[:2]) * os.sysconf("SC_CLK_TCK") + 1
@@ -48,7 +48,7 @@ def test_what_a_process_uses() -> None:
         assert process.own_memory(pid) > used + len(more) // 2
 
 
-def test_what_udp_has_seen_with_and_without_ipv6(tmp_path: Path) -> None:
+def test_udp_statistics_are_read_without_ipv6(tmp_path: Path) -> None:
     assert b"Udp: " in process.udp_statistics(os.getpid())[0]
     (tmp_path / "7" / "net").mkdir(parents=True)
     (tmp_path / "7" / "net" / "snmp").write_bytes(b"Udp:\n")
@@ -62,7 +62,7 @@ def test_socket_inodes_are_the_sockets_held() -> None:
         assert process.socket_inodes(os.getpid()) - before == {inode}
 
 
-def test_netns_of_this_process() -> None:
+def test_the_netns_of_this_process_is_opened() -> None:
     fd = process.open_netns(os.getpid())
     try:
         assert os.fstat(fd).st_ino == process.netns_inode() == process.netns_inode(os.getpid())
@@ -71,12 +71,12 @@ def test_netns_of_this_process() -> None:
 
 
 def found(name: str) -> dict[int, int]:
-    """Parents, by pid."""
+    """The parents of the found processes, by pid."""
     own = find_processes(frozenset({name})).values()
     return {nginx.pid: nginx.parent for processes in own for nginx in processes}
 
 
-def test_a_long_name_is_found_as_the_kernel_cuts_it(tmp_path: Path) -> None:
+def test_a_long_name_is_found_in_its_truncated_form(tmp_path: Path) -> None:
     program = tmp_path / "openresty-of-a-long-name"
     shutil.copy("/bin/cat", program)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as child:

@@ -7,7 +7,7 @@ from drainmon.model.ignored import Ignored
 from drainmon.server.query import parse_query
 
 
-def test_every_option() -> None:
+def test_every_option_is_parsed() -> None:
     query = [
         ("timeout", "55s"),
         ("min-wait", "500ms"),
@@ -39,7 +39,7 @@ def test_every_option() -> None:
         ({"timeout": "6s"}, 5.0),
     ],
 )
-def test_half_of_the_timeout_is_for_waiting(query: dict[str, str], min_wait: float) -> None:
+def test_min_wait_is_at_most_half_of_the_timeout(query: dict[str, str], min_wait: float) -> None:
     assert parse_query(query.items()).min_wait == min_wait
 
 
@@ -58,7 +58,7 @@ def test_half_of_the_timeout_is_for_waiting(query: dict[str, str], min_wait: flo
         ("elapsed", "5", "cannot drain: 'elapsed' is not one of timeout"),
     ],
 )
-def test_refused(name: str, value: str, why: str) -> None:
+def test_bad_options_are_refused(name: str, value: str, why: str) -> None:
     with pytest.raises(ValueError) as refused:
         parse_query([(name, value)])
     assert str(refused.value).startswith(why)

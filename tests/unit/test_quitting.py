@@ -1,4 +1,4 @@
-"""Workers that are told to quit, and what nginx makes of it: made up."""
+"""Workers that get signals, and a fake nginx's reactions."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ QUIT = Roll(Outcome.QUIT)
 
 
 class Nginx:
-    """Its master and workers; `does` is called with each signal that one of them gets."""
+    """A master with workers; `does` is called for each process that gets a signal."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.accepting, self.quitting = {A, B}, set[NginxProcess]()
@@ -36,7 +36,7 @@ class Nginx:
         self.accepting.add(next(self._new))
 
     def is_held(self, process: NginxProcess) -> None:
-        """By a connection; a reload starts new workers."""
+        """A connection holds the worker; a reload starts new workers."""
         if process == MASTER:
             self.quitting |= self.accepting & {A, B}
             self.accepting = {C, D}
@@ -44,7 +44,7 @@ class Nginx:
             self.accepting.discard(process)
             self.quitting.add(process)
 
-    def tell(self, process: NginxProcess, number: signal.Signals) -> None:
+    def send(self, process: NginxProcess, number: signal.Signals) -> None:
         self.signals.append((process, number))
         self.does(process)
 
@@ -52,7 +52,7 @@ class Nginx:
         async def lacks_memory() -> Roll | None:
             return self.lacks
 
-        return await quitting.replace(MASTER, frozenset(old), self.tell, udp, lacks_memory)
+        return await quitting.replace(MASTER, frozenset(old), self.send, udp, lacks_memory)
 
 
 @pytest.fixture
@@ -60,52 +60,52 @@ def nginx(monkeypatch: pytest.MonkeyPatch) -> Nginx:
     return Nginx(monkeypatch)
 
 
-def told(*processes: NginxProcess) -> list[tuple[NginxProcess, signal.Signals]]:
+def signals_to(*processes: NginxProcess) -> list[tuple[NginxProcess, signal.Signals]]:
     return [(process, signal.SIGQUIT) for process in processes]
 
 
-async def test_one_after_the_other(nginx: Nginx) -> None:
+async def test_workers_are_signalled_one_after_the_other(nginx: Nginx) -> None:
     assert await nginx.replace(A, B) == QUIT
-    assert nginx.signals == told(A, B)
+    assert nginx.signals == signals_to(A, B)
 
 
-async def test_held_workers_are_left_by_a_reload(nginx: Nginx) -> None:
+async def test_held_workers_are_replaced_by_a_reload(nginx: Nginx) -> None:
     nginx.does = nginx.is_held
     assert await nginx.replace(A, B) == Roll(Outcome.RELOAD)
-    assert nginx.signals == [*told(A), (MASTER, signal.SIGHUP)]
+    assert nginx.signals == [*signals_to(A), (MASTER, signal.SIGHUP)]
 
 
-async def test_without_memory_the_last_one_goes_on(nginx: Nginx) -> None:
+async def test_without_memory_the_last_worker_is_not_signalled(nginx: Nginx) -> None:
     nginx.does, nginx.lacks = nginx.is_held, no_memory(2, 1)
     with pytest.raises(TimeoutError):
         await within(0.5, nginx, A, B)
-    assert nginx.signals == told(A)
+    assert nginx.signals == signals_to(A)
 
 
 async def test_nginx_that_serves_udp_is_not_reloaded(nginx: Nginx) -> None:
     nginx.does = nginx.is_held
     assert await nginx.replace(A, B, udp=True) == QUIT
-    assert nginx.signals == told(A, B)
+    assert nginx.signals == signals_to(A, B)
 
 
-async def test_an_only_worker_with_udp_is_told_at_once(nginx: Nginx) -> None:
+async def test_an_only_worker_with_udp_is_signalled_at_once(nginx: Nginx) -> None:
     nginx.accepting = {A}
     assert await nginx.replace(A, udp=True) == QUIT
-    assert nginx.signals == told(A)
+    assert nginx.signals == signals_to(A)
 
 
-async def test_those_who_have_gone_by_themselves_are_replaced(nginx: Nginx) -> None:
+async def test_workers_that_ended_by_themselves_are_not_signalled(nginx: Nginx) -> None:
     nginx.accepting = {C, D}
     assert await nginx.replace(A, B) == QUIT
     assert nginx.signals == []
 
 
-async def test_all_who_were_told_do_nothing(nginx: Nginx) -> None:
+async def test_workers_that_do_not_react_are_stuck(nginx: Nginx) -> None:
     nginx.does = lambda process: None
     assert await nginx.replace(A, B, udp=True) == STUCK
 
 
-async def test_one_that_does_nothing_beside_one_that_serves_is_not_all(nginx: Nginx) -> None:
+async def test_one_worker_that_does_not_react_is_not_stuck(nginx: Nginx) -> None:
     nginx.does, nginx.lacks = lambda process: None, no_memory(2, 1)
     with pytest.raises(TimeoutError):
         await within(0.5, nginx, A, B)

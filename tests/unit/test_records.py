@@ -1,4 +1,4 @@
-"""The latest drains are kept, and what is kept stays small."""
+"""The latest drains are kept, and their records stay small."""
 
 import tracemalloc
 
@@ -25,14 +25,14 @@ def at_its_deadline(number: int) -> DrainRecord:
     return made
 
 
-def test_the_latest_comes_first() -> None:
+def test_the_latest_drain_comes_first() -> None:
     records = Records()
     numbers = [records.begin(record(number)) for number in range(3)]
     records.end(numbers[1])
     assert [kept.pod for kept in records.latest()] == ["pod-2", "pod-1", "pod-0"]
 
 
-def test_a_running_drain_is_shown_as_it_is_now() -> None:
+def test_a_running_drains_record_is_current() -> None:
     records = Records()
     running = record(1)
     records.begin(running)
@@ -40,7 +40,7 @@ def test_a_running_drain_is_shown_as_it_is_now() -> None:
     assert next(records.latest()).arrivals == 7
 
 
-def test_what_has_ended_comes_back_as_it_was() -> None:
+def test_an_ended_drains_record_is_restored() -> None:
     records = Records()
     ended = at_its_deadline(5)
     records.end(records.begin(ended))
@@ -49,7 +49,7 @@ def test_what_has_ended_comes_back_as_it_was() -> None:
     assert kept is not ended
 
 
-def test_the_oldest_are_forgotten_also_while_they_run() -> None:
+def test_the_oldest_drains_are_forgotten_even_while_they_run() -> None:
     records = Records(kept=2)
     numbers = [records.begin(record(number)) for number in range(4)]
     for number in numbers:

@@ -1,4 +1,4 @@
-"""The registry: which pod is the same one as before, which ports it keeps."""
+"""The registry: the identity of pods, and the ports that they keep."""
 
 import os
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ SHELL = Owner(unit="session-4.scope", root="/user.slice/session-4.scope")
 
 
 class World:
-    """What the node's /proc would show."""
+    """The node's /proc."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.processes: dict[int, list[NginxProcess]] = {}
@@ -54,13 +54,13 @@ class World:
         return identify(owner, {"uid-a": ("ingress", "nginx-x")})
 
     def scan(self, ports: set[int], *processes: NginxProcess) -> None:
-        """All of one pod with a namespace of its own, the first of them listening."""
+        """Scan one pod in its own namespace, whose first process listens."""
         self.processes = {NETNS: list(processes)} if processes else {}
         self.ports = {processes[0]: ports} if processes else {}
         self.registry.scan()
 
     def scan_host(self, *found: tuple[NginxProcess, Owner, int]) -> None:
-        """Processes of the host's namespace, each with its owner and its port."""
+        """Scan processes of the host's namespace, each with its owner and its port."""
         self.processes = {HOST: [nginx for nginx, _, _ in found]}
         self.owners = {nginx.pid: owner for nginx, owner, _ in found}
         self.ports = {nginx: {port} for nginx, _, port in found}
@@ -97,7 +97,7 @@ def test_a_pod_without_processes_is_gone_unless_it_is_held(world: World) -> None
     (pod,) = world.registry.pods()
     assert pod.processes == ()
     assert pod.ports == {80}
-    world.scan({81}, SECOND)  # nginx restarted amid the drain: still the same pod
+    world.scan({81}, SECOND)  # nginx restarted during the drain: still the same pod
     assert world.registry.pods()[0].number == pod.number
     assert world.registry.pods()[0].ports == {80, 81}
     world.scan(set())
@@ -109,7 +109,7 @@ def test_a_pod_without_processes_is_gone_unless_it_is_held(world: World) -> None
     assert world.registry.pods() == []
 
 
-def test_a_pod_without_known_ports_takes_those_that_it_is_given(world: World) -> None:
+def test_a_pod_without_known_ports_adopts_the_given_ports(world: World) -> None:
     world.scan(set(), FIRST)
     (before,) = world.registry.pods()
     adopted = world.registry.adopt(NETNS, Owner(), frozenset({80}))
@@ -118,7 +118,7 @@ def test_a_pod_without_known_ports_takes_those_that_it_is_given(world: World) ->
     assert world.registry.pods()[0].ports == {80, 443}
 
 
-def test_outdated_when_all_processes_of_a_pod_have_ended(world: World) -> None:
+def test_a_scan_is_outdated_when_a_pods_processes_have_ended(world: World) -> None:
     me = NginxProcess(os.getpid(), os.getppid(), process.start_time(os.getpid()))
     world.scan({80}, me, FIRST)
     assert not world.registry.outdated()
@@ -128,7 +128,7 @@ def test_outdated_when_all_processes_of_a_pod_have_ended(world: World) -> None:
     assert not world.registry.outdated()
 
 
-def test_a_name_is_asked_for_once(world: World) -> None:
+def test_a_pods_name_is_read_once(world: World) -> None:
     world.owners = {FIRST.pid: UNIT, WORKER.pid: INGRESS}
     for _ in range(3):
         world.scan({80}, FIRST, WORKER)
@@ -143,7 +143,7 @@ def test_a_unit_does_not_name_a_namespace(world: World) -> None:
     assert world.registry.pods()[0].label == f"netns-{NETNS}"
 
 
-def test_pods_of_the_hosts_namespace_are_apart(world: World) -> None:
+def test_pods_of_the_hosts_namespace_are_told_apart(world: World) -> None:
     worker = NginxProcess(12, FIRST.pid, 100)
     world.scan_host(
         (FIRST, INGRESS, 80), (worker, INGRESS, 80), (OTHER, GATEWAY, 8080), (SERVICE, UNIT, 9000)
@@ -159,7 +159,7 @@ def test_pods_of_the_hosts_namespace_are_apart(world: World) -> None:
     assert len({pod.number for pod in world.registry.pods()}) == 3
 
 
-def test_a_caller_of_the_hosts_namespace_means_its_own_pod(world: World) -> None:
+def test_a_caller_of_the_hosts_namespace_gets_its_own_pod(world: World) -> None:
     def label(owner: Owner) -> str | None:
         pod = world.registry.find(HOST, owner)
         return pod.label if pod else None
@@ -174,7 +174,7 @@ def test_a_caller_of_the_hosts_namespace_means_its_own_pod(world: World) -> None
     assert label(SHELL) is None
 
 
-def test_which_of_several_services_a_shell_means_is_not_guessed(world: World) -> None:
+def test_a_shell_beside_several_services_is_refused(world: World) -> None:
     second = Owner(unit="web.service", root="/system.slice/web.service")
     world.scan_host((FIRST, UNIT, 80), (OTHER, second, 81))
     with pytest.raises(ValueError, match=r"the host has nginx\.service, web\.service"):
@@ -196,17 +196,17 @@ def test_a_port_of_the_hosts_namespace_outlives_its_nginx(world: World) -> None:
     assert world.registry.ended_ports(key) == frozenset()
 
 
-def test_ports_that_are_learned_stay_with_the_pod(world: World) -> None:
+def test_learned_ports_stay_with_the_pod(world: World) -> None:
     world.scan_host((FIRST, INGRESS, 80))
     key = world.registry.key(HOST, INGRESS)
     world.registry.learn(key, frozenset({8080}))
-    world.registry.learn(world.registry.key(HOST, GATEWAY), frozenset({8081}))  # there is no such
+    world.registry.learn(world.registry.key(HOST, GATEWAY), frozenset({8081}))  # an unknown pod
     world.scan_host((FIRST, INGRESS, 80))
     (pod,) = world.registry.pods()
     assert pod.ports == {80, 8080}
 
 
-def test_ports_that_are_learned_amid_a_scan_are_kept(
+def test_ports_learned_during_a_scan_are_kept(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.scan_host((FIRST, INGRESS, 80))
@@ -222,7 +222,7 @@ def test_ports_that_are_learned_amid_a_scan_are_kept(
     assert pod.ports == {80, 8081}
 
 
-def test_a_held_pod_of_the_hosts_namespace_stays_alone(world: World) -> None:
+def test_only_the_held_pod_of_the_hosts_namespace_stays(world: World) -> None:
     world.scan_host((FIRST, INGRESS, 80), (OTHER, GATEWAY, 8080))
     key = world.registry.key(HOST, INGRESS)
     world.registry.hold(key)

@@ -1,4 +1,9 @@
-"""What callers are told."""
+"""Progress lines, results and records of drains."""
+
+import json
+import re
+
+import pytest
 
 from drainmon.drain.demand import Phase
 from drainmon.drain.machine import Drain
@@ -16,7 +21,7 @@ from drainmon.model.tcp import TcpState
 from tests.unit.sockets import established, in_state, snapshot
 
 
-def test_a_line_of_progress() -> None:
+def test_progress_has_phase_counts_and_reason() -> None:
     drain = Drain(Policy(min_wait=5), 100.0)
     drain.saw(snapshot(101.0, established(), established(), in_state(TcpState.FIN_WAIT1)))
     assert progress(drain, drain.demands[0], 101.2) == {
@@ -28,7 +33,7 @@ def test_a_line_of_progress() -> None:
     }
 
 
-def test_the_last_line() -> None:
+def test_the_last_line_names_the_remaining_connections() -> None:
     drain = Drain(Policy(timeout=2), 100.0)
     drain.saw(snapshot(101.0, *[established(99.0)] * 50))
     (demand,) = drain.demands
@@ -41,12 +46,24 @@ def test_the_last_line() -> None:
     assert (first["state"], first["age"], first["idle"]) == ("ESTABLISHED", 3.0, 0.5)
 
 
-def test_a_connection_of_this_moment_has_no_negative_age() -> None:
-    # The look began before it opened.
+@pytest.mark.parametrize("since", [0.0, 1e-9, 1e-4, 1e9])
+def test_no_number_has_an_exponent(since: float) -> None:
+    """The client's reader of JSON takes none."""
+    drain = Drain(Policy(timeout=2), 100.0)
+    drain.saw(snapshot(101.0, established(102.0 - since)))
+    drain.rolled(Roll(Outcome.QUIT))
+    (demand,) = drain.demands
+    drain.step(102.0)
+    line = json.dumps(progress(drain, demand, 102.0 + since))
+    assert not re.search(r"[0-9]e[-+]?[0-9]", line, re.IGNORECASE)
+
+
+def test_a_connection_opened_during_the_look_has_no_negative_age() -> None:
+    # The look began before the connection opened.
     assert describe_socket(established(100.04), 100.0)["age"] == 0.0
 
 
-def test_a_record_grows_with_its_drain() -> None:
+def test_a_record_follows_its_drain() -> None:
     drain = Drain(Policy(min_wait=1), 100.0)
     record = DrainRecord("pod", 1, 1e9)
     drain.saw(snapshot(100.0, established(), established()))
@@ -63,8 +80,8 @@ def test_a_record_grows_with_its_drain() -> None:
     assert record.rolls == [2.5]
 
 
-def test_only_what_was_counted_is_an_arrival() -> None:
-    # Of a port on which nothing has come a daemon says that something came when it began.
+def test_the_last_arrival_requires_a_counted_arrival() -> None:
+    # For a port without arrivals, a daemon reports its own start as the last one.
     drain = Drain(Policy(elapsed=7), 100.0)
     record = DrainRecord("pod", 1, 1e9)
     drain.arrived(107.0)
@@ -76,7 +93,7 @@ def test_only_what_was_counted_is_an_arrival() -> None:
     assert record.last_arrival == 8.5
 
 
-def test_what_came_before_the_drain_is_no_arrival() -> None:
+def test_an_arrival_before_the_drain_is_not_recorded() -> None:
     drain = Drain(Policy(), 100.0)
     record = DrainRecord("pod", 1, 1e9, arrivals=1)
     drain.arrived(99.0)
@@ -84,7 +101,7 @@ def test_what_came_before_the_drain_is_no_arrival() -> None:
     assert record.last_arrival is None
 
 
-def test_a_deadline_says_how_many_are_left_and_names_some() -> None:
+def test_a_deadline_counts_and_names_the_remaining_connections() -> None:
     drain = Drain(Policy(timeout=2), 100.0)
     record = DrainRecord("pod", 1, 1e9)
     drain.saw(snapshot(101.0, *[established(99.0)] * 50))
@@ -94,7 +111,7 @@ def test_a_deadline_says_how_many_are_left_and_names_some() -> None:
     assert record.phases[-1] == ("deadline", 2.0)
 
 
-def test_where_clients_are_still_sent_a_few_are_named() -> None:
+def test_a_deadline_reports_clients_that_are_still_sent() -> None:
     drain = Drain(Policy(timeout=7.75, margin=0.25, min_wait=2), 100.0)
     record = DrainRecord("pod", 1, 1e9)
     record.update(drain, 100.0)
@@ -114,12 +131,12 @@ def test_where_clients_are_still_sent_a_few_are_named() -> None:
     assert record.timeout == 8.0
 
 
-def test_a_snapshot_s_connections_are_not_younger_than_it() -> None:
+def test_no_connection_is_younger_than_its_snapshot() -> None:
     for opened in (100.0, 100.0004, 101.0):
         assert str(describe_socket(established(opened), 100.0)["age"]) == "0.0"
 
 
-def test_where_no_nginx_was_seen_that_is_said() -> None:
+def test_the_reason_reports_that_no_nginx_was_seen() -> None:
     drain = Drain(Policy(timeout=9, min_wait=1), 100.0)
     (demand,) = drain.demands
     drain.saw(snapshot(102.6), Nginx(alive=False, seen=False))

@@ -1,4 +1,4 @@
-"""Which workers are replaced, in which way, and when again."""
+"""Which workers are replaced, by which signal, and when again."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from drainmon.drain.roll import (
     Roll,
     best,
     no_memory,
-    to_tell,
+    to_signal,
     way,
 )
 from drainmon.drain.rolls import FORGOTTEN_AFTER, Pace, Rolls
@@ -31,29 +31,31 @@ NOBODY: frozenset[NginxProcess] = frozenset()
         (1, True, False, Outcome.QUIT),
     ],
 )
-def test_the_way(workers: int, udp: bool, reuseport: bool, outcome: Outcome) -> None:
+def test_the_signals_of_a_roll_follow_from_nginxs_listeners(
+    workers: int, udp: bool, reuseport: bool, outcome: Outcome
+) -> None:
     assert way(workers, udp, reuseport) is outcome
 
 
-def test_one_accepts_until_another_has_started() -> None:
+def test_one_worker_accepts_until_a_new_one_has_started() -> None:
     old = {A, B, C}
-    assert to_tell(old, old, NOBODY) == {A, B}
-    assert to_tell(old, old, {A, B}) == NOBODY  # they have not heard it yet
-    assert to_tell({C}, old, {A, B}) == NOBODY
-    assert to_tell({C, NEW}, old, {A, B}) == {C}
-    assert to_tell({NEW}, old, {A, B, C}) == NOBODY
+    assert to_signal(old, old, NOBODY) == {A, B}
+    assert to_signal(old, old, {A, B}) == NOBODY  # they have not reacted yet
+    assert to_signal({C}, old, {A, B}) == NOBODY
+    assert to_signal({C, NEW}, old, {A, B}) == {C}
+    assert to_signal({NEW}, old, {A, B, C}) == NOBODY
 
 
-def test_who_is_replaced_by_itself_is_not_waited_for() -> None:
-    assert to_tell({A, B, NEW}, {A, B}, NOBODY) == {A, B}
+def test_new_workers_allow_all_old_ones_to_be_signalled() -> None:
+    assert to_signal({A, B, NEW}, {A, B}, NOBODY) == {A, B}
 
 
-def test_one_who_accepts_alone_is_told_only_when_all_are() -> None:
-    assert to_tell({A}, {A, B}, {B}) == NOBODY
-    assert to_tell({A}, {A, B}, {B}, all_now=True) == {A}
+def test_the_only_accepting_worker_is_signalled_last() -> None:
+    assert to_signal({A}, {A, B}, {B}) == NOBODY
+    assert to_signal({A}, {A, B}, {B}, all_now=True) == {A}
 
 
-def test_what_is_said_of_several_masters() -> None:
+def test_the_best_outcome_of_several_masters_is_reported() -> None:
     reload, quits = Roll(Outcome.RELOAD), Roll(Outcome.QUIT)
     assert best([quits, reload]) == reload
     assert best([STUCK, no_memory(2, 1), quits]) == quits
@@ -68,12 +70,12 @@ def due(rolls: Rolls, youngest: float | None = None) -> float | None:
     return rolls.next_at(5.0, 1.5, youngest)
 
 
-def test_each_roll_comes_later_than_the_one_before() -> None:
+def test_pauses_between_rolls_double() -> None:
     rolls = Rolls(Pace())
     assert due(rolls) == 5.0
     rolls.begin(5.0)
     rolls.goes(Roll(Outcome.QUIT))
-    assert due(rolls) is None  # nobody has come since
+    assert due(rolls) is None  # no connection has come since
     assert due(rolls, youngest=5.5) == 6.5
     rolls.begin(10.0)
     rolls.goes(Roll(Outcome.QUIT))
@@ -81,7 +83,7 @@ def test_each_roll_comes_later_than_the_one_before() -> None:
 
 
 @pytest.mark.parametrize(("ended", "tried"), [(STUCK, 1), (no_memory(2, 1), 0), (NO_WORKERS, 0)])
-def test_what_did_nothing_is_not_tried_again(ended: Roll, tried: int) -> None:
+def test_a_roll_without_effect_is_not_repeated(ended: Roll, tried: int) -> None:
     rolls = Rolls(Pace())
     rolls.begin(5.0)
     rolls.goes(Roll(Outcome.QUIT))
@@ -90,14 +92,14 @@ def test_what_did_nothing_is_not_tried_again(ended: Roll, tried: int) -> None:
     assert due(rolls, youngest=6.0) is None
 
 
-def test_of_rolls_before_the_daemon_nobody_knows_who_came_since() -> None:
+def test_a_roll_before_a_restart_is_followed_by_another() -> None:
     rolls = Rolls(Pace())
     rolls.take_over(Policy(elapsed=20, rolls=2, rolled=10), 80.0)
     assert (rolls.began, rolls.done) == ([90.0], 2)
     assert due(rolls) == 93.0
 
 
-def test_drains_in_a_loop_are_paced_like_one() -> None:
+def test_rolls_of_repeated_drains_are_paced_as_in_one_drain() -> None:
     pace, began = Pace(), list[float]()
     now = 1000.0
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""The slow round: whose turn it is, and what missed events bring about."""
+"""The slow round: the order of pods, and the effect of missed events."""
 
 import asyncio
 from typing import cast
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drainmon.daemon.node import Node
 from drainmon.daemon.rounds import DROP_EVERY, SCAN_EVERY, Rounds
 from drainmon.model.counts import Counts
-from drainmon.model.rotation import ASKED_AT_MOST, Rotation
+from drainmon.model.rotation import CHECKED_AT_MOST, Rotation
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
@@ -18,12 +18,12 @@ IDLE, BUSY = Counts(), Counts({TcpState.ESTABLISHED: 1})
 
 
 class FakeNode:
-    """Counts by pod number; tells what was compared."""
+    """Counts by pod number; records which pods were compared."""
 
     counts_by_looking = False
 
     def __init__(self, **counts: Counts) -> None:
-        self.figures = {int(name[1:]): figure for name, figure in counts.items()}
+        self.by_number = {int(name[1:]): count for name, count in counts.items()}
         self.compared: list[int] = []
         self.lost = 0
         self.chores: list[str] = []
@@ -31,10 +31,10 @@ class FakeNode:
         self.scanned = asyncio.Event()
 
     def pods(self) -> list[Pod]:
-        return [Pod(number, 1, Identity(), (), frozenset()) for number in self.figures]
+        return [Pod(number, 1, Identity(), (), frozenset()) for number in self.by_number]
 
     async def counts(self, pod: Pod) -> Counts:
-        return self.figures[pod.number]
+        return self.by_number[pod.number]
 
     def missed(self) -> dict[str, int]:
         return {"event": self.lost}
@@ -69,26 +69,26 @@ async def turns(node: FakeNode, number: int) -> list[int]:
     return node.compared
 
 
-async def test_one_pod_a_turn_and_each_in_turn() -> None:
+async def test_each_turn_compares_the_next_pod() -> None:
     assert await turns(FakeNode(p1=BUSY, p2=BUSY, p3=BUSY), 4) == [1, 2, 3, 1]
 
 
-async def test_idle_pods_are_passed_over() -> None:
+async def test_idle_pods_are_skipped() -> None:
     assert await turns(FakeNode(p1=IDLE, p2=BUSY, p3=IDLE), 2) == [2, 2]
     assert await turns(FakeNode(p1=IDLE), 3) == []
 
 
-async def test_a_pod_whose_connections_have_come_and_gone_is_compared_once() -> None:
+async def test_a_pod_with_past_connections_is_compared_once() -> None:
     assert await turns(FakeNode(p1=Counts(accepted=7), p2=IDLE), 3) == [1]
 
 
-async def test_a_source_without_counters_has_nothing_to_compare() -> None:
+async def test_a_source_without_counters_compares_nothing() -> None:
     node = FakeNode(p1=BUSY)
     node.counts_by_looking = True
     assert await turns(node, 3) == []
 
 
-async def test_missed_events_have_every_pod_compared() -> None:
+async def test_missed_events_cause_every_pod_to_be_compared() -> None:
     node = FakeNode(p1=IDLE, p2=IDLE, p3=IDLE)
     going = rounds(node)
     await going.turn()
@@ -99,7 +99,7 @@ async def test_missed_events_have_every_pod_compared() -> None:
     assert node.compared == [1, 2, 3]
 
 
-async def test_another_source_misses_anew() -> None:
+async def test_missed_events_of_another_source_count_again() -> None:
     node = FakeNode(p1=IDLE)
     going = rounds(node)
     for missed in (5, 0, 1):
@@ -108,18 +108,18 @@ async def test_another_source_misses_anew() -> None:
     assert node.compared == [1, 1]
 
 
-async def test_a_pod_that_goes_is_due_no_more() -> None:
+async def test_a_departed_pod_is_not_compared() -> None:
     node = FakeNode(p1=IDLE, p2=IDLE)
     going = rounds(node)
     node.lost = 1
     await going.turn()
-    del node.figures[2]
+    del node.by_number[2]
     await going.turn()
     await going.turn()
     assert node.compared == [1]
 
 
-async def test_chores_and_a_failure_on_the_way() -> None:
+async def test_chores_continue_after_a_failure() -> None:
     node = FakeNode(p1=BUSY)
     node.broken = True
     task = asyncio.create_task(rounds(node, interval=0.0001).run())
@@ -135,15 +135,15 @@ async def test_chores_and_a_failure_on_the_way() -> None:
 def test_every_pod_has_its_turn(pods: set[int]) -> None:
     rotation = Rotation()
     asked: set[int] = set()
-    for _ in range(-(-len(pods) // ASKED_AT_MOST)):
+    for _ in range(-(-len(pods) // CHECKED_AT_MOST)):
         turn = list(rotation.turn(pods))
-        assert len(turn) <= ASKED_AT_MOST
+        assert len(turn) <= CHECKED_AT_MOST
         asked.update(turn)
     assert asked == pods
 
 
 @given(st.sets(st.integers(1, 100), min_size=1), st.integers(1, 5))
-def test_a_turn_that_ends_early_goes_on_where_it_ended(pods: set[int], rounds: int) -> None:
+def test_an_interrupted_turn_continues_at_its_end(pods: set[int], rounds: int) -> None:
     rotation = Rotation()
     order = [next(rotation.turn(pods)) for _ in range(rounds * len(pods))]
     assert order == sorted(pods) * rounds

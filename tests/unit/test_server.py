@@ -1,4 +1,4 @@
-"""The HTTP interface on a real unix socket, before a node that the test made up."""
+"""The HTTP interface on a real unix socket, with a fake node."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ from tests.unit.made_up import OWN, WEB, FakeDrains, FakeNode, FakeUcred
 
 
 class Daemon:
-    """The application, served; `get` and `post` give status and JSON, or JSON lines."""
+    """The served application; `get` and `post` return status and JSON, or JSON lines."""
 
     def __init__(self, path: Path) -> None:
         self.node = FakeNode()
@@ -71,7 +71,9 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
         yield daemon
 
 
-async def test_pods(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_root_of_the_host_may_list_pods(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if os.geteuid() == 0:
         assert await daemon.get("/v1/pods") == (200, {"pods": [await own(daemon)]})
     monkeypatch.setattr(peer, "_UCRED", FakeUcred(os.getpid(), 101))
@@ -84,7 +86,7 @@ async def own(daemon: Daemon) -> Any:
     return (await daemon.get("/v1/self"))[1]
 
 
-async def test_self(daemon: Daemon) -> None:
+async def test_self_describes_the_callers_pod(daemon: Daemon) -> None:
     assert await own(daemon) == {
         "pod": "shop/web-7d4b9",
         "number": 1,
@@ -103,7 +105,7 @@ async def test_self(daemon: Daemon) -> None:
     }
 
 
-async def test_own_connections(daemon: Daemon) -> None:
+async def test_self_connections_lists_the_callers_connections(daemon: Daemon) -> None:
     status, answer = await daemon.get("/v1/self/connections")
     assert status == 200
     assert answer["listeners"] == [{"port": 80, "unaccepted": 1, "limit": 511}]
@@ -121,7 +123,7 @@ async def test_drain_streams_lines(daemon: Daemon) -> None:
     assert daemon.drains.closed == 1
 
 
-async def test_a_drain_that_cannot_begin_is_one_answer(daemon: Daemon) -> None:
+async def test_a_drain_that_cannot_begin_is_an_error_response(daemon: Daemon) -> None:
     daemon.drains.gone = True
     reader, writer = await asyncio.open_unix_connection(str(daemon.path))
     writer.write(b"POST /v1/self/drain HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")
@@ -153,7 +155,7 @@ async def test_a_pod_without_nginx_has_nothing_to_drain(daemon: Daemon) -> None:
     assert (await daemon.get("/v1/self/connections"))[1]["connections"] == []
 
 
-async def test_records_and_health(daemon: Daemon) -> None:
+async def test_drain_records_and_health_are_served(daemon: Daemon) -> None:
     if os.geteuid() == 0:
         daemon.drains.known += [DrainRecord("web", OWN, 2e9), DrainRecord("b", OWN, 3e9)]
         _, answer = await daemon.get("/v1/drains")
@@ -174,7 +176,7 @@ async def test_records_and_health(daemon: Daemon) -> None:
 
 
 @pytest.mark.root
-async def test_the_status_command_tells_a_lesser_source_by_its_exit_code(
+async def test_status_exits_with_3_for_a_degraded_source(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["status", "--socket", str(daemon.path)]
@@ -184,7 +186,7 @@ async def test_the_status_command_tells_a_lesser_source_by_its_exit_code(
     assert await asyncio.to_thread(main.main, argv) == 0
 
 
-async def test_metrics(daemon: Daemon) -> None:
+async def test_metrics_are_served(daemon: Daemon) -> None:
     if os.geteuid() != 0:
         assert (await daemon.get("/metrics"))[0] == 403
         return
@@ -210,7 +212,7 @@ async def test_metrics(daemon: Daemon) -> None:
         ("POST", "/v1/self/drain", b" " * 5000, 413, "Request Entity Too Large"),
     ],
 )
-async def test_bad_requests(
+async def test_bad_requests_are_refused_with_a_reason(
     daemon: Daemon, method: str, path: str, body: bytes, status: int, why: str
 ) -> None:
     answered, answer = await daemon.ask(method, path, data=body)
@@ -219,7 +221,7 @@ async def test_bad_requests(
     assert (await daemon.get("/healthz"))[0] == 200
 
 
-async def test_what_is_no_http_leaves_the_daemon_alive(daemon: Daemon) -> None:
+async def test_malformed_http_does_not_end_the_daemon(daemon: Daemon) -> None:
     for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000):
         reader, writer = await asyncio.open_unix_connection(str(daemon.path))
         writer.write(noise)
@@ -229,7 +231,7 @@ async def test_what_is_no_http_leaves_the_daemon_alive(daemon: Daemon) -> None:
     assert (await daemon.get("/healthz"))[0] == 200
 
 
-async def test_a_namespace_that_is_gone(daemon: Daemon) -> None:
+async def test_a_namespace_that_is_gone_is_an_error(daemon: Daemon) -> None:
     daemon.node.broken = True
     status, answer = await daemon.get("/v1/self/connections")
     assert status == 503
@@ -237,13 +239,13 @@ async def test_a_namespace_that_is_gone(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pid", "why"), [(0, r"it needs hostPID"), (2**22 + 1, r"pid 4194305: No such file")]
+    ("pid", "why"), [(0, r"is hostPID missing"), (2**22 + 1, r"pid 4194305: No such file")]
 )
-async def test_a_caller_that_cannot_be_seen(
+async def test_a_hidden_caller_is_refused(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, pid: int, why: str
 ) -> None:
     monkeypatch.setattr(peer, "_UCRED", FakeUcred(pid, 0))
     status, answer = await daemon.get("/v1/self")
     assert status == 403
-    assert answer["error"].startswith("cannot tell who calls")
+    assert answer["error"].startswith("cannot identify the caller")
     assert why in answer["error"]

@@ -1,4 +1,4 @@
-"""Which ports are counted, whatever pods come and go and however many ports they have."""
+"""Which ports are counted, for any number of pods and ports."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ HOST = 1
 
 
 class Kernel:
-    """The ports that are counted there; adding one sets it back to zero."""
+    """The ports counted in the kernel; adding a port resets its counter."""
 
     def __init__(self, room: int = 10**6) -> None:
         self.room = room
@@ -31,7 +31,7 @@ class Kernel:
         del self.counted[netns, port]
 
     def count(self) -> None:
-        """Something happens on each."""
+        """Increment every counter."""
         self.counted = {key: n + 1 for key, n in self.counted.items()}
 
 
@@ -39,7 +39,7 @@ def pod(number: int, ports: Iterable[int], netns: int = 0, group: str = "") -> P
     return Pod(number, netns or number, Identity(), (), frozenset(ports), group)
 
 
-def test_the_ports_of_the_pods_and_no_others() -> None:
+def test_only_ports_of_pods_are_counted() -> None:
     kernel = Kernel()
     kernel.shares.follow([pod(10, [80, 443]), pod(11, [80])])
     assert kernel.counted.keys() == {(10, 80), (10, 443), (11, 80)}
@@ -48,7 +48,7 @@ def test_the_ports_of_the_pods_and_no_others() -> None:
     assert kernel.counted == {(10, 80): 1, (10, 8080): 0}
 
 
-def test_since_when_all_of_a_pods_ports_are_counted() -> None:
+def test_a_share_knows_since_when_all_its_ports_are_counted() -> None:
     kernel = Kernel()
     web, more = pod(10, [80]), pod(10, [80, 443])
     assert (kernel.shares.of(web).since, kernel.shares.of(web).whole) == (None, False)
@@ -63,7 +63,7 @@ def test_since_when_all_of_a_pods_ports_are_counted() -> None:
     )
 
 
-def test_the_successor_of_a_pod_in_its_namespace_begins_at_zero() -> None:
+def test_counters_of_a_pods_successor_start_at_zero() -> None:
     kernel = Kernel()
     kernel.shares.follow([pod(10, [80], netns=5)])
     kernel.count()
@@ -71,7 +71,7 @@ def test_the_successor_of_a_pod_in_its_namespace_begins_at_zero() -> None:
     assert kernel.counted == {(5, 80): 0}
 
 
-def test_a_port_that_two_pods_of_the_host_share_goes_on_with_either() -> None:
+def test_a_shared_port_stays_counted_while_one_pod_has_it() -> None:
     kernel = Kernel()
     one, other = pod(10, [80], HOST, "/one"), pod(11, [80], HOST, "/other")
     kernel.shares.follow([one, other])
@@ -82,7 +82,7 @@ def test_a_port_that_two_pods_of_the_host_share_goes_on_with_either() -> None:
     assert kernel.counted == {(HOST, 80): 2}
 
 
-def test_no_pod_gets_more_than_its_share_and_keeps_what_it_has() -> None:
+def test_a_pod_gets_at_most_its_share_and_keeps_it() -> None:
     kernel = Kernel()
     many = pod(10, range(5000, 5000 + SHARE + 10))
     kernel.shares.follow([many, pod(11, [80])])
@@ -96,7 +96,7 @@ def test_no_pod_gets_more_than_its_share_and_keeps_what_it_has() -> None:
     assert set(kernel.counted.values()) == {1}
 
 
-def test_namespaces_of_one_owner_share_its_share() -> None:
+def test_namespaces_of_one_owner_have_one_share_together() -> None:
     kernel = Kernel()
     owner = Identity(container_id="c" * 64)
     nested = [Pod(n, n, owner, (), frozenset(range(5000, 5000 + SHARE))) for n in range(10, 14)]
@@ -106,7 +106,7 @@ def test_namespaces_of_one_owner_share_its_share() -> None:
     assert kernel.shares.of(nested[3]).counted == ()
 
 
-def test_without_memory_a_pod_is_counted_as_soon_as_there_is_some() -> None:
+def test_a_pod_is_counted_once_there_is_memory() -> None:
     kernel = Kernel()
     kernel.room = 1
     first, second = pod(10, [80]), pod(11, [80])
@@ -117,7 +117,7 @@ def test_without_memory_a_pod_is_counted_as_soon_as_there_is_some() -> None:
     assert kernel.shares.of(second).whole
 
 
-def test_those_who_want_most_get_less_when_there_is_no_room() -> None:
+def test_the_largest_pods_get_less_when_the_map_is_full() -> None:
     kernel = Kernel(room=20)
     greedy = [pod(n, range(5000, 5100)) for n in (10, 11)]
     modest = [pod(n, [80, 443]) for n in (12, 13, 14)]
@@ -127,7 +127,7 @@ def test_those_who_want_most_get_less_when_there_is_no_room() -> None:
 
 
 @given(st.lists(st.integers(0, 300), max_size=30), st.integers(0, 2000))
-def test_a_fair_share(wanted: list[int], room: int) -> None:
+def test_a_fair_share_uses_the_room_and_fits_it(wanted: list[int], room: int) -> None:
     share = fair_share(wanted, room)
     assert sum(min(size, share) for size in wanted) <= room
     if any(size > share for size in wanted):

@@ -1,4 +1,4 @@
-"""Signals: to the process that was meant, and to nobody who is not of the pod."""
+"""Signals reach the intended process, and never a process outside the pod."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
 
 
-def test_signals_reach_the_process_that_was_meant(child: subprocess.Popen[bytes]) -> None:
+def test_signals_reach_the_intended_process_only(child: subprocess.Popen[bytes]) -> None:
     pod = replace(POD, identity=Identity())
     nginx = NginxProcess(child.pid, 1, process.start_time(child.pid))
     with pytest.raises(ProcessLookupError, match="it is another process now"):
@@ -53,7 +53,7 @@ def test_signals_reach_the_process_that_was_meant(child: subprocess.Popen[bytes]
     ],
     ids=["another netns", "another pod", "no pod", "another pod of the host's netns", "the host's"],
 )
-def test_what_is_not_of_the_pod_is_not_signalled(
+def test_a_process_outside_the_pod_is_not_signalled(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, pod: Pod, owner: Owner
 ) -> None:
     monkeypatch.setattr(signals, "owner_of", lambda _: owner)
@@ -64,7 +64,7 @@ def test_what_is_not_of_the_pod_is_not_signalled(
 
 
 @pytest.mark.parametrize("owner", [A, SIDECAR])
-def test_any_container_of_the_pod_is_signalled(
+def test_a_process_in_any_container_of_the_pod_is_signalled(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, owner: Owner
 ) -> None:
     monkeypatch.setattr(signals, "owner_of", lambda _: owner)
@@ -73,7 +73,7 @@ def test_any_container_of_the_pod_is_signalled(
 
 
 @pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.EPERM])
-def test_a_kernel_that_cannot_hold_a_process(
+def test_signals_work_without_pidfds(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, refusal: int
 ) -> None:
     def refuse(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""What is made of a snapshot's records: those on the pod's ports, with and without TIME_WAIT."""
+"""The sockets in a snapshot's records: those on the pod's ports, TIME_WAIT only counted."""
 
 import struct
 
@@ -23,7 +23,7 @@ def record(state: TcpState, port: int, remote_port: int) -> bytes:
 
 
 @given(st.lists(st.tuples(st.sampled_from(STATES), st.sampled_from([80, 443, 9000]))))
-def test_what_is_on_the_pods_ports(sockets: list[tuple[TcpState, int]]) -> None:
+def test_sockets_on_the_pods_ports_are_kept(sockets: list[tuple[TcpState, int]]) -> None:
     found = Records()
     found.add(
         b"".join(record(state, port, number) for number, (state, port) in enumerate(sockets)),
@@ -40,6 +40,6 @@ def test_what_is_on_the_pods_ports(sockets: list[tuple[TcpState, int]]) -> None:
 
 
 @pytest.mark.parametrize("state", [TcpState.ESTABLISHED, TcpState.TIME_WAIT])
-def test_a_torn_record_is_an_error(state: TcpState) -> None:
+def test_a_truncated_record_is_an_error(state: TcpState) -> None:
     with pytest.raises(struct.error):
         Records().add(record(state, 80, 1) + record(state, 80, 2)[:-1], frozenset({80}))

@@ -1,4 +1,4 @@
-"""What drains add up to."""
+"""The statistics of drains."""
 
 from math import inf
 
@@ -22,25 +22,25 @@ def record(result: str, seconds: float, last_arrival: float | None) -> DrainReco
     )  # fmt: skip
 
 
-def test_a_bound_is_in_its_bucket() -> None:
+def test_a_bucket_includes_its_bound() -> None:
     histogram = Histogram((1, 2), [0.0, 1.0, 1.5, 2.0, 2.1])
     assert histogram.cumulative() == [(1, 2), (2, 4), (inf, 5)]
     assert (histogram.count, histogram.sum) == (5, 6.6)
 
 
 @given(st.lists(st.floats(0, 1e4)))
-def test_buckets_hold_what_they_say(values: list[float]) -> None:
+def test_buckets_are_cumulative(values: list[float]) -> None:
     histogram = Histogram(SECONDS_BOUNDS, values)
     for bound, count in histogram.cumulative():
         assert count == sum(value <= bound for value in values)
 
 
-def test_bounds_rise() -> None:
+def test_bounds_are_increasing() -> None:
     for bounds in (SECONDS_BOUNDS, LAST_ARRIVAL_BOUNDS):
         assert list(bounds) == sorted(set(bounds))
 
 
-def test_results_are_counted_and_those_never_seen_are_zero() -> None:
+def test_results_are_counted_from_zero() -> None:
     statistics = DrainStatistics()
     statistics.add(record("drained", 6.5, 1.25))
     statistics.add(record("drained", 5.0, None))
@@ -53,7 +53,7 @@ def test_results_are_counted_and_those_never_seen_are_zero() -> None:
     assert statistics.last_arrival.sum == 25.75
 
 
-def test_a_drain_that_was_cut_short_tells_nothing_of_times() -> None:
+def test_an_unfinished_drain_adds_no_times() -> None:
     statistics = DrainStatistics()
     statistics.add(record("abandoned", 2.0, 1.9))
     statistics.add(record("failed", 2.0, 1.9))
@@ -67,12 +67,12 @@ def test_a_drain_that_was_cut_short_tells_nothing_of_times() -> None:
     [
         (5.0, None, 0, 0),
         (5.0, 3.5, 0, 0),
-        (7.0, 5.5, 1, 0),  # the quiet period kept it
+        (7.0, 5.5, 1, 0),  # the quiet period covered it
         (12.5, 12.4, 1, 1),  # it never became quiet
         (5.0, 4.9, 0, 1),
     ],
 )
-def test_arrivals_that_min_wait_did_not_cover(
+def test_late_arrivals_are_counted(
     seconds: float, last_arrival: float | None, late: int, unsettled: int
 ) -> None:
     statistics = DrainStatistics()

@@ -1,4 +1,4 @@
-"""Choosing a source, and going on with the next when it breaks."""
+"""Choosing a source, and switching to the next when it breaks."""
 
 import asyncio
 
@@ -8,31 +8,31 @@ from drainmon.sources.choice import candidates, start_first
 from tests.unit.switching_world import (  # noqa: F401 - a fixture
     POD,
     FakeSource,
-    Nobody,
+    NoListener,
     World,
     world_of_sources,
 )
 
 
-def test_candidates() -> None:
+def test_candidates_follow_from_the_option() -> None:
     assert candidates("auto") == ["core", "bcc", "procfs"]
     assert candidates("bcc") == ["bcc"]
 
 
-async def test_the_best_that_works_is_chosen(world: World) -> None:
+async def test_the_best_working_source_is_chosen(world: World) -> None:
     world.broken = {"core"}
     source = await world.start()
     assert source.name == "bcc"
     assert source.refused == {"core": "cannot load core: broken"}
 
 
-async def test_none_that_works_is_an_error_with_every_reason(world: World) -> None:
+async def test_no_working_source_is_an_error_with_every_reason(world: World) -> None:
     world.broken = {"core", "procfs"}
     with pytest.raises(OSError, match=r"cannot load core: broken; cannot load procfs: broken"):
-        await start_first(["core", "procfs"], Nobody(), world.make)
+        await start_first(["core", "procfs"], NoListener(), world.make)
 
 
-async def test_one_that_does_not_start_is_closed(world: World) -> None:
+async def test_a_source_that_does_not_start_is_closed(world: World) -> None:
     class Late(FakeSource):
         async def start(self) -> None:
             raise OSError(5, "cannot start")
@@ -42,7 +42,7 @@ async def test_one_that_does_not_start_is_closed(world: World) -> None:
     assert world.closed == ["core"]
 
 
-async def test_a_broken_source_is_replaced_and_the_call_answered(world: World) -> None:
+async def test_a_call_to_a_broken_source_is_answered_by_the_next(world: World) -> None:
     source = await world.start()
     world.broken = {"core", "bcc"}
     assert (await source.counters(POD)).accepted == len("procfs")
@@ -55,7 +55,7 @@ async def test_a_broken_source_is_replaced_and_the_call_answered(world: World) -
     assert world.closed == ["core"]
 
 
-async def test_a_source_that_fails_as_nobody_foresaw_is_replaced(
+async def test_a_source_with_an_unexpected_exception_is_replaced(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = await world.start()
@@ -65,7 +65,7 @@ async def test_a_source_that_fails_as_nobody_foresaw_is_replaced(
     assert "the dog ate it" in caplog.text
 
 
-async def test_many_that_notice_at_once_switch_once(world: World) -> None:
+async def test_concurrent_failures_switch_once(world: World) -> None:
     source = await world.start()
     world.broken = {"core"}
     await asyncio.gather(*(source.counters(POD) for _ in range(10)))
@@ -81,7 +81,7 @@ async def test_a_watch_that_fails_switches_at_the_next_look(world: World) -> Non
     assert source.name == "bcc"
 
 
-async def test_the_last_one_that_breaks_is_an_error(world: World) -> None:
+async def test_a_failure_of_the_last_source_is_an_error(world: World) -> None:
     source = await world.start("procfs")
     world.broken = {"procfs"}
     with pytest.raises(OSError, match="cannot read procfs"):

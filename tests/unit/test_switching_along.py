@@ -1,4 +1,4 @@
-"""What goes along to the next source: places, pods, what is watched and what is ignored."""
+"""State that is transferred to the next source: places, pods, watches and ignored peers."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from drainmon.model.ignored import NOTHING, Ignored
 from tests.unit.switching_world import POD, World, world_of_sources  # noqa: F401 - a fixture
 
 
-async def test_a_place_goes_along(world: World) -> None:
+async def test_a_place_is_reopened_by_the_next_source(world: World) -> None:
     source = await world.start()
     place = source.open(10)
     await source.snapshot(POD, place)
@@ -19,7 +19,7 @@ async def test_a_place_goes_along(world: World) -> None:
     assert second.closed
 
 
-async def test_a_place_does_not_go_along_to_another_namespace(world: World) -> None:
+async def test_a_place_is_not_reopened_in_another_namespace(world: World) -> None:
     source = await world.start()
     place = source.open(10)
     assert place.netns == POD.netns
@@ -36,7 +36,7 @@ async def test_a_place_does_not_go_along_to_another_namespace(world: World) -> N
     place.close()
 
 
-async def test_a_pod_that_is_gone_breaks_no_source(world: World) -> None:
+async def test_a_pod_that_is_gone_does_not_break_a_source(world: World) -> None:
     source = await world.start()
     place = source.open(10)
     world.broken, world.gone = {"core"}, {10, 11}
@@ -46,20 +46,20 @@ async def test_a_pod_that_is_gone_breaks_no_source(world: World) -> None:
     place.close()
 
 
-async def test_the_pods_go_along(world: World) -> None:
+async def test_the_next_source_follows_the_pods(world: World) -> None:
     source = await world.start()
     source.follow([POD])
     world.broken = {"core"}
     await source.counters(POD)
     assert world.followed == {"core": [POD], "bcc": [POD]}
     world.broken = {"core", "bcc"}
-    source.follow([])  # noticed here, made good by the next call
+    source.follow([])  # noticed here, repaired by the next call
     assert source.name == "bcc"
     await source.counters(POD)
     assert world.followed["procfs"] == []
 
 
-async def test_new_listeners_are_watched_by_the_source_in_use(world: World) -> None:
+async def test_the_next_source_watches_new_listeners(world: World) -> None:
     source = await world.start()
     source.watch_listeners()
     assert world.listened == ["core"]
@@ -70,7 +70,7 @@ async def test_new_listeners_are_watched_by_the_source_in_use(world: World) -> N
     assert world.listened == ["core", "bcc"]
 
 
-async def test_what_is_ignored_goes_along(world: World) -> None:
+async def test_the_next_source_ignores_the_same_peers(world: World) -> None:
     source = await world.start()
     ignored = Ignored.parse(["10.0.0.0/8"])
     source.ignore(POD, ignored)

@@ -1,4 +1,4 @@
-"""Coming back to the better source when it works again."""
+"""Returning to the better source when it works again."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 from tests.unit.switching_world import POD, World, world_of_sources  # noqa: F401 - a fixture
 
 
-async def test_it_comes_back_when_the_better_one_works_again(world: World) -> None:
+async def test_the_better_source_is_used_again_when_it_works(world: World) -> None:
     source = await world.start()
     world.broken = {"core", "bcc"}
     await source.counters(POD)
@@ -26,9 +26,7 @@ async def test_it_comes_back_when_the_better_one_works_again(world: World) -> No
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_it_is_tried_again_later_and_later(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pauses_between_retries_grow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -48,7 +46,7 @@ async def test_it_is_tried_again_later_and_later(
     assert source.name == "core"
 
 
-async def test_a_call_whose_source_is_replaced_meanwhile_is_answered_by_the_next(
+async def test_a_call_during_a_switch_is_answered_by_the_next_source(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.broken = {"core", "bcc"}

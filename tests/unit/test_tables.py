@@ -1,4 +1,4 @@
-"""What the commands show of the daemon's answers."""
+"""The commands' tables of the daemon's answers."""
 
 import io
 import subprocess
@@ -13,7 +13,7 @@ from drainmon.cli import terminal
 from drainmon.cli.absent import why_no_pods
 from drainmon.cli.connections import chosen
 from drainmon.cli.connections import render as render_connections
-from drainmon.cli.drain_tables import drains_tables, left_lines
+from drainmon.cli.drain_tables import drains_tables, remaining_lines
 from drainmon.cli.masters import started, with_masters
 from drainmon.cli.status import exit_code, render
 from drainmon.cli.tables import name_of, plain, pods_table, stages
@@ -45,13 +45,13 @@ NAMES = {"web": "web", "idle": "idle"}
 
 
 def shown(rendered: Any) -> list[str]:
-    """As a pipe gets it."""
+    """The lines that a pipe gets."""
     out = io.StringIO()
     terminal.show(rendered, out)
     return out.getvalue().splitlines()
 
 
-def test_status() -> None:
+def test_status_lists_pods_and_running_drains() -> None:
     lines = shown(render({"health": HEALTH, "pods": [POD, IDLE], "drains": [DRAIN]}))
     assert lines[:5] == [
         "source core, drainmon 1",
@@ -64,7 +64,7 @@ def test_status() -> None:
     assert lines[7].split()[3:5] == ["6.2", "waiting"]
 
 
-def test_the_ways_in_where_the_daemon_tells_them() -> None:
+def test_ways_in_are_shown_if_the_daemon_reports_them() -> None:
     ways = {"ways_in": ["folder (noexec)", "@drainmon"]}
     lines = shown(pods_table([POD | ways, IDLE | {"ways_in": []}]))
     assert lines[0].endswith("STATES                      WAYS IN")
@@ -72,7 +72,7 @@ def test_the_ways_in_where_the_daemon_tells_them() -> None:
     assert lines[2].endswith("-                           -")
 
 
-def test_a_drain_that_runs_has_a_phase_and_no_result() -> None:
+def test_a_running_drain_has_a_phase_and_no_result() -> None:
     ended = DRAIN | {"pod": "gone", "result": "deadline"}
     running, row, blank, done, other = shown(drains_tables([ended, DRAIN]))
     assert "PHASE" in running and "RESULT" not in running and row.startswith("web ")
@@ -80,7 +80,7 @@ def test_a_drain_that_runs_has_a_phase_and_no_result() -> None:
     assert "RESULT" in done and "PHASE" not in done and "deadline" in other
 
 
-def test_a_drain_is_named_by_the_nginx_that_ran_then() -> None:
+def test_a_drain_is_named_by_the_nginx_of_its_time() -> None:
     pod = CROWDED[2]
     bare = DRAIN | {"pod": pod["pod"], "netns": pod["netns"], "started": 100.0}
     drains = [bare, DRAIN | {"started": 100.0}]
@@ -90,7 +90,7 @@ def test_a_drain_is_named_by_the_nginx_that_ran_then() -> None:
     assert [name_of(drain) for drain in later] == ["netns-4026532256", "web"]
 
 
-def test_when_a_process_was_started() -> None:
+def test_the_start_of_a_process_is_found() -> None:
     before = time.time()
     with subprocess.Popen(["sleep", "60"]) as process:
         assert before - 0.1 < started(process.pid) < time.time() + 0.1
@@ -99,7 +99,7 @@ def test_when_a_process_was_started() -> None:
 
 
 def at(columns: int, rendered: Any) -> list[str]:
-    """As a terminal of so many columns shows it."""
+    """The lines on a terminal with `columns` columns."""
     out = io.StringIO()
     Console(file=out, width=columns).print(rendered)
     return [line.rstrip() for line in out.getvalue().splitlines()]
@@ -149,23 +149,23 @@ def test_connections_fit_the_terminal() -> None:
     assert lines[2].startswith("192.0.2.1:40000") and lines[2].endswith("in flight")
 
 
-def test_states_in_words() -> None:
+def test_states_are_summed_up_in_words() -> None:
     assert stages({"ESTABLISHED": 2, "FIN_WAIT1": 1, "LAST_ACK": 1}) == "2 open, 2 closing"
     assert stages({"SYN_RECV": 1}) == "1 opening"
     assert stages({}) == "-"
 
 
-def test_who_was_left_is_shown() -> None:
+def test_remaining_connections_are_shown() -> None:
     left = [CONNECTION | {"age": 31.0}] * 2
     drain = DRAIN | {"result": "deadline", "remaining": left, "in_flight": 3}
-    assert shown(left_lines([DRAIN, drain], 20))[1:] == [
+    assert shown(remaining_lines([DRAIN, drain], 20))[1:] == [
         f"left of web, {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(0))}:",
         *["  192.0.2.1:40000 FIN_WAIT1, open 31.0 s, idle 0.5 s, 7 B unsent"] * 2,
         "  and 1 more",
     ]
 
 
-def test_what_a_pod_is_called() -> None:
+def test_a_pod_is_named_by_name_container_or_master() -> None:
     assert [name_of(pod) for pod in (POD, *CROWDED[1:])] == ["web", "4f2a9c81d3e7", "nginx 1234"]
     ended = {"pod": "netns-4026532256", "netns": 4026532256}
     assert name_of(ended) == "netns-4026532256"
@@ -175,11 +175,11 @@ def test_what_a_pod_is_called() -> None:
     ("processes", "why"),
     [
         ({}, "no process on this node is called nginx"),
-        ({1: ("nginx", "nginx: master process /x")}, "1 processes are called nginx, and the"),
+        ({1: ("nginx", "nginx: master process /x")}, "1 processes are called nginx, but the"),
         ({2: ("web", "nginx: master process /x"), 3: ("sh", "sh")}, "--process web)"),
     ],
 )
-def test_an_empty_table_says_why(
+def test_an_empty_table_gives_the_reason(
     processes: dict[int, tuple[str, str]], why: str, tmp_path: Path
 ) -> None:
     for pid, (name, title) in processes.items():
@@ -190,21 +190,21 @@ def test_an_empty_table_says_why(
     assert shown(render(node))[2] == said
 
 
-def test_a_lesser_source_is_told_with_its_reason() -> None:
+def test_a_degraded_source_is_shown_with_its_reason() -> None:
     health = HEALTH | {"status": "degraded", "refused": {"core": "cannot load: no BTF"}}
     lines = shown(render({"health": health, "pods": [], "drains": [], "empty": "none"}))
     assert lines[1] == "not core: cannot load: no BTF"
     assert (exit_code(health), exit_code(HEALTH)) == (3, 0)
 
 
-def test_nothing_is_cut_in_a_pipe_and_nothing_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_in_a_pipe_is_neither_cut_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.delenv("NO_COLOR", raising=False)
     long = POD | {"pod": "x" * 300}
     assert shown(pods_table([long]))[1].startswith("x" * 300 + "  80,443")
 
 
-def test_colours_on_a_terminal_unless_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_disables_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     for no_color, expected in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", no_color)
@@ -213,14 +213,14 @@ def test_colours_on_a_terminal_unless_they_are_not_wanted(monkeypatch: pytest.Mo
         assert ("\x1b[31m" in out.getvalue()) == expected
 
 
-def test_what_a_pod_is_called_does_not_reach_the_terminal_as_commands() -> None:
+def test_escape_sequences_in_names_do_not_reach_the_terminal() -> None:
     hostile = POD | {"pod": "[bold]a\x1b]0;owned\x07\nb[/bold]\u202e"}
     line = shown(pods_table([hostile]))[1]
     assert line.startswith("[bold]a\N{REPLACEMENT CHARACTER}]0;owned")
     assert "\x1b" not in line and "\x07" not in line and "\u202e" not in line
 
 
-def test_connections() -> None:
+def test_connections_are_listed_with_their_standing() -> None:
     answer = {"total": 2, "connections": [CONNECTION],
               "listeners": [{"port": 80, "unaccepted": 3, "limit": 511}]}  # fmt: skip
     lines = shown(render_connections({"web": answer, "idle": {**answer, "connections": []}}, NAMES))
@@ -233,7 +233,7 @@ def test_connections() -> None:
     assert line.split()[3:] == ["-", "-", "-", "7", "unreachable"]
 
 
-def test_a_pod_is_chosen_by_what_is_its_own() -> None:
+def test_a_pod_is_chosen_by_an_unambiguous_name() -> None:
     pods = [POD, IDLE, POD | {"pod": "web-2"}]
     assert chosen(pods, None) == pods
     assert chosen(pods, "web") == [POD]

@@ -24,7 +24,7 @@ def names(view: View, rates: dict[str, float] | None = None) -> list[str]:
     return [pod["pod"] for pod in view.choose(pods, rates or {})]
 
 
-def test_the_busiest_come_first() -> None:
+def test_pods_are_sorted_by_the_chosen_column() -> None:
     assert names(View()) == ["busy", "web", "a-longer-one"]
     assert names(pressed("r")) == ["a-longer-one", "web", "busy"]
     assert names(pressed("s"), {"web": 2.0}) == ["web", "a-longer-one", "busy"]
@@ -33,7 +33,7 @@ def test_the_busiest_come_first() -> None:
     assert pressed(*"s" * len(SORTS)) == View()
 
 
-def test_a_filter_is_typed() -> None:
+def test_a_filter_can_be_typed() -> None:
     view = pressed("/", "W", "q", "\x7f", "e")
     assert (view.filter, view.typing, view.done) == ("We", True, False)
     assert "filter: We" in view.footer().plain
@@ -44,12 +44,12 @@ def test_a_filter_is_typed() -> None:
     assert pressed("/", "\x01").filter == ""
 
 
-def test_q_ends_it_and_other_keys_do_nothing() -> None:
+def test_q_ends_top_and_unknown_keys_do_nothing() -> None:
     assert pressed("q").done
     assert pressed("x", "\t", "7") == View()
 
 
-def test_rates_are_of_pods_that_were_there_before() -> None:
+def test_rates_require_an_earlier_reading() -> None:
     later = [POD | {"accepted": 20}, IDLE | {"number": 3, "accepted": 7}]
     assert arrivals_per_second([POD, IDLE], later, 2.0) == {"web": 4.0}
     assert arrivals_per_second([POD], [POD | {"accepted": 1}], 1.0) == {"web": 0.0}
@@ -58,7 +58,7 @@ def test_rates_are_of_pods_that_were_there_before() -> None:
 
 @pytest.mark.parametrize("height", [1, 5, 8, 24, 60])
 @pytest.mark.parametrize("drains", [[], [DRAIN], [DRAIN] * 40])
-def test_it_fits_the_screen(height: int, drains: list[dict[str, Any]]) -> None:
+def test_top_fits_the_screen(height: int, drains: list[dict[str, Any]]) -> None:
     pods = [POD | {"pod": f"web-{number:03}", "number": number} for number in range(500)]
     node = {"health": HEALTH, "pods": pods, "drains": drains}
     out = io.StringIO()
@@ -69,8 +69,8 @@ def test_it_fits_the_screen(height: int, drains: list[dict[str, Any]]) -> None:
     assert "of 500 pods" in out.getvalue()
 
 
-def test_it_scrolls() -> None:
-    view, sizes = View(), (10, 25)  # room, pods
+def test_top_scrolls() -> None:
+    view, sizes = View(), (10, 25)  # visible rows, pods
     for key, first in [
         ("k", 0), ("j", 1), (keys.DOWN, 2), (keys.UP, 1), (keys.PAGE_DOWN, 11),
         (keys.PAGE_DOWN, 15), ("j", 15), (keys.PAGE_UP, 5), ("G", 15),
@@ -87,14 +87,14 @@ def test_it_scrolls() -> None:
     assert "web-030" in out.getvalue() and "31 to 40 of 40 pods" in out.getvalue()
 
 
-def test_keys_that_send_sequences() -> None:
+def test_key_sequences_are_parsed() -> None:
     assert keys.parse("j\x1b[A\x1bOB\x1b[6~q") == ["j", keys.UP, keys.DOWN, keys.PAGE_DOWN, "q"]
     assert keys.parse("\x1b[15~\x1b[1;5C") == []
     assert keys.parse("\x1b") == [ESCAPE]
     assert pressed("/", *keys.parse("a\x1b[A")).filter == "a"
 
 
-def test_an_empty_screen_says_why() -> None:
+def test_an_empty_screen_gives_the_reason() -> None:
     out = io.StringIO()
     Console(file=out, width=80).print(
         render(
@@ -107,7 +107,7 @@ def test_an_empty_screen_says_why() -> None:
     assert "no pods: why" in out.getvalue() and "no pod is called 'x'" in out.getvalue()
 
 
-def test_running_drains_come_before_those_that_have_ended() -> None:
+def test_running_drains_come_first() -> None:
     ended = DRAIN | {"pod": "gone", "result": "drained"}
     out = io.StringIO()
     node = {"health": HEALTH, "pods": [], "drains": [ended, DRAIN]}

@@ -1,4 +1,4 @@
-"""Which workers may still serve over UDP, as they come and go."""
+"""Which workers may still serve over UDP, while workers come and go."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ A, B, NEW = (NginxProcess(pid, 10, 6) for pid in (11, 12, 13))
 
 @dataclass
 class Played:
-    """An nginx that does as the test says; datagrams received and sent."""
+    """A fake nginx, and its datagrams received and sent."""
 
     watch: UdpWatch = field(default_factory=UdpWatch)
     workers: set[NginxProcess] = field(default_factory=lambda: {A, B})
@@ -43,11 +43,11 @@ def nginx(monkeypatch: pytest.MonkeyPatch) -> Played:
     return played
 
 
-def test_without_udp_there_is_none(nginx: Played) -> None:
+def test_no_worker_counts_without_udp(nginx: Played) -> None:
     assert nginx.look(0.0, frozenset()) == 0
 
 
-def test_those_of_the_roll_count_until_they_have_ended(nginx: Played) -> None:
+def test_workers_of_a_roll_count_until_they_end(nginx: Played) -> None:
     nginx.workers.add(NEW)
     assert nginx.look(0.0) == 3
     nginx.workers.remove(NEW)
@@ -55,16 +55,16 @@ def test_those_of_the_roll_count_until_they_have_ended(nginx: Played) -> None:
     nginx.watch.rolls(POD)
     nginx.workers = {B, NEW}
     nginx.quitting = {B}
-    assert (nginx.look(2.0), nginx.watch.told, nginx.watch.is_known) == (1, True, True)
+    assert (nginx.look(2.0), nginx.watch.all_quit, nginx.watch.is_known) == (1, True, True)
     nginx.workers = {NEW}
     assert (nginx.look(3.0), nginx.watch.is_known) == (0, True)
 
 
-def test_one_that_was_not_told_is_not_told(nginx: Played) -> None:
+def test_a_worker_without_a_signal_is_not_counted_as_signalled(nginx: Played) -> None:
     nginx.look(0.0)
     nginx.watch.rolls(POD)
     nginx.quitting = {A}
-    assert (nginx.look(1.0), nginx.watch.told, nginx.watch.is_known) == (2, False, False)
+    assert (nginx.look(1.0), nginx.watch.all_quit, nginx.watch.is_known) == (2, False, False)
 
 
 def test_workers_of_vanished_clients_are_given_up(nginx: Played) -> None:
@@ -75,11 +75,11 @@ def test_workers_of_vanished_clients_are_given_up(nginx: Played) -> None:
         nginx.sent += 1
         assert nginx.look(float(second)) == 2
     assert (nginx.look(10.0), nginx.watch.is_known) == (0, False)
-    nginx.received += 1  # somebody was only out of reach
+    nginx.received += 1  # a client was only out of reach
     assert nginx.look(11.0) == 2
 
 
-def test_while_nginx_is_silent_too_quic_clients_wait_for_it(nginx: Played) -> None:
+def test_quic_clients_have_not_vanished_while_nginx_is_silent(nginx: Played) -> None:
     nginx.quitting = {A, B}
     nginx.look(0.0)
     assert nginx.look(100.0) == 2
@@ -87,7 +87,7 @@ def test_while_nginx_is_silent_too_quic_clients_wait_for_it(nginx: Played) -> No
     assert nginx.look(100.0, DNS) == 0
 
 
-def test_who_was_not_told_to_quit_holds_no_client_that_is_gone(nginx: Played) -> None:
+def test_workers_that_do_not_quit_are_not_given_up(nginx: Played) -> None:
     nginx.look(0.0)
     nginx.sent += 1
     assert nginx.look(50.0) == 2

@@ -1,4 +1,4 @@
-"""Callers that take too much, send too much, too slowly or nothing, and never read."""
+"""Clients that open too much, send too much, too slowly or nothing, and never read."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from drainmon.server.acceptor import Acceptor
 from drainmon.server.access import find_host
 from drainmon.server.admission import admit
 from drainmon.server.keys import HOST, LIMITS, SESSIONS
-from drainmon.server.limits import REQUEST_BYTES, TOLD, Limits
+from drainmon.server.limits import EXCESS, REQUEST_BYTES, Limits
 from drainmon.server.replies import errors_as_json, reply
 from drainmon.server.seats import SEND_BUFFER, make_runner
 from drainmon.server.unix_site import UnixSite
@@ -23,13 +23,13 @@ from drainmon.server.unix_socket import bind
 from tests.unit.made_up import FakeUcred
 
 PATIENCE = 0.3
-"""Seconds that take the place of the real limits."""
+"""Seconds in place of the real limits."""
 
 GET = b"GET / HTTP/1.1\r\nHost: d\r\n\r\n"
 
 
 class Site:
-    """A site with room for two connections a pod, and what its handlers went through."""
+    """A site with room for two connections per pod, and the calls of its handlers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,7 +68,7 @@ class Site:
         return client
 
     async def until(self, connections: int) -> None:
-        """Wait until so many are open, and nothing is answered on others."""
+        """Wait until `connections` are open, and no others are answered."""
         async with asyncio.timeout(10):
             while len(self.app[SESSIONS]) != connections or self.streaming > connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -83,12 +83,12 @@ class Client:
         self.writer.write(data)
 
     async def status(self, data: bytes = GET) -> int:
-        """That of the answer to a request, which is read to its end."""
+        """The status of the response to a request; the response is read to its end."""
         self.send(data)
         return (await self.answer())[0]
 
     async def answer(self) -> tuple[int, str]:
-        """Status and error; the connection may go on."""
+        """Status and error; the connection may stay open."""
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             length = next(
@@ -100,7 +100,7 @@ class Client:
         return int(head.split()[1]), body.get("error", "")
 
     async def closed(self) -> float:
-        """Wait until the daemon hangs up; seconds that took."""
+        """Wait until the daemon closes the connection; returns the seconds."""
         began = time.monotonic()
         async with asyncio.timeout(10):
             try:
@@ -136,12 +136,12 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     assert not site.app[SESSIONS]
 
 
-async def test_too_many_connections(site: Site) -> None:
+async def test_connections_beyond_the_limit_get_429(site: Site) -> None:
     served = [await site.connect() for _ in range(2)]
     await site.until(2)
-    told = [await site.connect() for _ in range(TOLD // 4)]
+    refused = [await site.connect() for _ in range(EXCESS // 4)]
     assert [await client.status() for client in served] == [200, 200]
-    for client in told:
+    for client in refused:
         client.send(GET)
         assert await client.answer() == (
             429,
@@ -156,7 +156,7 @@ async def test_too_many_connections(site: Site) -> None:
     assert await another.status() == 200
 
 
-async def test_connections_beyond_all_measure_are_told_unread(site: Site) -> None:
+async def test_far_too_many_connections_get_429_without_being_read(site: Site) -> None:
     clients = [await site.connect() for _ in range(16)]
     answers = [await client.answer() for client in clients[8:]]  # half of 16 descriptors
     assert answers == [(429, "cannot answer: this pod has too many connections")] * 8
@@ -164,7 +164,7 @@ async def test_connections_beyond_all_measure_are_told_unread(site: Site) -> Non
         client.close()
 
 
-async def test_a_closed_connection_is_another_ones_room(site: Site) -> None:
+async def test_a_closed_connection_makes_room(site: Site) -> None:
     for _ in range(50):
         client = await site.connect()
         assert await client.status() == 200
@@ -184,27 +184,27 @@ async def test_a_closed_connection_is_another_ones_room(site: Site) -> None:
     ],
     ids=["line", "header", "headers", "body", "chunks"],
 )
-async def test_a_request_that_is_too_long(site: Site, request_: bytes) -> None:
+async def test_a_request_that_is_too_long_is_refused(site: Site, request_: bytes) -> None:
     client = await site.connect()
     client.send(request_)
     status, error = await client.answer()
-    assert (status, error) == (413, "cannot take the request: it is longer than 8192 bytes")
+    assert (status, error) == (413, "cannot read the request: it has more than 8192 bytes")
     await client.closed()
     await site.until(0)
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HT", GET[:-2], GET], ids=str)
-async def test_a_caller_that_sends_no_more(site: Site, start: bytes) -> None:
+async def test_an_unfinished_request_is_closed_after_a_while(site: Site, start: bytes) -> None:
     client = await site.connect()
     client.send(start)
     assert await client.closed() >= PATIENCE / 2
     await site.until(0)
 
 
-async def test_a_body_that_does_not_come(site: Site) -> None:
+async def test_a_missing_body_gets_408(site: Site) -> None:
     client = await site.connect()
     client.send(b"POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nabc")
-    assert await client.answer() == (408, "cannot POST /: its body did not come")
+    assert await client.answer() == (408, "cannot POST /: the body did not arrive")
     await client.closed()
     await site.until(0)
 
@@ -212,7 +212,9 @@ async def test_a_body_that_does_not_come(site: Site) -> None:
 @pytest.mark.parametrize(
     "start", [b"", b"POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 4000\r\n\r\n"]
 )
-async def test_a_byte_now_and_then_is_not_enough(site: Site, start: bytes) -> None:
+async def test_a_request_sent_byte_by_byte_is_closed_after_a_while(
+    site: Site, start: bytes
+) -> None:
     client = await site.connect()
     client.send(start)
     closed = asyncio.create_task(client.closed())
@@ -223,7 +225,7 @@ async def test_a_byte_now_and_then_is_not_enough(site: Site, start: bytes) -> No
     await site.until(0)
 
 
-async def test_a_caller_that_never_reads_costs_little_and_is_dropped(site: Site) -> None:
+async def test_a_client_that_never_reads_is_disconnected(site: Site) -> None:
     client = await site.connect()
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
@@ -234,7 +236,7 @@ async def test_a_caller_that_never_reads_costs_little_and_is_dropped(site: Site)
     client.close()
 
 
-async def test_a_caller_that_reads_slowly_is_served(site: Site) -> None:
+async def test_a_client_that_reads_slowly_is_served(site: Site) -> None:
     client = await site.connect()
     client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
     began = time.monotonic()
@@ -245,7 +247,7 @@ async def test_a_caller_that_reads_slowly_is_served(site: Site) -> None:
     await site.until(0)
 
 
-async def test_requests_behind_one_that_is_answered_are_few(site: Site) -> None:
+async def test_a_client_with_too_many_pipelined_requests_is_disconnected(site: Site) -> None:
     client = await site.connect()
     client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n" + GET * 10)
     assert await client.reader.read(1000)
@@ -255,7 +257,7 @@ async def test_requests_behind_one_that_is_answered_are_few(site: Site) -> None:
     assert not site.streaming
 
 
-async def test_a_caller_that_closes_its_side_has_left(site: Site) -> None:
+async def test_a_client_that_closes_its_side_has_left(site: Site) -> None:
     client = await site.connect()
     client.send(b"GET /stream HTTP/1.1\r\nHost: d\r\n\r\n")
     assert await client.reader.read(1000)
@@ -266,7 +268,7 @@ async def test_a_caller_that_closes_its_side_has_left(site: Site) -> None:
     client.close()
 
 
-async def test_what_is_no_http_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_malformed_http_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"):
         client = await site.connect()
         client.send(noise)

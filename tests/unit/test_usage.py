@@ -1,4 +1,4 @@
-"""What a source holds open is closed once, and behind whoever still uses it."""
+"""A source's resources are released once, after their last user."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ CLOSED = "cannot count: the source is closed"
 
 
 class Released:
-    """How often, and by which threads."""
+    """How often the resources were released, and by which threads."""
 
     def __init__(self) -> None:
         self.by: list[int] = []
         self.usage = Usage(lambda: self.by.append(threading.get_ident()))
 
 
-def test_without_users_it_is_released_at_once_and_once() -> None:
+def test_close_without_users_releases_at_once_and_once() -> None:
     released = Released()
     with released.usage:
         pass
@@ -28,7 +28,7 @@ def test_without_users_it_is_released_at_once_and_once() -> None:
     assert released.by == [threading.get_ident()]
 
 
-def test_nobody_gets_in_when_it_is_closed() -> None:
+def test_no_new_user_after_close() -> None:
     released = Released()
     with released.usage:
         released.usage.close()
@@ -40,7 +40,7 @@ def test_nobody_gets_in_when_it_is_closed() -> None:
     assert len(released.by) == 1
 
 
-def test_the_last_thread_releases() -> None:
+def test_the_last_thread_releases_the_resources() -> None:
     released, began, may_end = Released(), threading.Semaphore(0), threading.Event()
     threads = []
 
@@ -63,7 +63,7 @@ def test_the_last_thread_releases() -> None:
     assert released.by[0] in {thread.ident for thread in threads}
 
 
-def test_a_user_that_fails_has_left() -> None:
+def test_a_user_that_raises_has_left() -> None:
     released = Released()
     with pytest.raises(ValueError, match="torn"), released.usage:
         released.usage.close()
@@ -71,7 +71,7 @@ def test_a_user_that_fails_has_left() -> None:
     assert len(released.by) == 1
 
 
-def test_of_many_that_close_and_leave_at_once_one_releases() -> None:
+def test_concurrent_closes_release_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         for _ in range(200):
             released, together = Released(), threading.Barrier(8)

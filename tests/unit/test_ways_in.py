@@ -1,4 +1,4 @@
-"""What check says of the ways into the pods, and of folders from which nothing can be run."""
+"""check's facts about the ways into pods, and about noexec folders."""
 
 import re
 import subprocess
@@ -27,14 +27,14 @@ def test_pods_that_cannot_run_the_client_are_named() -> None:
     assert said.found.endswith(" web/3, web/4 and 2 more")
 
 
-def test_no_alarm_where_hooks_work() -> None:
+def test_pods_that_can_run_the_client_are_ok() -> None:
     no_pods: dict[str, bool] = {}
     for mounts in (no_pods, {"web/a": False}):
         said = folder_in_pods(ALL, mounts.copy)
         assert (said.status, said.advice) == (Status.OK, "")
 
 
-def test_who_may_not_look_does_not_say_that_all_is_well() -> None:
+def test_without_capabilities_the_folder_in_pods_is_unknown() -> None:
     assert folder_in_pods(frozenset(), lambda: {}).status == Status.UNKNOWN
 
 
@@ -53,17 +53,19 @@ def pods(*ways: list[str]) -> dict[str, Any]:
             "3 pods: @drainmon 2, folder 2 (1 noexec: web/web-1), port 9936 1",
         ),
         (pods(["folder"], []), Status.DEGRADED, "2 pods: folder 1; none: web/web-1"),
-        ({"pods": [{"pod": "web/web-1"}]}, Status.UNKNOWN, "this daemon does not say"),
-        ({}, Status.UNKNOWN, "this daemon does not say"),
-        ([], Status.UNKNOWN, "this daemon does not say"),
+        ({"pods": [{"pod": "web/web-1"}]}, Status.UNKNOWN, "not in the daemon's answer"),
+        ({}, Status.UNKNOWN, "not in the daemon's answer"),
+        ([], Status.UNKNOWN, "not in the daemon's answer"),
     ],
 )
-def test_ways_in(answer: Any, status: Status, found: str) -> None:
+def test_the_ways_in_of_the_running_daemon_are_reported(
+    answer: Any, status: Status, found: str
+) -> None:
     said = ways_in(lambda resource: answer if resource == "/v1/pods" else {})
     assert (said.status, said.found) == (status, found)
 
 
-def test_ways_in_refused() -> None:
+def test_a_refused_request_for_ways_in_is_unknown() -> None:
     def refuse(_: str) -> Mapping[str, Any]:
         raise OSError("cannot ask the daemon at /x: only root of the host may see all pods")
 
@@ -73,7 +75,7 @@ def test_ways_in_refused() -> None:
 
 
 @pytest.mark.root
-def test_a_pod_whose_mount_is_noexec(tmp_path: Path) -> None:
+def test_a_pod_with_a_noexec_mount_is_found(tmp_path: Path) -> None:
     folder, logs = tmp_path / "run", tmp_path / "logs"
     folder.mkdir()
     (logs / f"web_web-1_{UID}").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is served over TCP: to whom, how many at once, and what browsers may do with it."""
+"""The TCP interface: its clients, its limits, and what browsers may do with it."""
 
 import asyncio
 import dataclasses
@@ -77,7 +77,7 @@ READ_AT_ONCE = sorted(ROUTES.keys() - {"/v1/events", "/v1/pods/{number}/connecti
 
 
 @pytest.mark.parametrize("path", [*READ_AT_ONCE, "/v1/pods/1/connections", "/", "/page/main.js"])
-async def test_all_may_be_read_and_nothing_done(served: Web, path: str) -> None:
+async def test_every_route_is_read_only(served: Web, path: str) -> None:
     assert (await served.ask(path))[0] == 200
     assert (await served.ask(path, "HEAD"))[0] == 200
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -85,7 +85,7 @@ async def test_all_may_be_read_and_nothing_done(served: Web, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/v1/self", "/v1/self/drain"])
-async def test_browsers_are_told_what_they_may_do(served: Web, path: str) -> None:
+async def test_security_headers_are_sent(served: Web, path: str) -> None:
     _, response, _ = await served.ask(path)
     for name, value in HEADERS.items():
         assert response.headers.getall(name) == [value]
@@ -93,7 +93,7 @@ async def test_browsers_are_told_what_they_may_do(served: Web, path: str) -> Non
     assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_the_event_stream(served: Web) -> None:
+async def test_the_event_stream_is_served(served: Web) -> None:
     assert (await served.ask("/v1/events", "HEAD"))[0] == 200
     assert (await served.ask("/v1/events", "POST"))[0] == 405
     async with served.session.get(served.url + "/v1/events") as response:
@@ -104,7 +104,7 @@ async def test_the_event_stream(served: Web) -> None:
         assert b'"full":true' in line
 
 
-async def test_who_does_not_read_is_not_collected_for(
+async def test_a_follower_that_does_not_read_is_dropped(
     served: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "READ_SHARE", 1)
@@ -123,7 +123,7 @@ async def test_who_does_not_read_is_not_collected_for(
     with connection:
         connection.connect((served.address.host, served.address.port))
         connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        # The node is read for as long as the kernel takes what is sent, then no more.
+        # The node is read while the kernel takes the stream's data, then no more.
         before = -1
         async with asyncio.timeout(20):
             while before != turns or not turns:
@@ -135,11 +135,11 @@ async def test_who_does_not_read_is_not_collected_for(
             await asyncio.sleep(0.01)
 
 
-async def test_too_many_watch(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_followers_get_503(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "MAX_FOLLOWERS", 0)
     status, _, text = await served.ask("/v1/events")
     assert status == 503
-    assert json.loads(text)["error"] == "cannot GET /v1/events: 0 watch already"
+    assert json.loads(text)["error"] == "cannot GET /v1/events: 0 clients follow already"
 
 
 async def test_a_source_that_breaks_ends_the_stream(served: Web) -> None:
@@ -154,7 +154,7 @@ async def test_a_source_that_breaks_ends_the_stream(served: Web) -> None:
     assert b"HTTP/1.1" not in rest
 
 
-async def test_a_pods_connections(served: Web) -> None:
+async def test_a_pods_connections_are_served(served: Web) -> None:
     status, _, text = await served.ask("/v1/pods/1/connections")
     assert status == 200
     answer = json.loads(text)
@@ -163,12 +163,12 @@ async def test_a_pods_connections(served: Web) -> None:
     assert answer["listeners"] == [{"port": 80, "unaccepted": 1, "limit": 511}]
     for number in ("2", "x", "01", "../1"):
         assert (await served.ask(f"/v1/pods/{number}/connections"))[0] == 404
-    # Asked again at once, it does not look again.
+    # A repeated request gets the same look.
     served.node.broken = True
     assert (await served.ask("/v1/pods/1/connections"))[2] == text
 
 
-async def test_a_pods_connections_that_cannot_be_seen(served: Web) -> None:
+async def test_hidden_connections_are_an_error(served: Web) -> None:
     served.node.broken = True
     status, _, text = await served.ask("/v1/pods/1/connections")
     assert status == 503
@@ -199,7 +199,7 @@ async def test_only_the_first_connections_are_shown(served: Web) -> None:
         ("/page/icon.svg", "image/svg+xml"),
     ],
 )
-async def test_the_pages_files(served: Web, path: str, kind: str) -> None:
+async def test_the_pages_files_are_served(served: Web, path: str, kind: str) -> None:
     status, response, _ = await served.ask(path)
     assert (status, response.headers["Content-Type"]) == (200, kind)
     assert response.headers["Cache-Control"] == "no-cache"
@@ -214,13 +214,13 @@ async def test_no_other_file_is_served(served: Web) -> None:
         assert status == 404
 
 
-async def test_a_link_from_elsewhere_leads_to_the_page(served: Web) -> None:
+async def test_links_from_other_sites_lead_to_the_page(served: Web) -> None:
     followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     assert (await served.ask("/", **followed))[0] == 200
     assert (await served.ask("/page/main.js", Sec_Fetch_Site="cross-site"))[0] == 403
 
 
-async def test_pods_routes_are_not_served(served: Web) -> None:
+async def test_routes_for_pods_are_not_served_over_tcp(served: Web) -> None:
     for path in ("/v1/self", "/v1/self/connections", "/v1/self/drain"):
         assert (await served.ask(path))[0] == 404
         assert (await served.ask(path, "POST"))[0] == 404
@@ -231,7 +231,7 @@ async def test_pods_routes_are_not_served(served: Web) -> None:
     ["localhost", "LOCALHOST:1", "localhost.", "127.0.0.1:9935", "[::1]:9935", "[::1]", "10.1.2.3",
      "node7", "Node7:80", socket.gethostname()],
 )  # fmt: skip
-async def test_names_of_this_node(served: Web, host: str) -> None:
+async def test_names_of_this_node_are_accepted(served: Web, host: str) -> None:
     assert (await served.ask("/healthz", Host=host))[0] == 200
 
 
@@ -241,20 +241,20 @@ async def test_names_of_this_node(served: Web, host: str) -> None:
      "user@evil.example", "evil.example:9935", "localhost@evil.example", "[::1", "[evil]",
      "0x7f.1"],
 )  # fmt: skip
-async def test_names_of_others(served: Web, host: str) -> None:
+async def test_names_of_other_hosts_are_refused(served: Web, host: str) -> None:
     status, _, text = await served.ask("/v1/pods", Host=host)
     assert status == 403
     assert "is not a name of this node" in text
 
 
-async def test_no_name_at_all(served: Web) -> None:
+async def test_a_request_without_a_host_is_refused(served: Web) -> None:
     reader, writer = await served.connect()
     writer.write(b"GET /v1/pods HTTP/1.0\r\n\r\n")
     assert b" 403 " in (await reader.read()).splitlines()[0]
     writer.close()
 
 
-async def test_other_origins_get_nothing(served: Web) -> None:
+async def test_other_origins_are_refused(served: Web) -> None:
     own = f"http://{served.address}"
     assert (await served.ask("/v1/pods", Origin=own))[0] == 200
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1", f"{own}.evil.example"):
@@ -267,16 +267,18 @@ async def test_other_origins_get_nothing(served: Web) -> None:
     assert (await served.ask("/v1/pods", **followed))[0] == 403
 
 
-async def test_too_many_connections(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_connections_make_room_for_others(
+    served: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tcp_site, "MAX_CONNECTIONS", 3)
-    # One that asks, and two that say nothing.
+    # One that sends a request, and two that stay silent.
     async with served.session.get(served.url + "/healthz") as response:
         assert response.status == 200
     silent = [await served.connect() for _ in range(2)]
     reader, writer = await served.connect()
     assert b" 503 " in (await reader.read()).splitlines()[0]
     writer.close()
-    # When their time is over, they make room; the one that asked stays.
+    # After a while silent connections make room; the one with a request stays.
     served.clock.now = tcp_site.SILENT_FOR + 1
     reader, writer = await served.connect()
     writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -288,7 +290,7 @@ async def test_too_many_connections(served: Web, monkeypatch: pytest.MonkeyPatch
     assert (await served.ask("/healthz"))[0] == 200
 
 
-async def test_what_is_no_http(served: Web) -> None:
+async def test_malformed_http_does_not_end_the_server(served: Web) -> None:
     for noise in (b"\0\xff\x16\x03", b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000):
         reader, writer = await served.connect()
         writer.write(noise)

@@ -1,4 +1,4 @@
-"""A world for the drain's state machine, with a clock of its own."""
+"""A world for the drain's state machine, with a fake clock."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,8 @@ Sockets = Callable[[float], tuple[Socket, ...]]
 
 
 class World:
-    """Carries out what the machine wants, in no time but the clock's. `sockets` gives what a
-    snapshot at a time would show."""
+    """Carries out the machine's actions in no time of its clock. `sockets` gives the sockets of a
+    snapshot at a time."""
 
     def __init__(self, sockets: Sockets = lambda _: (), **policy: float | bool | Ignored) -> None:
         self.now = 100.0
@@ -58,11 +58,11 @@ class World:
         return seen if self.listens else Snapshot(seen.taken, seen.finished, seen.sockets)
 
     def join(self, **policy: float | bool | Ignored) -> Demand:
-        """One more caller, now."""
+        """Add a client now."""
         return self.drain.join(Policy(**policy), self.now)  # type: ignore[arg-type]
 
     def until(self, elapsed: float) -> None:
-        """Let time pass, doing what is wanted on the way."""
+        """Let time pass, with the machine's actions."""
         for _ in range(10_000):
             step = self.step()
             if step.action is Action.DONE:
@@ -75,7 +75,7 @@ class World:
         pytest.fail("the machine never sleeps")
 
     def run(self) -> tuple[Phase, float]:
-        """To the end: how it ended, and when."""
+        """Run to the end; returns the result and the time."""
         self.until(1e6)
         return self.drain.phase, round(self.elapsed, 3)
 
