@@ -6,11 +6,11 @@
 #
 #     docker build --target client --tag drainmon-client:0.1.0 .
 #
-# BASE may name a digest (debian:12-slim@sha256:...); packages from PyPI and npm are pinned by theirs
-# in the lock files. WITH_BCC=yes adds what kernels without BTF need.
+# BASE may name a digest (debian:12-slim@sha256:...); the lock files pin packages from PyPI and npm by
+# digest. WITH_BCC=yes adds bcc, for kernels without BTF.
 ARG BASE=debian:12-slim
 
-# Before all others: builders without BuildKit build every stage above the one that is named.
+# The client comes first: builders without BuildKit build every stage above the target.
 FROM ${BASE} AS build-client
 WORKDIR /src
 COPY Makefile ./
@@ -57,7 +57,7 @@ FROM run
 COPY --from=build /opt/drainmon /opt/drainmon
 ENV PATH=/opt/drainmon/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LABEL org.opencontainers.image.title="drainmon" \
-      org.opencontainers.image.description="Drains nginx pods with nothing lost" \
+      org.opencontainers.image.description="Drains nginx pods without losing a request" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
       org.opencontainers.image.base.name="docker.io/library/debian:12-slim"
