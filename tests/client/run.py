@@ -109,10 +109,10 @@ def in_time(seconds: float, once: Callable[[], Run]) -> Run:
 
     The measurement begins before the client does and ends when a thread of this process gets a
     core: on a busy machine both add time that is not the client's. They cannot shorten a run, so
-    the best of three is the closest to the client's own time; a client that is late is late in each
+    the best of ten is the closest to the client's own time; a client that is late is late in each
     run.
     """
-    for _ in range(3):
+    for _ in range(10):
         ended = once()
         if ended.seconds <= seconds + OVERTIME:
             break

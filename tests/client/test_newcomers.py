@@ -43,7 +43,7 @@ def clients_sent(pod: Pod) -> Iterator[None]:
 def run_to_deadline(pod: Pod, *arguments: str, under: Sequence[str] = ()) -> Run:
     """A hook that reports its deadline. On a busy machine a hook may be late, and the limit on its
     overtime then ends it without a word."""
-    for _ in range(3):
+    for _ in range(10):
         ended = pod.start(*arguments, "--no-roll", under=under).end()
         if "\ndrainmon: deadline, " in ended.output:
             break
