@@ -1,14 +1,14 @@
 """Clients that are still sent to the pod at its deadline, and connections that stay."""
 
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.client.pod import WITHOUT_DIAG, Pod
 from tests.client.run import Run
+from tests.sent_clients import clients_sent
 
 pytestmark = pytest.mark.root
 
@@ -16,28 +16,12 @@ SENT = "clients are still being sent here"
 OPEN_AT_ONCE = 8
 
 
-@contextmanager
-def clients_sent(pod: Pod) -> Iterator[None]:
-    """Keep OPEN_AT_ONCE connections open, each for a quarter of a second."""
-    over = threading.Event()
-    full = threading.Event()
+def sent_to(pod: Pod) -> AbstractContextManager[None]:
+    def close(ends: tuple[socket.socket, socket.socket]) -> None:
+        for end in ends:
+            end.close()
 
-    def send() -> None:
-        ends = deque(pod.connect() for _ in range(OPEN_AT_ONCE))
-        while not over.wait(0.25 / OPEN_AT_ONCE):
-            full.set()
-            ends.append(pod.connect())
-            for end in ends.popleft():
-                end.close()
-
-    sending = threading.Thread(target=send)
-    sending.start()
-    try:
-        assert full.wait(10)
-        yield
-    finally:
-        over.set()
-        sending.join()
+    return clients_sent(pod.connect, close, OPEN_AT_ONCE, 0.25)
 
 
 def run_to_deadline(pod: Pod, *arguments: str, under: Sequence[str] = ()) -> Run:
@@ -59,7 +43,7 @@ def deadline(ended: Run) -> str:
 
 @pytest.mark.parametrize("under", [[], WITHOUT_DIAG], ids=["sock_diag", "files"])
 def test_a_deadline_reports_clients_that_are_still_sent(pod: Pod, under: list[str]) -> None:
-    with clients_sent(pod):
+    with sent_to(pod):
         ended = run_to_deadline(pod, "--timeout=3s", under=under)
     assert any(line.startswith("waiting, ") and line.endswith(f"; {SENT}") for line in ended.lines)
     said = deadline(ended)
@@ -72,7 +56,7 @@ def test_a_deadline_reports_clients_that_are_still_sent(pod: Pod, under: list[st
 def test_a_deadline_does_not_take_old_connections_for_new_ones(pod: Pod) -> None:
     for _ in range(3 * OPEN_AT_ONCE):
         pod.connect()[0].sendall(b"GET ")
-    with clients_sent(pod):
+    with sent_to(pod):
         ended = run_to_deadline(pod, "--timeout=1.5s")
     assert deadline(ended).startswith("the timeout of 1.5 s is over")
     assert "are at most" not in ended.output

@@ -117,14 +117,20 @@ def test_a_port_stays_free_for_the_program_that_used_it(bare_node: Node) -> None
         assert described(node, pod)["ways_in"] == ["folder", name]
 
 
+def slow_drain(node: Node, pod: FakePod) -> Caller:
+    """A drain by the port that has begun."""
+    eventually(lambda: node.serves("port", pod))
+    caller = Caller(pod, f"/drain?{SLOWER}")
+    eventually(lambda: node.phase(pod.netns))
+    return caller
+
+
 def test_a_replaced_daemon_finishes_its_drains(bare_node: Node) -> None:
     """The hook would not ask the next daemon. New requests reach it; none is refused."""
     node = bare_node
     with ExitStack() as first, node.pod() as pod:
         old = first.enter_context(node.daemon())
-        eventually(lambda: node.serves("port", pod))
-        caller = Caller(pod, f"/drain?{SLOWER}")
-        eventually(lambda: node.phase(pod.netns))
+        caller = slow_drain(node, pod)
         with node.daemon("--take-over") as new, refusals(pod) as refused:
             eventually(lambda: new.log.read_text().count('"event": "serving"') == 2)
             os.kill(old.pid, signal.SIGTERM)
@@ -141,9 +147,7 @@ def test_a_stopping_daemon_stops_listening_in_pods(bare_node: Node) -> None:
     node = bare_node
     with ExitStack() as first, node.pod() as pod:
         old = first.enter_context(node.daemon())
-        eventually(lambda: node.serves("port", pod))
-        caller = Caller(pod, f"/drain?{SLOWER}")
-        eventually(lambda: node.phase(pod.netns))
+        caller = slow_drain(node, pod)
         os.kill(old.pid, signal.SIGTERM)
         eventually(lambda: not node.serves("socket", pod))
         with node.pod() as other:

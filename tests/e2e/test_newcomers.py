@@ -2,10 +2,7 @@
 pod without nginx."""
 
 import subprocess
-import threading
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,40 +12,22 @@ from bench.rig.pod import FakePod
 from tests.e2e.api import record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv
+from tests.sent_clients import clients_sent
 
 pytestmark = pytest.mark.root
 
 SENT = "clients are still being sent here"
 
 
-@contextmanager
-def load(pod: FakePod, clients: int = 6) -> Iterator[None]:
+def load(pod: FakePod, clients: int = 6) -> AbstractContextManager[None]:
     """`clients` connections with requests at any time, each open for a third of a second."""
-    over = threading.Event()
-    began = threading.Event()
 
     def connect() -> Connection:
         made = Connection(pod)
         made.send("/")
         return made
 
-    def send() -> None:
-        held = deque(connect() for _ in range(clients))
-        while not over.wait(0.3 / clients):
-            began.set()
-            held.append(connect())
-            held.popleft().close()
-        for connection in held:
-            connection.close()
-
-    sending = threading.Thread(target=send)
-    sending.start()
-    try:
-        assert began.wait(10)
-        yield
-    finally:
-        over.set()
-        sending.join()
+    return clients_sent(connect, Connection.close, clients, 0.3)
 
 
 @pytest.mark.parametrize("source", ["core", "procfs"])
