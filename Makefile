@@ -39,8 +39,8 @@ C_FILES := $(wildcard bpf/*.[ch] client/*.[ch] tests/*/*.[ch])
 BIN := .venv/bin
 NPM := $(BIN)/npm
 
-# Daemons watch the whole node, so these tests run one at a time. They wait more than they compute, so the
-# other tests run in parallel; env, because a background job of a shell ignores interrupts.
+# Three groups run in parallel, because tests wait more than they compute. Daemons watch the whole node, so
+# only one group has tests of the node.
 NODE_TESTS := tests/e2e tests/kernel
 
 .PHONY: help
@@ -80,11 +80,13 @@ demo: build/.demo-packages .venv/.demo $(PROGRAMS) build/drainmon-wait ## stop a
 
 .PHONY: test
 test: test-tools build/prometheus build/nginx-http3 ## run every test (tests that need root or BPF skip elsewhere, with a reason)
-	@echo "in parallel: tests that use the whole node ($(NODE_TESTS)), and all others"
-	@nice env --default-signal=INT $(BIN)/pytest $(NODE_TESTS:%=--ignore=%) >build/others.log 2>&1 & others=$$!; \
-	node=0; $(BIN)/pytest $(NODE_TESTS) || node=$$?; \
-	wait $$others || others=failed; cat build/others.log; \
-	[ "$$node" = 0 ] && [ "$$others" != failed ]
+	@echo "in parallel: tests that use the whole node ($(NODE_TESTS)), tests/client, and all others"
+	@run="env --default-signal=INT $(BIN)/pytest"; failed=; \
+	nice $$run tests/client >build/client.log 2>&1 & client=$$!; \
+	nice $$run $(NODE_TESTS:%=--ignore=%) --ignore=tests/client >build/others.log 2>&1 & others=$$!; \
+	$(BIN)/pytest $(NODE_TESTS) || failed=node; \
+	wait $$client || failed=client; wait $$others || failed=others; \
+	cat build/client.log build/others.log; [ -z "$$failed" ]
 
 .PHONY: bench-churn
 bench-churn: test-tools ## check that counters, snapshots and ss agree after a million connections and two killed daemons (needs root)
