@@ -6,7 +6,7 @@ from typing import Any
 
 from drainmon.cli import flags
 
-SHELLS = ("bash", "zsh", "tcsh", "fish")
+SHELLS = ("bash", "zsh", "fish")
 PODS = "pods"
 TIMEOUT = 1.0
 """Seconds to wait for a daemon's answer: a user waits for the shell."""
@@ -15,7 +15,6 @@ _ASK = f"drainmon completion {PODS} 2>/dev/null"
 POD_NAMES = {
     "bash": "_drainmon_pods",
     "zsh": "_drainmon_pods",
-    "tcsh": f"`{_ASK}`",
     "fish": f"({_ASK})",
     "preamble": {
         # Not compgen -W, which would run a name like $(reboot).

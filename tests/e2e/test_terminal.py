@@ -281,7 +281,7 @@ echo "${{COMPREPLY[@]}}"
         assert (done.stdout.strip(), done.stderr) == (expected, "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_commands_are_completed(shell: str, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     with script.open("w") as out:
