@@ -24,24 +24,18 @@ def add_parser(commands: Any) -> None:
     parser: flags.Command = commands.add_parser(
         "install-client",
         help="copy drainmon-wait to the socket's folder, for the pods' hooks",
-        description="Copies drainmon-wait to the socket's folder. The replacement is atomic: a hook"
-        " runs either the old version or the new one.",
+        description="Copies drainmon-wait to the socket's folder: the one beside this command, else"
+        " the one built in this checkout. The replacement is atomic: a hook runs either the old"
+        " version or the new one.",
     )
     flags.add_socket(parser)
-    parser.add_flag(
-        "--client",
-        Path,
-        metavar="PATH",
-        help="the drainmon-wait to copy (default: the one beside this command, else the one built"
-        " in this checkout)",
-    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Install the client. One that cannot run from the folder is a warning only: a pod's own mount
     of the folder may allow it."""
-    target = install(arguments.client or default_client(), arguments.socket.parent)
+    target = install(default_client(), arguments.socket.parent)
     sys.stdout.write(f"installed {target}\n")
     if why := why_not_runnable(target):
         sys.stderr.write(
@@ -60,7 +54,7 @@ def default_client(built: Path = BUILT) -> Path:
             return client
     raise OSError(
         f"cannot find {NAME}: neither {beside_this_command} nor {built} is there; in a checkout"
-        f" `make build` makes it, and --client says where another is"
+        " `make build` makes it"
     )
 
 

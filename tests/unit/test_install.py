@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from drainmon.cli import install as command
 from drainmon.cli import main
 from drainmon.cli.install import BUILT, default_client
+
+INSTALL = """
+import sys
+from pathlib import Path
+from drainmon.cli import install, main
+client, times, socket = sys.argv[1:]
+install.default_client = lambda: Path(client)
+for _ in range(int(times)):
+    main.main(["install-client", "--socket", socket])
+"""
 
 
 @pytest.fixture
@@ -22,8 +33,14 @@ def client(tmp_path: Path) -> Path:
 
 
 def install(client: Path, folder: Path) -> int:
-    socket = str(folder / "drainmon.sock")
-    return main.main(["install-client", "--client", str(client), "--socket", socket])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "default_client", lambda: client)
+        return main.main(["install-client", "--socket", str(folder / "drainmon.sock")])
+
+
+def installer(client: Path, folder: Path, times: int) -> list[str | Path]:
+    """The command line of a process that installs the client the given number of times."""
+    return [sys.executable, "-c", INSTALL, client, str(times), folder / "drainmon.sock"]
 
 
 def names(folder: Path) -> list[str]:
@@ -73,14 +90,9 @@ def test_a_running_client_is_replaced(client: Path, tmp_path: Path) -> None:
 def test_there_is_a_whole_client_at_every_moment(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     install(client, folder)
-    script = (
-        "import sys; from drainmon.cli.main import main\nfor _ in range(50): main(sys.argv[1:])"
-    )
-    argv = ["install-client", "--client", str(client), "--socket", str(folder / "s")]
     sizes = set()
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *argv], stdout=subprocess.DEVNULL
-    ) as installing:
+    argv = installer(client, folder, times=50)
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as installing:
         while installing.poll() is None:
             sizes.add((folder / "drainmon-wait").stat().st_size)
     assert installing.returncode == 0
@@ -144,10 +156,8 @@ def test_a_noexec_folder_is_reported(client: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     mount = f'mount -t tmpfs -o noexec none "{folder}" && exec "$@"'
-    program = Path(sys.executable).with_name("drainmon")
-    flags = ["--client", str(client), "--socket", str(folder / "drainmon.sock")]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", mount, "sh", str(program), "install-client", *flags],
+        ["unshare", "--mount", "sh", "-c", mount, "sh", *installer(client, folder, times=1)],
         capture_output=True,
         text=True,
         check=True,
