@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable
+from bisect import bisect_right
+from collections.abc import Awaitable, Iterable, Iterator
 
 from drainmon.daemon.node import Node
-from drainmon.model.rotation import Rotation
 from drainmon.pods.pod import Pod
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,24 @@ DROP_EVERY = 10
 SCAN_EVERY = 60
 """Turns between two scans without an announcement: nginx may have got its listeners from another
 process, or its announcement may have been missed."""
+
+CHECKED_AT_MOST = 32
+"""Pods checked in one turn: an idle node with hundreds must cost next to nothing."""
+
+
+class Rotation:
+    """Rotates over the pods by number."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def turn(self, pods: Iterable[int]) -> Iterator[int]:
+        """The pods to check in this turn, beginning after the last one that was checked."""
+        order = sorted(pods)
+        start = bisect_right(order, self._last)
+        for number in [*order[start:], *order[:start]][:CHECKED_AT_MOST]:
+            self._last = number
+            yield number
 
 
 async def _try(work: Awaitable[None]) -> None:

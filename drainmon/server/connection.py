@@ -3,10 +3,12 @@ which it leaves an answer unread. aiohttp does everything else."""
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from typing import cast
 
-from drainmon.server.limits import REQUEST_BYTES, UNREAD_SECONDS
+from drainmon.server.limits import REQUEST_BYTES, UNREAD_SECONDS, Admission
+from drainmon.server.peer import Caller
 from drainmon.server.replies import raw_error
 
 TOO_LONG = raw_error(413, f"cannot read the request: it has more than {REQUEST_BYTES} bytes")
@@ -68,3 +70,18 @@ class Connection(asyncio.Protocol):
         if self._unread:
             self._unread.cancel()
             self._unread = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection and its caller. `key` selects the limits; None, root of the host, has none. On a
+    unix socket `caller` is None when it cannot be identified, for the reason `unknown`. On a port
+    in a pod's network namespace `caller` is always None: the pod is that of the namespace `netns`.
+    """
+
+    connection: Connection
+    key: Hashable
+    admission: Admission
+    caller: Caller | None = None
+    unknown: str = ""
+    netns: int = 0

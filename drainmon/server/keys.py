@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from drainmon.server.access import Host
+from drainmon.server.connection import Session
 from drainmon.server.limits import Limits
 from drainmon.server.peer import Caller
 from drainmon.server.services import CallersNode, DrainRecords, Drains, Metrics, Node
-from drainmon.server.session import Session
 
 NODE: web.AppKey[Node] = web.AppKey("node", Node)
 RECORDS: web.AppKey[DrainRecords] = web.AppKey("records", DrainRecords)

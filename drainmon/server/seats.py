@@ -8,11 +8,10 @@ from collections.abc import Hashable
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from drainmon.server.connection import Connection
+from drainmon.server.connection import Connection, Session
 from drainmon.server.keys import LIMITS, SESSIONS
 from drainmon.server.limits import READ_SECONDS, Admission
 from drainmon.server.peer import Caller
-from drainmon.server.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drainmon.daemon.node import Node
-from drainmon.daemon.rounds import DROP_EVERY, SCAN_EVERY, Rounds
+from drainmon.daemon.rounds import CHECKED_AT_MOST, DROP_EVERY, SCAN_EVERY, Rotation, Rounds
 from drainmon.model.counts import Counts
-from drainmon.model.rotation import CHECKED_AT_MOST, Rotation
 from drainmon.model.tcp import TcpState
 from drainmon.pods.identity import Identity
 from drainmon.pods.pod import Pod
