@@ -64,7 +64,7 @@ def as_lines(known: Evidence, advice: Advice, where: str) -> str:
     needed = f"{MARGIN:g} x {p} of the whole drain"
     if known.after_settling is not None:
         needed = f"min-wait, quiet, and {MARGIN:g} x {p} from settling on"
-    lines = [f"drains of {where}: {ended}", "", *table(head, rows), ""]
+    lines = [f"drains of {where}: {ended}", "", *_aligned(head, rows), ""]
     latest = f"{MARGIN:g} x {p} of the last connection"
     default = Policy()
     if not known.is_sure:
@@ -79,7 +79,7 @@ def as_lines(known: Evidence, advice: Advice, where: str) -> str:
             "the timeout, the hook's start, nginx's end",
         ),
     ]  # fmt: skip
-    lines += [*table(("ADVICE", "", "WHY"), options), "", _how_sure(known)]
+    lines += [*_aligned(("ADVICE", "", "WHY"), options), "", _how_sure(known)]
     return "\n".join([*lines, *(f"\n{note}" for note in advice.notes)])
 
 
@@ -93,7 +93,7 @@ def _how_sure(known: Evidence) -> str:
     return f"how sure: {known.confidence:.0%}, by {known.busy} drains with {BUSY} arrivals or more"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines with columns as wide as their widest cell."""
     cells = [head, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]

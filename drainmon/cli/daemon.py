@@ -8,6 +8,7 @@ from typing import Any
 from drainmon.cli import flags, logs
 from drainmon.drain.duration import parse_duration
 from drainmon.model.ignored import Ignored, parse_peer, parse_port
+from drainmon.procfs.net_sockets import SUN_PATH
 from drainmon.procfs.process import COMM
 from drainmon.server import listen
 
@@ -16,8 +17,8 @@ SOURCES = (AUTO, "core", "bcc", "procfs")
 DEFAULT_LISTEN = listen.Address("127.0.0.1", 9935)
 DEFAULT_NAME = "drainmon"
 OFF = "off"
-LONGEST_NAME = 107
-"""Bytes of an abstract socket's name: sun_path of unix(7), its first zero left out."""
+LONGEST_NAME = SUN_PATH - 1
+"""Bytes of an abstract socket's name, without the zero before it."""
 
 LEVELS = ("debug", "info", "warning", "error")
 

@@ -3,6 +3,7 @@ looked up by version, since distributions backport them."""
 
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
@@ -32,9 +33,7 @@ _PROGRAMS: tuple[_Feature, ...] = (
 )
 _MAGIC = (b"\x9f\xeb", b"\xeb\x9f")  # linux/btf.h, of either byte order
 
-
-def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
-    return Fact(Group.CORE, name, status, found, advice)
+_fact = partial(Fact, Group.CORE)
 
 
 def _kernel_has(name: str, there: bool, since: str) -> Fact:

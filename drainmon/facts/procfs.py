@@ -1,12 +1,10 @@
 """The requirements of source `procfs`: the network tables of other processes; better, sock_diag."""
 
-import os
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.facts.host import others
-from drainmon.kernel import sock_diag as diag
-from drainmon.procfs import process
+from drainmon.kernel.sock_diag import try_listing
 
 _TABLES = ("tcp", "tcp6", "snmp")
 
@@ -35,11 +33,7 @@ def tables(root: Path) -> Fact:
 def sock_diag() -> Fact:
     """Whether sockets can be listed inside network namespaces, with their bytes and times."""
     try:
-        fd = process.open_netns(os.getpid())
-        try:
-            diag.try_in(fd)
-        finally:
-            os.close(fd)
+        try_listing()
     except OSError as error:
         advice = "unused connections delay drains: add SYS_ADMIN"
         why = error.strerror or str(error)

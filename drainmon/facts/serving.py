@@ -1,18 +1,15 @@
 """The requirements of the hooks: a socket to reach, a client to run, names of pods."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.facts.ways_in import Ask
 from drainmon.procfs.mounts import mount_of, mounts
+from drainmon.procfs.net_sockets import SUN_PATH
 
-LONGEST_PATH = 107
-"""Bytes of sun_path (unix(7)) without its final zero."""
-
-
-def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
-    return Fact(Group.SERVING, name, status, found, advice)
+_fact = partial(Fact, Group.SERVING)
 
 
 def pod_logs(folder: Path, has_kubelet: bool) -> Fact:
@@ -42,8 +39,8 @@ def socket_folder(root: Path, socket: Path) -> Fact:
 def _no_room(root: Path, socket: Path) -> tuple[str, str]:
     """Advice, empty when the socket can be made, and what was found."""
     path = root / socket.relative_to("/")
-    if len(os.fsencode(socket)) > LONGEST_PATH:
-        return "choose another --socket", f"{socket} is longer than {LONGEST_PATH} bytes"
+    if len(os.fsencode(socket)) >= SUN_PATH:  # the final zero needs a byte
+        return "choose another --socket", f"{socket} is longer than {SUN_PATH - 1} bytes"
     if path.exists() and not path.is_socket():
         return "choose another --socket", f"{socket} is not a socket"
     there = next(folder for folder in path.parents if folder.exists())

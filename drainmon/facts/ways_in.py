@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,7 @@ NAMED = 5
 
 _NOEXEC = "folder (noexec)"
 
-
-def _fact(name: str, status: Status, found: str, advice: str = "") -> Fact:
-    return Fact(Group.SERVING, name, status, found, advice)
+_fact = partial(Fact, Group.SERVING)
 
 
 def look_at_mounts(folder: Path, names: frozenset[str], pod_logs: Path) -> dict[str, bool]:

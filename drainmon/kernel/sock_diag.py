@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from drainmon.kernel import netns
 from drainmon.kernel.diag_message import MESSAGE_SIZE, SLACK, Part, parse_inode_and_port
@@ -159,10 +160,11 @@ def _is_port(port: int) -> bytes:
     return at_least + bound + at_most + bound
 
 
-def try_in(fd: int) -> None:
-    """Raise OSError "cannot X: why" when this process may not enter the network namespace open as
-    `fd`, or the kernel does not list sockets."""
-    netns.call_in(fd, listeners)
+def try_listing() -> None:
+    """Raise OSError "cannot X: why" when this process may not enter a network namespace, tried with
+    its own, or the kernel does not list sockets."""
+    with Path("/proc/self/ns/net").open("rb", buffering=0) as own:
+        netns.call_in(own.fileno(), listeners)
 
 
 def listeners() -> dict[int, int]:

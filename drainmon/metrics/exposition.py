@@ -8,8 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from drainmon.metrics.collector import DrainCollector, NodeCollector
 from drainmon.metrics.pod_families import PodFamilies, by_labels
 from drainmon.metrics.services import Drains, Node
-
-PROC = Path("/proc")
+from drainmon.procfs.process import PROC
 
 
 class Exposition:

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 _FORM = re.compile(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _MAPPED_BITS = 96
+_MAPPED_PREFIX = _MAPPED.network_address.packed[:12]
 _PORTS = range(1, 65536)
 
 
@@ -25,7 +26,7 @@ def parse_peer(text: str) -> IPv6Network:
         why = "neither an address nor a network (try 10.0.0.0/8)"
         raise ValueError(f"cannot ignore the peer {text!r}: {why}") from None
     if not isinstance(address, IPv6Address):
-        address = IPv6Address(bytes(10) + b"\xff\xff" + address.packed)
+        address = IPv6Address(_MAPPED_PREFIX + address.packed)
         bits += _MAPPED_BITS
     return IPv6Network((address, bits), strict=False)
 
@@ -95,7 +96,7 @@ NOTHING = Ignored()
 
 
 def _is_mapped(address: bytes) -> bool:
-    return address[:12] == _MAPPED.network_address.packed[:12]
+    return address.startswith(_MAPPED_PREFIX)
 
 
 def _mask(network: IPv6Network) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from drainmon.procfs.mounts import PROC, mount_of, mounts
+from drainmon.procfs.mounts import mount_of, mounts
+from drainmon.procfs.process import PROC
 
 LOOKED_AT = 16
 """Mounts of the folder that are checked at most: a pod may mount it many times."""

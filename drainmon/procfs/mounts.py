@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PROC = Path("/proc")
+from drainmon.procfs.process import PROC
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _DELETED = "//deleted"  # show_mountinfo in fs/proc_namespace.c of the kernel, seq_dentry

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 
-PROC = Path("/proc")
+from drainmon.procfs.process import PROC
 
 _INODE_COLUMNS = {
     "unix": 6, "udp": 9, "udp6": 9, "udplite": 9, "udplite6": 9, "raw": 9, "raw6": 9, "icmp": 9,
@@ -23,7 +23,8 @@ EPHEMERAL = range(32768, 61000)
 NAMED = 20
 """Sockets that cannot be counted and are named, at most."""
 
-_LONGEST = 108  # bytes of sun_path; unix(7)
+SUN_PATH = 108
+"""Bytes of a unix socket's path with its final zero, or of @ and an abstract name; unix(7)."""
 
 _ACCEPTS = 0x10000  # __SO_ACCEPTCON of linux/net.h, in a unix socket's flags
 _CONNECTED = "03"  # SS_CONNECTED of linux/net.h, of a unix socket
@@ -65,7 +66,7 @@ def uncountable(
             with suppress(ValueError):
                 listens = int(row[3], 16) & _ACCEPTS and int(row[6]) in held
                 if listens or (row[5] == _CONNECTED and int(row[6]) in quitting):
-                    found.add(f"unix {' '.join(row[7:])[:_LONGEST]}")
+                    found.add(f"unix {' '.join(row[7:])[:SUN_PATH]}")
     found |= {f"udp {port}" for port in udp_listeners(pid, held | quitting, root)}
     names = sorted(found)
     more = len(names) - NAMED

@@ -17,7 +17,8 @@ _MINISOCKETS = frozenset({3, 5, 6})  # SYN_RECV, FIN_WAIT2, TIME_WAIT
 
 _MINISOCKET_FIELDS, _FIELDS = 11, 16
 
-_MAPPED = bytes(10) + b"\xff\xff"
+MAPPED = bytes(10) + b"\xff\xff"
+"""The bytes before an IPv4 address that is mapped to IPv6."""
 
 _CLOCK_TICK = 0.01  # USER_HZ is 100 wherever nginx runs
 
@@ -79,7 +80,7 @@ def parse_row(text: bytes) -> Row | None:
 def _address(text: bytes) -> bytes:
     # The kernel prints words of its own byte order; the port and its colon are 5 bytes.
     if len(text) == 8 + 5:
-        return _MAPPED + int(text[:8], 16).to_bytes(4, sys.byteorder)
+        return MAPPED + int(text[:8], 16).to_bytes(4, sys.byteorder)
     if len(text) == 32 + 5:
         words = (int(text[at : at + 8], 16) for at in range(0, 32, 8))
         return b"".join(word.to_bytes(4, sys.byteorder) for word in words)

@@ -10,12 +10,11 @@ from drainmon.kernel.sock_diag import CONNECTED, LISTENING, PORTS_FILTERED, TIME
 from drainmon.model.snapshot import Listener
 from drainmon.model.standing import Socket
 from drainmon.model.tcp import TcpState
+from drainmon.procfs.net_tcp import MAPPED
 from drainmon.sources.reading import Ends, Reading, Wanted
 
 _STATES = [TcpState.CLOSE, *TcpState]
 """The states, by number."""
-
-_MAPPED = bytes(10) + b"\xff\xff"
 
 
 def read(diag: SockDiag, wanted: Wanted, mptcp: bool) -> Reading:
@@ -42,8 +41,8 @@ def _add(reading: Reading, messages: Iterator[Fields], wanted: Wanted) -> None:
         port = ntohs(local_port)
         if port not in ports:
             continue
-        local = _MAPPED + here[:4] if family == AF_INET else here
-        remote = _MAPPED + there[:4] if family == AF_INET else there
+        local = MAPPED + here[:4] if family == AF_INET else here
+        remote = MAPPED + there[:4] if family == AF_INET else there
         if state == TcpState.LISTEN:
             reading.listeners.append(Listener(local, port, unread, unsent))
         elif not info_size or timer == TIMER_TIME_WAIT:
@@ -82,7 +81,7 @@ def ends_of(fields: Fields) -> Ends:
     """The ends of a message's socket."""
     local_port, remote_port, local, remote = fields[4:8]
     if fields[1] == AF_INET:
-        local, remote = _MAPPED + local[:4], _MAPPED + remote[:4]
+        local, remote = MAPPED + local[:4], MAPPED + remote[:4]
     return local, ntohs(local_port), remote, ntohs(remote_port)
 
 

@@ -17,6 +17,7 @@ from drainmon.kernel.sock_diag import HELD, SockDiag
 from drainmon.kernel.tcp_samples import TcpSamples
 from drainmon.pods.pod import Pod
 from drainmon.procfs import process
+from drainmon.procfs.net_tcp import MAPPED
 from drainmon.sources.diag_reading import ends_of
 from drainmon.sources.host_probes import Accepted, HostProbes
 from drainmon.sources.reading import Ends
@@ -27,8 +28,6 @@ ASKED_AGAIN = 1.0
 """Seconds for which the answer whether a process is probing is cached."""
 
 T = TypeVar("T")
-
-_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class _Followed(NamedTuple):
@@ -194,11 +193,11 @@ def _addresses(pod: Pod, host: frozenset[int]) -> frozenset[bytes]:
 
 def _packed(family: int, address: str) -> bytes:
     if family == AF_INET:
-        return _MAPPED + inet_pton(AF_INET, address)
+        return MAPPED + inet_pton(AF_INET, address)
     if family == AF_INET6:
         return inet_pton(AF_INET6, address.partition("%")[0])
     return b""
 
 
 def _is_loopback(address: bytes) -> bool:
-    return address == bytes(15) + b"\1" or address[:13] == _MAPPED + b"\x7f"
+    return address == bytes(15) + b"\1" or address[:13] == MAPPED + b"\x7f"

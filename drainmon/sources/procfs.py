@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar, cast
 
 from drainmon.kernel import netns
-from drainmon.kernel.sock_diag import SockDiag, try_in
+from drainmon.kernel.sock_diag import SockDiag, try_listing
 from drainmon.kernel.sockmaps import Sockmaps
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
@@ -84,7 +83,7 @@ class ProcfsSource:
         """Find out how sockets can be read."""
         if self._by_diag:
             try:
-                await asyncio.to_thread(_try_diag)
+                await asyncio.to_thread(try_listing)
             except OSError as error:
                 self._by_diag = False
                 self._refused(error)
@@ -233,11 +232,3 @@ class ProcfsSource:
         for number, watcher in list(self._watchers.items()):
             if number not in known and watcher.ended < latest:
                 del self._watchers[number]
-
-
-def _try_diag() -> None:
-    fd = process.open_netns(os.getpid())
-    try:
-        try_in(fd)
-    finally:
-        os.close(fd)

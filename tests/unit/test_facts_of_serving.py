@@ -7,6 +7,7 @@ import pytest
 
 from drainmon.facts import serving
 from drainmon.facts.fact import Status
+from drainmon.procfs.net_sockets import SUN_PATH
 from tests.unit.fact_tree import plant
 
 
@@ -32,7 +33,7 @@ def test_the_socket_folder_is_checked(tmp_path: Path) -> None:
 
 
 def test_the_longest_allowed_path_can_be_bound(tmp_path: Path) -> None:
-    length = serving.LONGEST_PATH - len(str(tmp_path)) - 1
+    length = SUN_PATH - 2 - len(str(tmp_path))
     for extra, status in ((0, Status.OK), (1, Status.MISSING)):
         path = tmp_path / ("x" * (length + extra))
         assert serving.socket_folder(Path("/"), path).status == status
