@@ -4,15 +4,12 @@ import json
 from dataclasses import asdict
 from itertools import groupby
 
+from drainmon import SOURCES
 from drainmon.cli.colour import CYAN, DIM, GREEN, RED, YELLOW, painted
 from drainmon.facts.fact import Fact, Group, Status, Verdict
 
-TITLES = {
-    Group.HOST: "the host",
-    Group.CORE: "source core",
-    Group.BCC: "source bcc",
-    Group.PROCFS: "source procfs",
-    Group.SERVING: "serving",
+TITLES = {Group.HOST: "the host", Group.SERVING: "serving"} | {
+    Group(source): f"source {source}" for source in SOURCES
 }
 _COLOURS = {
     Status.OK: GREEN, Status.NOTE: DIM, Status.DEGRADED: YELLOW, Status.MISSING: RED,

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+from drainmon import AUTO, SOURCES
 from drainmon.cli import flags, logs
 from drainmon.drain.duration import parse_duration
 from drainmon.model.ignored import Ignored, parse_peer, parse_port
@@ -12,8 +13,6 @@ from drainmon.procfs.net_sockets import SUN_PATH
 from drainmon.procfs.process import COMM
 from drainmon.server import listen
 
-AUTO = "auto"
-SOURCES = (AUTO, "core", "bcc", "procfs")
 DEFAULT_LISTEN = listen.Address("127.0.0.1", 9935)
 DEFAULT_NAME = "drainmon"
 OFF = "off"
@@ -57,7 +56,7 @@ def add_parser(commands: Any) -> None:
     parser.add_flag(
         "--source",
         default=AUTO,
-        choices=SOURCES,
+        choices=(AUTO, *SOURCES),
         help="how connections are counted (default auto: the best source that works on this host)",
     )
     flags.add_process(parser)

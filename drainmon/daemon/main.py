@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
+from drainmon import AUTO
 from drainmon.daemon import privileges
 from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
@@ -28,7 +29,7 @@ from drainmon.server.in_pod_sockets import AbstractName, Port
 from drainmon.server.limits import Limits
 from drainmon.server.listen import Address, bind, bound
 from drainmon.sources.base import PROBE_PROCESSES
-from drainmon.sources.choice import AUTO, candidates, sources
+from drainmon.sources.choice import candidates, sources
 
 log = logging.getLogger(__name__)
 

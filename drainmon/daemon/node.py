@@ -20,7 +20,7 @@ from drainmon.pods.held import Held, look_at
 from drainmon.pods.pod import Pod
 from drainmon.pods.registry import Registry
 from drainmon.sources.base import MakeSource, Place
-from drainmon.sources.choice import SOURCES
+from drainmon.sources.choice import MAKERS
 from drainmon.sources.switching import SwitchingSource
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Node:
         registry: Registry,
         sources: list[str],
         spawn: Spawn,
-        make: Mapping[str, MakeSource] = SOURCES,
+        make: Mapping[str, MakeSource] = MAKERS,
     ) -> None:
         self.registry = registry
         self._source = SwitchingSource(sources, self, make)

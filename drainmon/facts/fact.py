@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from drainmon import SOURCES
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -21,10 +23,6 @@ class Group(StrEnum):
     BCC = "bcc"
     PROCFS = "procfs"
     SERVING = "serving"
-
-
-SOURCES = (Group.CORE, Group.BCC, Group.PROCFS)
-"""The sources, best first."""
 
 
 @dataclass(frozen=True)

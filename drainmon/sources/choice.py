@@ -4,11 +4,10 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
+from drainmon import AUTO, SOURCES
 from drainmon.sources.base import PROBE_PROCESSES, Listeners, MakeSource, Source
 
 log = logging.getLogger(__name__)
-
-AUTO = "auto"
 
 
 def _core(
@@ -46,14 +45,15 @@ def sources(
 ) -> Mapping[str, MakeSource]:
     """The sources by name, best first. Listeners of processes with `names` are announced; probes
     come from processes named in `probe_processes` in the namespaces `host`."""
-    return {
+    makers: dict[str, MakeSource] = {
         "core": partial(_core, names=names, probe_processes=probe_processes, host=host),
         "bcc": partial(_bcc, names=names, probe_processes=probe_processes, host=host),
         "procfs": partial(_procfs, probe_processes=probe_processes, host=host),
     }
+    return {name: makers[name] for name in SOURCES}
 
 
-SOURCES = sources(("nginx",), PROBE_PROCESSES)
+MAKERS = sources(("nginx",), PROBE_PROCESSES)
 
 
 def candidates(wanted: str) -> list[str]:
@@ -62,7 +62,7 @@ def candidates(wanted: str) -> list[str]:
 
 
 async def start_first(
-    names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
+    names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = MAKERS
 ) -> tuple[Source, dict[str, str]]:
     """Start the first of the named sources that this host can run. Returns it, and why each one
     before it failed. Raises OSError with all reasons when none can run."""

@@ -11,7 +11,7 @@ from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.sources.base import Listeners, MakeSource, Place, Source
-from drainmon.sources.choice import SOURCES, start_first
+from drainmon.sources.choice import MAKERS, start_first
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class SwitchingSource:
     switch `generation` is greater and counts start at zero."""
 
     def __init__(
-        self, names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = SOURCES
+        self, names: list[str], listeners: Listeners, make: Mapping[str, MakeSource] = MAKERS
     ) -> None:
         self._names = names
         self._listeners = listeners

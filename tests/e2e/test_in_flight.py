@@ -9,13 +9,14 @@ from contextlib import ExitStack
 import pytest
 
 from bench.rig import nginx as nginx_binaries
+from drainmon import SOURCES
 from tests.e2e.harness import Daemon, daemon_in
 from tests.e2e.scenes import ALONE, Situation, Staged
 from tests.e2e.situations import SITUATIONS, mptcp_clients_stay_open
 
 pytestmark = pytest.mark.root
 
-SOURCES = ["core", "bcc", "procfs", ALONE]
+EVERY = [*SOURCES, ALONE]
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,11 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
     folder = tmp_path_factory.mktemp("scenes")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o755)  # nginx's workers read below it
-    staged = Staged(SITUATIONS, SOURCES, folder)
+    staged = Staged(SITUATIONS, EVERY, folder)
     try:
         with ExitStack() as stack:
             daemons = {ALONE: Daemon(folder)}
-            for source in SOURCES[:-1]:
+            for source in SOURCES:
                 place = tmp_path_factory.mktemp(source)
                 daemons[source] = stack.enter_context(daemon_in(place, "--source", source))
             staged.drain(daemons)
@@ -36,7 +37,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
         staged.close()
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", EVERY)
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: one.__name__)
 def test_a_drain_ends_when_nothing_can_be_lost(
     staged: Staged, situation: Situation, source: str

@@ -13,6 +13,7 @@ import pytest
 
 from bench.rig.netns import Netns, fresh_netns
 from bench.rig.pod import FakePod
+from drainmon import SOURCES
 from tests.e2e.api import pod_among, records_among
 from tests.e2e.connections import Connection
 from tests.e2e.harness import DAEMON, Daemon, daemon_in, finish, wait_argv
@@ -113,9 +114,6 @@ def pod_of(daemon: Daemon, pod: FakePod) -> dict[str, Any]:
 
 def drain(daemon: Daemon, pod: FakePod, **flags: object) -> tuple[int, str]:
     return finish(pod.exec(wait_argv(daemon.socket, **(QUIET | flags))))
-
-
-SOURCES = ("core", "bcc", "procfs")
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -10,8 +10,8 @@ from bench.rig.clients import LoadSpec
 from bench.rig.maps import DaemonMaps
 from bench.rig.netns import Netns
 from bench.rig.traffic import Traffic
+from drainmon import SOURCES
 from drainmon.cli.client import get
-from drainmon.sources.choice import SOURCES
 from tests.e2e.api import pod_in, record_of
 from tests.e2e.connections import Connection
 from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, wait_argv

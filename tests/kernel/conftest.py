@@ -7,7 +7,7 @@ import pytest
 
 from bench.rig.netns import Netns, link
 from drainmon.sources.base import Listeners, Source
-from drainmon.sources.choice import SOURCES, start_first
+from drainmon.sources.choice import MAKERS, start_first
 from drainmon.sources.procfs import ProcfsSource
 from tests.kernel.idle_pod import IdlePod
 from tests.kernel.pair import CLIENT, CLIENT6, SERVER, SERVER6, Pair
@@ -37,13 +37,13 @@ def _by_rows(listeners: Listeners) -> Source:
     return ProcfsSource(listeners, by_diag=False)
 
 
-EVERY = [*SOURCES, ROWS]
+EVERY = [*MAKERS, ROWS]
 
 
 @contextlib.asynccontextmanager
 async def _scene(name: str, pair: Pair, idle: IdlePod) -> AsyncIterator[SourceScene]:
     reports = Reports()
-    source, _ = await start_first([name], reports, {**SOURCES, ROWS: _by_rows})
+    source, _ = await start_first([name], reports, {**MAKERS, ROWS: _by_rows})
     try:
         scene = SourceScene(source, reports, pair, idle, knows_use=name != ROWS)
         source.follow([scene.pod])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from drainmon import SOURCES
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import Ignored
 from drainmon.model.snapshot import Snapshot
@@ -118,7 +119,7 @@ class World:
         self.places: list[FakePlace] = []
         self.reading, self.may_read = asyncio.Event(), asyncio.Event()
         self.may_read.set()
-        self.make = {name: self._maker(name) for name in ("core", "bcc", "procfs")}
+        self.make = {name: self._maker(name) for name in SOURCES}
 
     def _maker(self, name: str) -> Callable[[Listeners], FakeSource]:
         return lambda _: FakeSource(self, name)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from drainmon import SOURCES
 from drainmon.sources.choice import candidates, start_first
 from tests.unit.switching_world import (  # noqa: F401 - a fixture
     POD,
@@ -15,7 +16,7 @@ from tests.unit.switching_world import (  # noqa: F401 - a fixture
 
 
 def test_candidates_follow_from_the_option() -> None:
-    assert candidates("auto") == ["core", "bcc", "procfs"]
+    assert candidates("auto") == list(SOURCES)
     assert candidates("bcc") == ["bcc"]
 
 
