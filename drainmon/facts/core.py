@@ -1,15 +1,13 @@
 """The requirements of source `core`: BTF, libbpf, and kernel features. Features are tried, not
 looked up by version, since distributions backport them."""
 
-import ctypes
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
-from drainmon.kernel import libbpf, probe
 from drainmon.kernel.conntrack import Conntrack
-from drainmon.kernel.probe import AttachType, Helper, MapType, has_helper, has_map_type, has_target
+from drainmon.kernel.probe import AttachType, Features, Helper, MapType
 from drainmon.kernel.programs import BTF, OBJECT
 
 _TRACEPOINT = (AttachType.TRACE_RAW_TP, "inet_sock_set_state")
@@ -20,16 +18,16 @@ _BTF_NAMES = {
     "iter/tcp": ("bpf_iter_tcp", "5.9"),
     "iter/bpf_map_elem": ("bpf_iter_bpf_map_elem", "5.9"),
 }
-_Feature = tuple[str, str, Callable[[ctypes.CDLL], bool]]
+_Feature = tuple[str, str, Callable[[Features], bool]]
 _MAPS: tuple[_Feature, ...] = (
-    ("ring buffer", "5.8", lambda lib: has_map_type(lib, MapType.RINGBUF)),
-    ("socket storage", "5.2", lambda lib: has_map_type(lib, MapType.SK_STORAGE)),
+    ("ring buffer", "5.8", lambda kernel: kernel.has_map_type(MapType.RINGBUF)),
+    ("socket storage", "5.2", lambda kernel: kernel.has_map_type(MapType.SK_STORAGE)),
 )
 _PROGRAMS: tuple[_Feature, ...] = (
-    ("tp_btf program", "5.5", lambda lib: has_target(lib, *_TRACEPOINT)),
-    ("iter program", "5.9", lambda lib: has_target(lib, *_ITERATOR)),
-    ("storage in tp_btf", "5.11", lambda lib: has_helper(lib, *_TRACEPOINT, _STORAGE)),
-    ("storage in iter", "5.11", lambda lib: has_helper(lib, *_ITERATOR, _STORAGE)),
+    ("tp_btf program", "5.5", lambda kernel: kernel.has_target(*_TRACEPOINT)),
+    ("iter program", "5.9", lambda kernel: kernel.has_target(*_ITERATOR)),
+    ("storage in tp_btf", "5.11", lambda kernel: kernel.has_helper(*_TRACEPOINT, _STORAGE)),
+    ("storage in iter", "5.11", lambda kernel: kernel.has_helper(*_ITERATOR, _STORAGE)),
 )
 _MAGIC = (b"\x9f\xeb", b"\xeb\x9f")  # linux/btf.h, of either byte order
 
@@ -68,19 +66,19 @@ def features(no_types: bool) -> Iterator[Fact]:
     """The features of libbpf and the kernel. When a trial load of the programs succeeds, all are
     there; otherwise each is tried. Without BTF, features of tracing programs cannot be tried."""
     try:
-        lib = libbpf.load_library()
+        kernel = Features()
     except OSError as error:
         advice = "install Debian's libbpf1, version 1.0 or later"
         yield _fact("libbpf", Status.MISSING, f"{error}", advice)
         return
-    yield _fact("libbpf", Status.OK, f"{libbpf.SONAME} {lib.libbpf_version_string().decode()}")
+    yield _fact("libbpf", Status.OK, kernel.version)
     trial = trial_load()
-    if trial.status != Status.OK and (why := probe.refusal(lib)):
+    if trial.status != Status.OK and (why := kernel.refusal()):
         advice = "check capabilities and the container's seccomp profile; features are unknown"
         yield _fact("bpf(2)", Status.MISSING, f"the kernel refuses: {why}", advice)
     else:
         for name, since, there in _MAPS if no_types else _MAPS + _PROGRAMS:
-            yield _kernel_has(name, trial.status == Status.OK or there(lib), since)
+            yield _kernel_has(name, trial.status == Status.OK or there(kernel), since)
     yield trial
 
 

@@ -11,6 +11,8 @@ import os
 import struct
 from enum import IntEnum
 
+from drainmon.kernel.libbpf import SONAME, load_library
+
 _LOG_SIZE = 4096
 _LICENSE = b"GPL"
 
@@ -83,57 +85,60 @@ class LoadOptions(ctypes.Structure):
     )
 
 
-def refusal(lib: ctypes.CDLL) -> str:
-    """Why this process may not load any program; empty when it may."""
-    result, _ = _load(lib, ProgramType.TRACEPOINT, _RETURN_0 + _EXIT)
-    return "" if result >= 0 else os.strerror(-result)
+class Features:
+    """Tries features of the kernel. Making it raises OSError when libbpf is not installed."""
 
+    def __init__(self) -> None:
+        self._lib = load_library()
+        self.version = f"{SONAME} {self._lib.libbpf_version_string().decode()}"
 
-def has_map_type(lib: ctypes.CDLL, kind: MapType) -> bool:
-    """Whether the kernel has the map type. Also False when `refusal` returns a reason."""
-    return bool(lib.libbpf_probe_bpf_map_type(kind, None) > 0)
+    def refusal(self) -> str:
+        """Why this process may not load any program; empty when it may."""
+        result, _ = self._load(ProgramType.TRACEPOINT, _RETURN_0 + _EXIT)
+        return "" if result >= 0 else os.strerror(-result)
 
+    def has_map_type(self, kind: MapType) -> bool:
+        """Whether the kernel has the map type. Also False when `refusal` returns a reason."""
+        return bool(self._lib.libbpf_probe_bpf_map_type(kind, None) > 0)
 
-def has_target(lib: ctypes.CDLL, attach: AttachType, target: str) -> bool:
-    """Whether a tracing program can attach to `target`, a tracepoint or an iterator. Also False
-    when `refusal` returns a reason."""
-    btf_id = lib.libbpf_find_vmlinux_btf_id(target.encode(), attach)
-    if btf_id <= 0:
-        return False
-    result, _ = _load(lib, ProgramType.TRACING, _RETURN_0 + _EXIT, attach, btf_id)
-    return result == 0
+    def has_target(self, attach: AttachType, target: str) -> bool:
+        """Whether a tracing program can attach to `target`, a tracepoint or an iterator. Also False
+        when `refusal` returns a reason."""
+        btf_id = self._lib.libbpf_find_vmlinux_btf_id(target.encode(), attach)
+        if btf_id <= 0:
+            return False
+        result, _ = self._load(ProgramType.TRACING, _RETURN_0 + _EXIT, attach, btf_id)
+        return result == 0
 
+    def has_helper(self, attach: AttachType, target: str, helper: Helper) -> bool:
+        """Whether a tracing program for `target` may call the helper; False without the target."""
+        if not self.has_target(attach, target):
+            return False
+        btf_id = self._lib.libbpf_find_vmlinux_btf_id(target.encode(), attach)
+        call = _INSTRUCTION.pack(_CALL, 0, 0, helper)
+        _, log = self._load(ProgramType.TRACING, call + _EXIT, attach, btf_id)
+        return not any(complaint in log for complaint in _NO_SUCH_HELPER)
 
-def has_helper(lib: ctypes.CDLL, attach: AttachType, target: str, helper: Helper) -> bool:
-    """Whether a tracing program for `target` may call the helper; False without the target."""
-    if not has_target(lib, attach, target):
-        return False
-    btf_id = lib.libbpf_find_vmlinux_btf_id(target.encode(), attach)
-    call = _INSTRUCTION.pack(_CALL, 0, 0, helper)
-    _, log = _load(lib, ProgramType.TRACING, call + _EXIT, attach, btf_id)
-    return not any(complaint in log for complaint in _NO_SUCH_HELPER)
-
-
-def _load(
-    lib: ctypes.CDLL,
-    kind: ProgramType,
-    program: bytes,
-    attach: AttachType = AttachType.NONE,
-    btf_id: int = 0,
-) -> tuple[int, bytes]:
-    """0 or a negative errno, and the verifier's log."""
-    log = ctypes.create_string_buffer(_LOG_SIZE)
-    options = LoadOptions(
-        sz=ctypes.sizeof(LoadOptions),
-        expected_attach_type=attach,
-        attach_btf_id=btf_id,
-        log_level=1,
-        log_size=_LOG_SIZE,
-        log_buf=ctypes.cast(log, ctypes.c_char_p),
-    )
-    count = len(program) // _INSTRUCTION.size
-    result = lib.bpf_prog_load(kind, b"", _LICENSE, program, count, ctypes.byref(options))
-    if result >= 0:
-        os.close(result)
-        result = 0
-    return result, log.value
+    def _load(
+        self,
+        kind: ProgramType,
+        program: bytes,
+        attach: AttachType = AttachType.NONE,
+        btf_id: int = 0,
+    ) -> tuple[int, bytes]:
+        """0 or a negative errno, and the verifier's log."""
+        log = ctypes.create_string_buffer(_LOG_SIZE)
+        options = LoadOptions(
+            sz=ctypes.sizeof(LoadOptions),
+            expected_attach_type=attach,
+            attach_btf_id=btf_id,
+            log_level=1,
+            log_size=_LOG_SIZE,
+            log_buf=ctypes.cast(log, ctypes.c_char_p),
+        )
+        count = len(program) // _INSTRUCTION.size
+        result = self._lib.bpf_prog_load(kind, b"", _LICENSE, program, count, ctypes.byref(options))
+        if result >= 0:
+            os.close(result)
+            result = 0
+        return result, log.value
