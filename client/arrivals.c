@@ -4,11 +4,11 @@
 void arrivals_add(struct arrivals *arrivals, uint64_t before, uint64_t opens, uint64_t ignored_new)
 {
 	uint64_t new = arrivals->counted ? opens - arrivals->opens : 0, during = opens - before;
-	/* Opens during the last look were reported as arrivals, and are shown only now. */
+	/* Opens during the last snapshot were reported as arrivals, and are shown only now. */
 	uint64_t shown = ignored_new > arrivals->late ? ignored_new - arrivals->late : 0;
-	uint64_t told = arrivals->counted && new > shown ? new - shown : 0;
-	arrivals->others += told;
-	arrivals->late = arrivals->counted && told < during ? told : during;
+	uint64_t reported = arrivals->counted && new > shown ? new - shown : 0;
+	arrivals->others += reported;
+	arrivals->late = arrivals->counted && reported < during ? reported : during;
 	arrivals->opens = opens;
 	arrivals->counted = true;
 }

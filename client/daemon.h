@@ -12,9 +12,9 @@ enum { DAEMON_MARGIN = 250 };
 struct daemon {
 	const char *ways[2]; /* in, as way.h has them */
 	unsigned way_count;
-	unsigned way;     /* whose turn it is */
-	unsigned untried; /* ways that have their turn before all are tried again */
-	bool reached;     /* one of those tried could be connected to */
+	unsigned way;     /* to try now */
+	unsigned untried; /* ways to try before all are tried again */
+	bool reached;     /* connect() to one of those tried has worked */
 	enum { DAEMON_AWAY, DAEMON_CONNECTING, DAEMON_ASKED, DAEMON_TALKING } at;
 	int fd;
 	bool ended;
@@ -35,7 +35,7 @@ enum daemon_event {
 /* By `socket`; unless that is an abstract one (@NAME), by @drainmon, too. */
 void daemon_init(struct daemon *daemon, const char *socket);
 
-/* The way in whose turn it is. */
+/* The way in to try now. */
 const char *daemon_way(const struct daemon *daemon);
 
 /* Does what can be done now without waiting, at most one answer at a time. */

@@ -20,7 +20,7 @@ enum {
 	INET_DIAG_INFO = 2,
 	PROTO_TCP = 6,
 	PROTO_MPTCP = 262,
-	/* Nobody's, for kernels that do not know INET_DIAG_REQ_PROTOCOL: they refuse it. */
+	/* Unassigned: kernels that do not know INET_DIAG_REQ_PROTOCOL refuse the request. */
 	PROTO_UNASSIGNED = 254,
 };
 
@@ -40,7 +40,7 @@ struct ends {
 	uint32_t interface, cookie[2];
 };
 
-struct ask {
+struct message {
 	struct header header;
 	uint8_t family, protocol, extensions, pad;
 	uint32_t states;
@@ -49,7 +49,7 @@ struct ask {
 	uint32_t long_protocol;
 };
 
-struct socket_said {
+struct socket_answer {
 	uint8_t family, state, timer, retransmits;
 	struct ends ends;
 	uint32_t expires, unread, unsent, user, inode;
@@ -57,7 +57,7 @@ struct socket_said {
 
 /* The beginning of struct tcp_info, up to what Linux 4.6 has; times in milliseconds, rto in
  * microseconds. */
-struct tcp_info_said {
+struct tcp_info_answer {
 	uint8_t state, congestion, retransmits, probes, backoff, options, scale, flags;
 	uint32_t rto, unused[8], idle_out, idle_ack_sent, idle_in, idle_ack;
 	uint32_t unused_too[15];
@@ -68,32 +68,34 @@ struct tcp_info_said {
 /* Linux 4.19 has it, there. */
 enum { BYTES_SENT_AT = 200 };
 
-_Static_assert(sizeof(struct ask) == sizeof(((struct diag_request *)0)->bytes), "as in the kernel");
-_Static_assert(sizeof(struct socket_said) == 72, "as in the kernel");
-_Static_assert(sizeof(struct tcp_info_said) == 160, "as in the kernel");
+_Static_assert(sizeof(struct message) == sizeof(((struct diag_request *)0)->bytes),
+	       "as in the kernel");
+_Static_assert(sizeof(struct socket_answer) == 72, "as in the kernel");
+_Static_assert(sizeof(struct tcp_info_answer) == 160, "as in the kernel");
 
 void diag_request(struct diag_request *request, int family, enum diag_protocol protocol,
 		  uint32_t states)
 {
-	struct ask ask = {
+	struct message message = {
 		.header = {.type = SOCK_DIAG_BY_FAMILY, .flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.family = (uint8_t)family,
 		.protocol = protocol == DIAG_MPTCP ? PROTO_UNASSIGNED : PROTO_TCP,
 		.extensions = protocol == DIAG_MPTCP ? 0 : 1 << (INET_DIAG_INFO - 1),
 		.states = states,
-		.attribute = {sizeof(ask.attribute) + sizeof(ask.long_protocol),
+		.attribute = {sizeof(message.attribute) + sizeof(message.long_protocol),
 			      INET_DIAG_REQ_PROTOCOL},
 		.long_protocol = PROTO_MPTCP,
 	};
-	request->size = protocol == DIAG_MPTCP ? sizeof(ask) : offsetof(struct ask, attribute);
-	ask.header.size = (uint32_t)request->size;
-	memcpy(request->bytes, &ask, sizeof(ask));
+	request->size =
+		protocol == DIAG_MPTCP ? sizeof(message) : offsetof(struct message, attribute);
+	message.header.size = (uint32_t)request->size;
+	memcpy(request->bytes, &message, sizeof(message));
 }
 
-static void take_ends(const struct socket_said *said, struct row *row)
+static void take_ends(const struct socket_answer *answer, struct row *row)
 {
-	const struct ends *ends = &said->ends;
-	bool v6 = said->family == AF_INET6;
+	const struct ends *ends = &answer->ends;
+	bool v6 = answer->family == AF_INET6;
 	row->local.v6 = row->remote.v6 = v6;
 	memcpy(row->local.bytes, ends->local, v6 ? 16 : 4);
 	memcpy(row->remote.bytes, ends->remote, v6 ? 16 : 4);
@@ -103,19 +105,19 @@ static void take_ends(const struct socket_said *said, struct row *row)
 
 static void take_info(struct span info, struct row *row)
 {
-	struct tcp_info_said said;
-	if (info.size < sizeof(said))
+	struct tcp_info_answer answer;
+	if (info.size < sizeof(answer))
 		return;
-	memcpy(&said, info.at, sizeof(said));
+	memcpy(&answer, info.at, sizeof(answer));
 	row->counted = true;
-	row->retransmits = said.retransmits;
-	row->probes_out = said.probes;
-	row->rto = said.rto / 1000;
-	row->idle_in = said.idle_in;
-	row->idle_out = said.idle_out;
-	row->idle_ack = said.idle_ack;
-	row->bytes_received = said.bytes_received;
-	row->bytes_sent = said.data_segments_out; /* stands in on older kernels */
+	row->retransmits = answer.retransmits;
+	row->probes_out = answer.probes;
+	row->rto = answer.rto / 1000;
+	row->idle_in = answer.idle_in;
+	row->idle_out = answer.idle_out;
+	row->idle_ack = answer.idle_ack;
+	row->bytes_received = answer.bytes_received;
+	row->bytes_sent = answer.data_segments_out; /* stands in on older kernels */
 	if (info.size >= BYTES_SENT_AT + sizeof(row->bytes_sent))
 		memcpy(&row->bytes_sent, info.at + BYTES_SENT_AT, sizeof(row->bytes_sent));
 }
@@ -132,20 +134,20 @@ static void skip(struct span *bytes, size_t size)
 
 static bool take_socket(struct span payload, struct row *row)
 {
-	struct socket_said said;
+	struct socket_answer answer;
 	struct attribute attribute;
 	memset(row, 0, sizeof(*row));
-	if (payload.size < sizeof(said))
+	if (payload.size < sizeof(answer))
 		return false;
-	memcpy(&said, payload.at, sizeof(said));
-	if (said.family != AF_INET && said.family != AF_INET6)
+	memcpy(&answer, payload.at, sizeof(answer));
+	if (answer.family != AF_INET && answer.family != AF_INET6)
 		return false;
-	take_ends(&said, row);
-	row->state = said.state;
-	row->inode = said.inode;
-	row->unread = said.unread;
-	row->unsent = said.unsent;
-	skip(&payload, sizeof(said));
+	take_ends(&answer, row);
+	row->state = answer.state;
+	row->inode = answer.inode;
+	row->unread = answer.unread;
+	row->unsent = answer.unsent;
+	skip(&payload, sizeof(answer));
 	while (payload.size >= sizeof(attribute)) {
 		memcpy(&attribute, payload.at, sizeof(attribute));
 		if (attribute.size < sizeof(attribute) || attribute.size > payload.size)

@@ -93,7 +93,7 @@ static void plan_next_look(struct fallback *fallback, millis began, int64_t used
 		fallback->look_at = last_look;
 }
 
-/* In a long table the kernel may skip a socket between two reads: the drain ends when two looks
+/* In a long table the kernel may skip a socket between two reads: the drain ends when two snapshots
  * agree that nothing is in flight. */
 static bool is_believed(struct fallback *fallback, const struct snapshot *snapshot)
 {
@@ -180,7 +180,7 @@ enum settle_action fallback_step(struct fallback *fallback, struct report *repor
 {
 	if (fallback->rolling && now >= fallback->roll_look_at)
 		fallback_go_on_rolling(fallback, report, now);
-	/* A look that would end after the timeout only delays the exit. */
+	/* A snapshot that would end after the timeout only delays the exit. */
 	if (now + fallback->look_takes > fallback->policy.timeout)
 		fallback->look_at = fallback->policy.timeout;
 	if (now < fallback->look_at)

@@ -14,12 +14,12 @@ struct fallback {
 	bool active;
 	bool rolling;
 	millis roll_look_at;
-	bool broken; /* the last look failed, which has been reported */
+	bool broken; /* the last snapshot failed, which has been reported */
 	bool seen_drained;
 	const char *source; /* how sockets are read, as last reported */
 	struct policy policy;
 	struct settle settle;
-	struct sight sight; /* at the last look */
+	struct sight sight; /* at the last snapshot */
 	bool udp;           /* UDP clients are counted by workers */
 	struct vanished vanished;
 	char rolled[128]; /* as in struct progress */

@@ -3,7 +3,7 @@
 
 #include "fallback.h"
 
-/* Does what settle_step asked for. */
+/* Begins the roll that settle_step has decided. */
 void fallback_begin_roll(struct fallback *fallback, struct report *report, millis now);
 /* While `rolling`. */
 void fallback_go_on_rolling(struct fallback *fallback, struct report *report, millis now);

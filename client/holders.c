@@ -65,7 +65,7 @@ static void read_descriptors(struct holders *holders, pid_t pid, uint8_t held, m
 	proc_numbers_close(&descriptors);
 }
 
-void holders_read(struct holders *holders, const struct processes *processes, uint8_t whose,
+void holders_read(struct holders *holders, const struct processes *processes, uint8_t held_by,
 		  millis stop_at)
 {
 	static const uint8_t by_role[] = {
@@ -75,7 +75,7 @@ void holders_read(struct holders *holders, const struct processes *processes, ui
 		[ROLE_HELPER] = 0,
 	};
 	for (unsigned i = 0; i < processes->count; i++)
-		if (by_role[processes->list[i].role] & whose)
+		if (by_role[processes->list[i].role] & held_by)
 			read_descriptors(holders, processes->list[i].pid,
 					 by_role[processes->list[i].role], stop_at);
 }

@@ -22,8 +22,8 @@ struct holders {
 	uint8_t held[HOLDERS_SLOTS];
 };
 
-/* Adds the sockets of processes with a role in `whose` (bits of the first three above). */
-void holders_read(struct holders *holders, const struct processes *processes, uint8_t whose,
+/* Adds the sockets of processes in `held_by`, bits of the first three above. */
+void holders_read(struct holders *holders, const struct processes *processes, uint8_t held_by,
 		  millis stop_at);
 /* The holders of a socket, to add to; NULL: none. */
 uint8_t *holders_of(struct holders *holders, uint64_t inode);

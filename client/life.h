@@ -6,14 +6,14 @@
 /* Whether nginx lives during its drain. Zeroed = not seen. */
 struct life {
 	bool seen;
-	/* It has been told to quit, and ends when its last connection has. Who quits and ends
-	 * between two looks is not seen to, and taken for stopped. */
+	/* nginx ends with its last connection. An nginx that quits and ends between two snapshots
+	 * counts as stopped. */
 	bool quitting;
 	bool ended;
 	uint64_t in_flight; /* when it was last seen */
 };
 
-/* One look: nginx's processes, and what was in flight just before. */
+/* One snapshot: nginx's processes, and what was in flight just before. */
 void life_look(struct life *life, const struct processes *processes, uint64_t in_flight);
 
 /* Whether an nginx that has ended was stopped with more than `exit_at` in flight. */

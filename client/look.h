@@ -11,7 +11,7 @@ enum look look_at_sockets(struct snapshot *snapshot, struct ports *ports,
 /* UDP datagrams that this netns has received and sent; false: unknown. */
 bool look_at_datagrams(uint64_t *in, uint64_t *out);
 
-/* How the last look read: by sock_diag or, once that was refused, from /proc/self/net. */
+/* How the last snapshot was read: by sock_diag or, once that was refused, from /proc/self/net. */
 const char *look_source(void);
 
 #endif

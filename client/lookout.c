@@ -1,4 +1,4 @@
-/* nginx's processes and their sockets, from look to look. */
+/* nginx's processes and their sockets, from snapshot to snapshot. */
 #include "lookout.h"
 #include "nginx.h"
 #include <string.h>

@@ -24,7 +24,7 @@ bool lookout_find(struct lookout *lookout, struct ports *ports, millis stop_at, 
 /* Whether no nginx was seen: there is none, or its container's processes are not visible. */
 bool lookout_saw_none(const struct lookout *lookout);
 
-/* Called after each look at the sockets: adds connections elsewhere to those in flight. False: the
+/* Called after each snapshot: adds connections elsewhere to those in flight. False: the
  * time to stop has come. */
 bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_flight,
 		  millis stop_at);
@@ -32,7 +32,7 @@ bool lookout_look(struct lookout *lookout, struct ports *ports, uint64_t *in_fli
 /* The outcome of a drain whose nginx has ended, in place of the phase, and the reason. */
 const char *lookout_outcome(const struct lookout *lookout, uint64_t exit_at, struct text *reason);
 
-/* Whether nginx has a listener; `seen`: the look at the sockets has found one. */
+/* Whether nginx has a listener; `seen`: the snapshot has found one. */
 bool lookout_listens(const struct lookout *lookout, bool seen);
 
 /* Adds uncounted sockets and connections elsewhere; `udp`: UDP is counted by workers. */

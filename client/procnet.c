@@ -17,7 +17,7 @@ static void take_spaces(struct span *line)
 		;
 }
 
-/* Exactly so many hexadecimal digits, as the kernel's %08X: fewer or more are a torn row. */
+/* Exactly `digits` hexadecimal digits, as the kernel's %08X: fewer or more are a torn row. */
 static bool take_hex(struct span *line, int digits, uint32_t *value)
 {
 	*value = 0;

@@ -71,8 +71,8 @@ static void put(int fd, const struct text *line)
 	struct pollfd ready = {.fd = fd, .events = POLLOUT};
 	if (fd < 0 || poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
 		return;
-	/* A pipe that is ready takes a line whole; a socket has to be told not to wait. A full disk
-	 * or a reader that is gone is no reason to hold a shutdown. */
+	/* A pipe that is ready takes a line whole; a socket needs MSG_DONTWAIT. A full disk or a
+	 * reader that is gone is no reason to hold a shutdown. */
 	if (send(fd, line->at, line->used, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ENOTSOCK &&
 	    write(fd, line->at, line->used) < 0)
 		return;

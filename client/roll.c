@@ -32,11 +32,12 @@ static bool is_old(const struct roll *roll, const struct process *process)
 	return false;
 }
 
-static unsigned untold(const struct roll *roll, const struct rolled_master *master)
+static unsigned unsignalled(const struct roll *roll, const struct rolled_master *master)
 {
 	unsigned count = 0;
 	for (unsigned i = 0; i < roll->old_count; i++)
-		count += roll->old[i].process.parent == master->process.pid && !roll->old[i].told;
+		count += roll->old[i].process.parent == master->process.pid &&
+			 !roll->old[i].signalled;
 	return count;
 }
 
@@ -59,7 +60,7 @@ static void take_master(struct roll *roll, const struct process *process, millis
 			roll->old[roll->old_count++] =
 				(struct rolled_worker){*child, child->role == ROLE_QUITTING, false};
 	}
-	if (!untold(roll, master)) {
+	if (!unsignalled(roll, master)) {
 		roll->old_count = from;
 		return;
 	}
@@ -86,14 +87,14 @@ static void take_masters(struct roll *roll, const char *pid_file, pid_t named, m
 	}
 }
 
-static bool tell(struct rolled_master *master, struct rolled_worker *worker, millis now)
+static bool signal_worker(struct rolled_master *master, struct rolled_worker *worker, millis now)
 {
-	worker->told = true;
+	worker->signalled = true;
 	if (!nginx_signal(&worker->process, SIGQUIT))
 		return errno == ESRCH;
 	if (!master->since)
 		master->since = now;
-	master->told_at = now;
+	master->signalled_at = now;
 	return true;
 }
 
@@ -101,18 +102,18 @@ static pid_t highest(const struct roll *roll, const struct rolled_master *master
 {
 	pid_t pid = 0;
 	for (unsigned i = 0; i < roll->old_count; i++)
-		if (roll->old[i].process.parent == master->process.pid && !roll->old[i].told &&
+		if (roll->old[i].process.parent == master->process.pid && !roll->old[i].signalled &&
 		    roll->old[i].process.pid > pid)
 			pid = roll->old[i].process.pid;
 	return pid;
 }
 
-static bool tell_all_but(pid_t one, struct roll *roll, struct rolled_master *master, millis now)
+static bool signal_all_but(pid_t one, struct roll *roll, struct rolled_master *master, millis now)
 {
 	for (unsigned i = 0; i < roll->old_count; i++) {
 		struct rolled_worker *worker = &roll->old[i];
-		if (worker->process.parent == master->process.pid && !worker->told &&
-		    worker->process.pid != one && !tell(master, worker, now))
+		if (worker->process.parent == master->process.pid && !worker->signalled &&
+		    worker->process.pid != one && !signal_worker(master, worker, now))
 			return false;
 	}
 	return true;
@@ -133,7 +134,7 @@ static void drop_master(struct roll *roll, unsigned index)
 static enum roll_state begin(struct roll *roll, struct rolled_master *master, millis now,
 			     struct text *why)
 {
-	unsigned serving = untold(roll, master);
+	unsigned serving = unsignalled(roll, master);
 	bool sent;
 	master->reload = !roll->udp && (serving == 1 || roll->reuseport);
 	if (master->reload) {
@@ -143,7 +144,7 @@ static enum roll_state begin(struct roll *roll, struct rolled_master *master, mi
 		master->used_at = now;
 		sent = nginx_signal(&master->process, SIGHUP);
 	} else {
-		sent = tell_all_but(serving == 1 ? 0 : highest(roll, master), roll, master, now);
+		sent = signal_all_but(serving == 1 ? 0 : highest(roll, master), roll, master, now);
 	}
 	if (sent)
 		return ROLL_RUNNING;
@@ -196,7 +197,7 @@ static void hurry(struct roll *roll, struct rolled_master *master, millis now)
 	struct text why = TEXT_IN(bytes);
 	master->hurried = true;
 	if (roll->udp)
-		tell_all_but(0, roll, master, now);
+		signal_all_but(0, roll, master, now);
 	else if (room_for_reload(&found, master->process.pid, &why))
 		nginx_signal(&master->process, SIGHUP);
 }
@@ -206,19 +207,19 @@ static enum roll_state step(struct roll *roll, struct rolled_master *master, mil
 	if (master->reload) {
 		if (!master->replaced)
 			return read_on(master, now);
-		if (!master->told_at)
-			master->told_at = now; /* by nginx */
+		if (!master->signalled_at)
+			master->signalled_at = now; /* by nginx */
 	} else {
 		if (master->replaced)
-			tell_all_but(0, roll, master, now);
+			signal_all_but(0, roll, master, now);
 		else if (!master->hurried && master->since && now - master->since >= HELD_AFTER)
 			hurry(roll, master, now);
-		if (untold(roll, master))
+		if (unsignalled(roll, master))
 			return ROLL_RUNNING;
 	}
 	if (master->reacted)
 		return ROLL_DONE;
-	return now - master->told_at >= REACTS_WITHIN ? ROLL_STUCK : ROLL_RUNNING;
+	return now - master->signalled_at >= REACTS_WITHIN ? ROLL_STUCK : ROLL_RUNNING;
 }
 
 /* Updates the state of old workers, and whether new ones have started. */
@@ -236,7 +237,7 @@ static void look(struct roll *roll, struct rolled_master *master)
 		bool quits = !now || now->role == ROLE_QUITTING;
 		ended += !now && worker->process.parent == pid;
 		if (worker->process.parent == pid && worker->process.role == ROLE_WORKER && quits) {
-			worker->told = true;
+			worker->signalled = true;
 			master->reacted = true;
 		}
 	}
@@ -284,7 +285,7 @@ bool roll_has_told_all(const struct roll *roll)
 		if (!roll->masters[i].reacted)
 			return false;
 	for (unsigned i = 0; i < roll->old_count; i++)
-		if (!roll->old[i].told)
+		if (!roll->old[i].signalled)
 			return false;
 	return true;
 }

@@ -14,21 +14,21 @@ struct roll {
 	unsigned master_count;
 	struct rolled_master {
 		struct process process;
-		bool reload;    /* by SIGHUP to the master; else by SIGQUIT to its workers */
-		bool replaced;  /* the master has started a worker since */
-		bool hurried;   /* the roll was sped up, as connections hold signalled workers */
-		bool reloaded;  /* the master has started more workers than have ended */
-		bool reacted;   /* a signalled worker has begun to quit */
-		millis since;   /* when the first worker was signalled; 0: none was */
-		millis told_at; /* when the last worker was */
-		uint64_t used;  /* CPU time of a master that reloads, and when it last grew */
+		bool reload;   /* by SIGHUP to the master; else by SIGQUIT to its workers */
+		bool replaced; /* the master has started a worker since */
+		bool hurried;  /* the roll was sped up, as connections hold signalled workers */
+		bool reloaded; /* the master has started more workers than have ended */
+		bool reacted;  /* a signalled worker has begun to quit */
+		millis since;  /* when the first worker was signalled; 0: none was */
+		millis signalled_at; /* when the last worker was */
+		uint64_t used;       /* CPU time of a master that reloads, and when it last grew */
 		millis used_at;
 		millis give_up_at;
 	} masters[ROLL_MASTERS];
 	unsigned old_count;
 	struct rolled_worker {
 		struct process process; /* as it was then */
-		bool told;              /* signalled, or ended or quitting anyway */
+		bool signalled;         /* or has ended, or quits anyway */
 		bool gone;
 	} old[ROLL_WORKERS]; /* all workers at the start, quitting ones included */
 };

@@ -17,7 +17,7 @@ void settle_init(struct settle *settle, const struct policy *policy, millis now)
 }
 
 /* 100,000 sockets take 200 ms to read, on a core that nginx needs. The kernel charges network work
- * to the reader, so that one look may seem to cost as much as many: LONGEST bounds the pause. */
+ * to the reader, so that one snapshot may seem as costly as many: LONGEST bounds the pause. */
 millis settle_look_pause(int64_t used)
 {
 	enum { SHORTEST = 100, LONGEST = 2000, SHARE_OF_A_CORE = 20 };

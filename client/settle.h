@@ -35,7 +35,7 @@ struct settle {
 	millis closed; /* since when nothing of nginx's listens */
 };
 
-/* One look at the pod. */
+/* One snapshot of the pod. */
 struct sight {
 	uint64_t in_flight;
 	uint64_t arrivals;    /* passive opens so far */
@@ -71,7 +71,7 @@ void settle_stuck(struct settle *settle);
 /* Whether the drain waits for UDP workers that are not quitting yet: only a roll makes them end. */
 bool settle_waits_for_udp(const struct settle *settle, const struct policy *policy);
 
-/* The pause after a look that used this many nanoseconds of CPU time. */
+/* The pause after a snapshot that used this many nanoseconds of CPU time. */
 millis settle_look_pause(int64_t used);
 
 const char *settle_phase(const struct settle *settle);

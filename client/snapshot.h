@@ -23,9 +23,9 @@ struct snapshot {
 	const struct mptcp *mptcp;   /* NULL: unknown to the source */
 	millis unreachable_after;
 	bool listens;         /* nginx has a listener */
-	struct known *known;  /* from look to look: ignored connections and those from nodes */
-	uint64_t ignored_new; /* passive opens by these that no earlier look has seen */
-	struct known *open;   /* from look to look: all others */
+	struct known *known;  /* kept between snapshots: ignored connections and those from nodes */
+	uint64_t ignored_new; /* passive opens by these that no earlier one has seen */
+	struct known *open;   /* the same, for all others */
 	millis min_wait;
 	uint64_t in_flight;
 	uint64_t unreachable;

@@ -15,7 +15,7 @@ struct taking {
 	struct port_range range;
 	struct text uncounted;
 	unsigned inode_word;
-	uint8_t whose;      /* holders of connections whose ports are taken */
+	uint8_t held_by;    /* whose connections' ports are taken */
 	bool outside;       /* take the ports of all connections, with any holder */
 	bool listeners;     /* take listeners only */
 	unsigned listening; /* entries of `listening` below */
@@ -102,7 +102,7 @@ static bool take_tcp(void *context, struct span line)
 	if (row.state == TCP_SYN_SENT)
 		return true;
 	uint16_t port = row.local.port;
-	if (((held & taking->whose) || is_tail(taking, &row)) &&
+	if (((held & taking->held_by) || is_tail(taking, &row)) &&
 	    taking->held->counts[port] < UINT8_MAX)
 		taking->held->counts[port]++;
 	if (taking->outside && !others[port] && !taking->held->counts[port])
@@ -112,12 +112,12 @@ static bool take_tcp(void *context, struct span line)
 
 static bool take_udp(void *context, struct span line)
 {
-	static const uint8_t nobody[16];
+	static const uint8_t unconnected[16];
 	struct taking *taking = context;
 	struct row row;
 	if (procnet_row(line, &row) && (found_here(taking, row.inode) & HELD_BY_MASTER) &&
 	    row.state == TCP_CLOSE && !row.remote.port &&
-	    memcmp(row.remote.bytes, nobody, sizeof(nobody)) == 0)
+	    memcmp(row.remote.bytes, unconnected, sizeof(unconnected)) == 0)
 		carried_add(&taking->survey->udp, row.local.port);
 	return true;
 }
@@ -222,7 +222,7 @@ static void take_connections(struct taking *taking, const struct processes *proc
 	take_tables(taking, stop_at);
 	taking->listeners = false;
 	taking->outside = taking->holders->unread && (quitting || !survey->listens);
-	taking->whose = survey->listens ? HELD_BY_QUITTING : HELD_BY_MASTER | HELD_BY_WORKER;
+	taking->held_by = survey->listens ? HELD_BY_QUITTING : HELD_BY_MASTER | HELD_BY_WORKER;
 	take_tcp_tables(taking, stop_at);
 	if (survey->inherited)
 		survey->elsewhere =

@@ -5,7 +5,7 @@
 #include "holders.h"
 #include "tables.h"
 
-/* The sockets of nginx's processes, besides the listeners that a look finds. */
+/* The sockets of nginx's processes, besides the listeners that a snapshot finds. */
 struct survey {
 	bool known;          /* ports->listeners has all that the masters hold */
 	bool listens;        /* something listens */

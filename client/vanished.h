@@ -4,8 +4,8 @@
 #include "clock.h"
 #include <stdbool.h>
 
-/* Whether UDP clients have vanished, by the datagrams of the netns from look to look. Zeroed = no
- * look yet. */
+/* Whether UDP clients have vanished, by the datagrams of the netns from snapshot to snapshot.
+ * Zeroed = no snapshot yet. */
 struct vanished {
 	bool seen;
 	uint64_t in, out;
@@ -13,7 +13,7 @@ struct vanished {
 	millis unanswered; /* when the next one was sent after that; 0: none was */
 };
 
-/* Adds a look. A QUIC client acknowledges datagrams (`answers`): while nothing is sent, or just
+/* Adds a snapshot. A QUIC client acknowledges datagrams (`answers`): while nothing is sent, or just
  * was, it only waits. `limit` 0: never. */
 bool vanished_look(struct vanished *vanished, millis now, uint64_t in, uint64_t out, bool answers,
 		   millis limit);

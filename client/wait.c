@@ -92,18 +92,18 @@ static void make_policy(struct wait *wait)
 	};
 }
 
-static void say_left(struct report *report, const char *who)
+static void note_left(struct report *report, const char *left)
 {
-	report_note(report, "left: ", who, "");
+	report_note(report, "left: ", left, "");
 }
 
-static void say_more_left(struct report *report, unsigned said)
+static void note_more_left(struct report *report, unsigned named)
 {
 	char bytes[32];
 	struct text more = TEXT_IN(bytes);
-	if (!said || report->latest.in_flight <= said)
+	if (!named || report->latest.in_flight <= named)
 		return;
-	text_number(&more, report->latest.in_flight - said);
+	text_number(&more, report->latest.in_flight - named);
 	report_note(report, "left: ", bytes, " more");
 }
 
@@ -118,14 +118,14 @@ static int finish_by_answer(struct wait *wait, const struct answer *answer, mill
 		return EXIT_DRAINED;
 	char bytes[256];
 	size_t cursor = 0;
-	unsigned said = 0;
-	for (; said < LEFT_AT_MOST; said++) {
-		struct text who = TEXT_IN(bytes);
-		if (!answer_next_left(answer->remaining, &cursor, &who))
+	unsigned named = 0;
+	for (; named < LEFT_AT_MOST; named++) {
+		struct text left = TEXT_IN(bytes);
+		if (!answer_next_left(answer->remaining, &cursor, &left))
 			break;
-		say_left(report, bytes);
+		note_left(report, bytes);
 	}
-	say_more_left(report, said);
+	note_more_left(report, named);
 	return EXIT_LOST;
 }
 
@@ -138,14 +138,14 @@ static int finish_in_vain(struct wait *wait, const char *outcome, const char *wh
 	if (!wait->fallback.active)
 		return EXIT_LOST;
 	char bytes[256];
-	unsigned said = 0;
-	for (; said < most; said++) {
-		struct text who = TEXT_IN(bytes);
-		if (!fallback_left(&wait->fallback, said, &who))
+	unsigned named = 0;
+	for (; named < most; named++) {
+		struct text left = TEXT_IN(bytes);
+		if (!fallback_left(&wait->fallback, named, &left))
 			break;
-		say_left(report, bytes);
+		note_left(report, bytes);
 	}
-	say_more_left(report, said);
+	note_more_left(report, named);
 	return EXIT_LOST;
 }
 
