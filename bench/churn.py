@@ -41,7 +41,7 @@ NAMES = {
 }  # fmt: skip
 
 
-class Place:
+class Namespace:
     """One namespace with its churning processes."""
 
     def __init__(self, stack: ExitStack, processes: int) -> None:
@@ -80,12 +80,12 @@ class Place:
 
 
 class Churn:
-    """All places and the daemon that is restarted."""
+    """All namespaces and the daemon that is restarted."""
 
     def __init__(self, stack: ExitStack, namespaces: int, processes: int) -> None:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.socket = self.folder / "drainmon.sock"
-        self.places = [Place(stack, processes) for _ in range(namespaces)]
+        self.namespaces = [Namespace(stack, processes) for _ in range(namespaces)]
         self.disagreements: list[str] = []
 
     @contextmanager
@@ -94,47 +94,47 @@ class Churn:
         with running_daemon(DAEMON, self.socket, self.folder / "log", flags) as pid:
             yield pid
 
-    def pod(self, place: Place) -> dict[str, Any]:
+    def pod(self, namespace: Namespace) -> dict[str, Any]:
         pods = get(self.socket, "/v1/pods")["pods"]
-        return next((pod for pod in pods if pod["netns"] == place.netns.inode), {})
+        return next((pod for pod in pods if pod["netns"] == namespace.netns.inode), {})
 
-    def snapshot(self, place: Place) -> Counter[str]:
+    def snapshot(self, namespace: Namespace) -> Counter[str]:
         curl = ["curl", "-sS", "--unix-socket", str(self.socket), "http://d/v1/self/connections"]
-        found = json.loads(place.run(*curl))
+        found = json.loads(namespace.run(*curl))
         return Counter(c["state"] for c in found["connections"] if c["state"] != "TIME_WAIT")
 
     def begin(self, number: int) -> None:
         """Let the workers open `number` connections in all; returns at once."""
-        share = number // sum(len(place.workers) for place in self.places)
-        for place in self.places:
-            place.send(f"run {share}")
+        share = number // sum(len(namespace.workers) for namespace in self.namespaces)
+        for namespace in self.namespaces:
+            namespace.send(f"run {share}")
 
     def end(self) -> int:
         """Wait for the workers; returns how many connections they opened."""
-        return sum(place.answers() for place in self.places)
+        return sum(namespace.answers() for namespace in self.namespaces)
 
-    def accepted(self) -> dict[Place, tuple[int, int]]:
+    def accepted(self) -> dict[Namespace, tuple[int, int]]:
         """The daemon's and the kernel's counts of accepted connections; equal at a pause."""
-        return {p: (self.pod(p).get("accepted", 0), p.passive_opens()) for p in self.places}
+        return {p: (self.pod(p).get("accepted", 0), p.passive_opens()) for p in self.namespaces}
 
     def compare(self, when: str) -> None:
         """Compare every source's states per pod. The daemon has a moment to correct itself."""
-        for place in self.places:
+        for namespace in self.namespaces:
             deadline = time.monotonic() + SETTLE_SECONDS
             while True:
-                listed, seen = place.ss(), self.snapshot(place)
-                counted = Counter(self.pod(place).get("by_state", {}))
+                listed, seen = namespace.ss(), self.snapshot(namespace)
+                counted = Counter(self.pod(namespace).get("by_state", {}))
                 if listed == seen == counted:
                     break
                 if time.monotonic() > deadline:
                     self.disagree(f"{when}: ss {listed}, snapshot {seen}, counters {counted}")
                     break
 
-    def compare_accepted(self, when: str, before: dict[Place, tuple[int, int]]) -> None:
+    def compare_accepted(self, when: str, before: dict[Namespace, tuple[int, int]]) -> None:
         """Compare the daemon's and the kernel's counts since `before`."""
-        for place, now in self.accepted().items():
-            mine, kernels = (new - old for new, old in zip(now, before[place], strict=True))
-            print(f"  {place.netns.name}: {mine} accepted, {kernels} passive opens")
+        for namespace, now in self.accepted().items():
+            mine, kernels = (new - old for new, old in zip(now, before[namespace], strict=True))
+            print(f"  {namespace.netns.name}: {mine} accepted, {kernels} passive opens")
             if mine != kernels:
                 self.disagree(f"{when}: accepted {mine}, PassiveOpens {kernels}")
 
@@ -156,14 +156,14 @@ def churn(connections: int, namespaces: int, processes: int) -> list[str]:
         run = Churn(stack, namespaces, processes)
         daemon = stack.enter_context(ExitStack())
         pid = daemon.enter_context(run.daemon())
-        for place in run.places:
-            place.send("hold")
+        for namespace in run.namespaces:
+            namespace.send("hold")
         run.end()
         part, done, began = connections // 4, 0, time.monotonic()
         for number in (1, 2):
-            half = sum(place.passive_opens() for place in run.places) + part // 2
+            half = sum(namespace.passive_opens() for namespace in run.namespaces) + part // 2
             run.begin(part)
-            while sum(place.passive_opens() for place in run.places) < half:
+            while sum(namespace.passive_opens() for namespace in run.namespaces) < half:
                 time.sleep(0.01)
             psutil.Process(pid).kill()
             daemon.close()
@@ -178,7 +178,7 @@ def churn(connections: int, namespaces: int, processes: int) -> list[str]:
             health = get(run.socket, "/healthz")
             print(
                 f"round {number}: {done} connections, {done / (time.monotonic() - began):.0f}/s,"
-                f" states {dict(run.places[0].ss())}, drift corrected {health['drift']},"
+                f" states {dict(run.namespaces[0].ss())}, drift corrected {health['drift']},"
                 f" missed {health['missed']}",
                 flush=True,
             )

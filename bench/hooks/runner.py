@@ -16,7 +16,7 @@ from bench.rig.daemon import running_daemon
 from bench.rig.errors import RigError
 from bench.rig.hooks import Tools
 from bench.rig.netns import add_address, fresh_netns
-from bench.rig.pod import FIRST_CLIENT_ADDRESS, Place
+from bench.rig.pod import FIRST_CLIENT_ADDRESS, HookPlace
 from bench.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ def _daemon_for(contender: Contender, tools: Tools) -> Iterator[None]:
     folder, program = tools.socket.parent, DAEMON
     flags = ["--source", contender.source, "--in-pod-socket", tools.in_pod_socket]
     with ExitStack() as stack:
-        if contender.hook.place is Place.NODE:
+        if contender.hook.place is HookPlace.NODE:
             node = stack.enter_context(fresh_netns("drainmon-node"))
             add_address(node, "lo", f"{FIRST_CLIENT_ADDRESS}/32")
             program = node.wrap(DAEMON, folder / "daemon")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench.rig.pod import PID_FILE, FakePod, Place
+from bench.rig.pod import PID_FILE, FakePod, HookPlace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ class Hook:
     argv: Callable[[FakePod, Tools], list[str] | None]
     stub_status: bool = False
     """Whether the hook needs nginx's own count of connections."""
-    place: Place = Place.POD
+    place: HookPlace = HookPlace.POD
     """Where the hook runs."""
 
 
@@ -103,7 +103,7 @@ def by_port(**options: str) -> Hook:
         url = f"http://{pod.address}:{tools.in_pod_port}/drain?{query}"
         return ["curl", "-sS", "--noproxy", "*", url]
 
-    return Hook("port", "httpGet, port in the pod", argv, place=Place.NODE)
+    return Hook("port", "httpGet, port in the pod", argv, place=HookPlace.NODE)
 
 
 def _alone(_pod: FakePod, tools: Tools) -> list[str]:

@@ -42,7 +42,7 @@ KILL_DELAY_SECONDS = 2.0
 _numbers = itertools.count()
 
 
-class Place(Enum):
+class HookPlace(Enum):
     """Where a hook runs: `exec` in the pod's container, `httpGet` in the kubelet, on the node."""
 
     POD = "pod"
@@ -174,7 +174,7 @@ class FakePod(Closing):
         stop_signal: signal.Signals = signal.SIGTERM,
         grace: float = 30.0,
         env: Mapping[str, str] | None = None,
-        place: Place = Place.POD,
+        place: HookPlace = HookPlace.POD,
     ) -> Termination:
         """End the pod as a kubelet does; `grace` in seconds, counted from the hook's start. `env`
         is for a hook in the pod.
@@ -188,7 +188,7 @@ class FakePod(Closing):
         output = self.directory / "hook.log"
         if hook is not None:
             with output.open("wb") as file:
-                in_pod = place is Place.POD
+                in_pod = place is HookPlace.POD
                 process = self.exec(hook, env, file) if in_pod else self.call(hook, file)
             if child_ends(process, start + grace):
                 status = process.wait()

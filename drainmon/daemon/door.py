@@ -11,7 +11,7 @@ from pathlib import Path
 from drainmon.pods.folder_mount import folder_mount
 from drainmon.pods.pod import NginxProcess, Pod
 from drainmon.procfs import process
-from drainmon.server.in_pod_sockets import Place, listen
+from drainmon.server.in_pod_sockets import ListenAddress, listen
 
 SOONEST, LATEST = 1.0, 60.0
 """Seconds until a failed socket is tried again: the first time, and, doubled each time, at most."""
@@ -22,7 +22,7 @@ class Way:
     """A way in: the address of a listen socket, and the function that takes its connections with
     their namespace. `in_host`: also in the host's network namespace."""
 
-    place: Place
+    address: ListenAddress
     take: Callable[[int, socket.socket, float], None]
     in_host: bool
 
@@ -55,7 +55,7 @@ class Door:
             except OSError:  # the pod has ended
                 return opened, failed
             try:
-                opened[way] = listen(fd, way.place, predecessor)
+                opened[way] = listen(fd, way.address, predecessor)
             except OSError as error:
                 failed[way] = error
             finally:

@@ -56,7 +56,7 @@ class Doors:
     @property
     def places(self) -> list[str]:
         """The addresses of the sockets in each namespace, in words."""
-        return [str(way.place) for way in self._ways]
+        return [str(way.address) for way in self._ways]
 
     def scanned(self) -> None:
         """Reconcile soon: a scan has ended."""
@@ -138,7 +138,7 @@ class Doors:
         for way, listener in opened.items():
             self._serve(door, way, listener)
         for way, error in failed.items():
-            if isinstance(error, Taken) and isinstance(way.place, Port) and not self._predecessor:
+            if isinstance(error, Taken) and isinstance(way.address, Port) and not self._predecessor:
                 # The process that has the port must get it again after a restart.
                 door.left.add(way)
             why = error.strerror or str(error)
@@ -156,8 +156,8 @@ class Doors:
     def _serve(self, door: Door, way: Way, listener: socket.socket) -> None:
         door.open[way] = listener
         self._acceptor.listen(listener, partial(way.take, door.netns))
-        if isinstance(way.place, Port):
-            self._node.registry.set_own_port(door.netns, way.place.number)
+        if isinstance(way.address, Port):
+            self._node.registry.set_own_port(door.netns, way.address.number)
 
     def _keep(self, door: Door) -> None:
         """Watch a process of nginx until it ends; close the door when all have ended."""
@@ -197,7 +197,7 @@ class Doors:
 
     def _names(self, pod: Pod) -> tuple[str, ...]:
         door = self._doors.get(pod.netns)
-        return tuple(str(way.place) for way in self._ways if door and way in door.open)
+        return tuple(str(way.address) for way in self._ways if door and way in door.open)
 
     async def _look_at_folders(self, pods: list[Pod]) -> None:
         """Find the folders of new pods, all in one thread."""

@@ -13,7 +13,7 @@ from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
 from drainmon.drain.records import Records
 from drainmon.drain.report import DrainRecord
-from drainmon.drain.rolls import Pace
+from drainmon.drain.rolls import RollPace
 from drainmon.drain.statistics import DrainStatistics
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.pods.pod import Pod, PodKey
@@ -38,7 +38,7 @@ class Drains:
         self._ignored = ignored
         self._runs: dict[PodKey, DrainRun] = {}
         self._records = Records()
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[int, RollPace] = {}
         self.statistics = DrainStatistics()
 
     @property
@@ -87,10 +87,10 @@ class Drains:
         run.begin(self._spawn)
         return run
 
-    def _pace(self, pod: Pod) -> Pace:
+    def _pace(self, pod: Pod) -> RollPace:
         live = {other.number for other in self._node.pods()} | {pod.number}
         self._paces = {number: pace for number, pace in self._paces.items() if number in live}
-        return self._paces.setdefault(pod.number, Pace())
+        return self._paces.setdefault(pod.number, RollPace())
 
     def _ended(self, run: DrainRun) -> None:
         self._records.end(run.number)

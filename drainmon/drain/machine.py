@@ -37,7 +37,7 @@ from drainmon.drain.demand import Demand, Phase
 from drainmon.drain.nginx import ALIVE, Nginx
 from drainmon.drain.policy import Policy
 from drainmon.drain.roll import Roll
-from drainmon.drain.rolls import Pace, Rolls
+from drainmon.drain.rolls import RollPace, Rolls
 from drainmon.model.snapshot import InFlight, Rules, Snapshot, Tally
 
 LOOK_AGAIN = 0.02
@@ -74,7 +74,7 @@ class Drain:
     look_interval = 1.0
     longest_pause = 1.0
 
-    def __init__(self, policy: Policy, started: float, pace: Pace | None = None) -> None:
+    def __init__(self, policy: Policy, started: float, pace: RollPace | None = None) -> None:
         self.started = started
         self.demands: list[Demand] = []
         self.phase = Phase.SETTLING
@@ -83,7 +83,7 @@ class Drain:
         self.tally = Tally()
         self._harmless = 0
         self.last_arrival: float | None = None
-        self.rolls = Rolls(pace or Pace())
+        self.rolls = Rolls(pace or RollPace())
         self._at_most = inf
         self.closed: float | None = None
         """When the last listener closed; None while one is open."""

@@ -18,7 +18,7 @@ def _pause(rolls: int, quiet: float) -> float:
     return max(quiet, PAUSE) * 2.0 ** min(rolls - 1, DOUBLINGS)
 
 
-class Pace:
+class RollPace:
     """The pace of a pod's rolls in all of its drains: a client may ask for drains in a loop."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Rolls:
     """The rolls of one drain. `began` has their start times, of those of an earlier daemon only the
     last; `done` counts all."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: RollPace) -> None:
         self._pace = pace
         self.taken_over = False
         """Whether the last roll was an earlier daemon's."""

@@ -97,22 +97,22 @@ class Port:
         return next((inode for inode, port in listeners.items() if port == self.number), None)
 
 
-Place = AbstractName | Port
+ListenAddress = AbstractName | Port
 
 
-def listen(fd: int, place: Place, predecessor: int | None) -> socket.socket:
-    """A socket that listens at `place` in the network namespace open as `fd`. If the process
+def listen(fd: int, address: ListenAddress, predecessor: int | None) -> socket.socket:
+    """A socket that listens at `address` in the network namespace open as `fd`. If the process
     `predecessor` listens there, a copy of its socket. Raises Taken when another process listens
-    there, OSError "cannot listen on PLACE: why"."""
+    there, OSError "cannot listen on ADDRESS: why"."""
     try:
-        return netns.call_in(fd, place.bind)
+        return netns.call_in(fd, address.bind)
     except OSError as error:
-        why = f"cannot listen on {place}: {error.strerror or error}"
+        why = f"cannot listen on {address}: {error.strerror or error}"
         if error.errno != errno.EADDRINUSE:
             raise OSError(error.errno, why) from error
-    listener = _take(fd, place.holder, predecessor) if predecessor else None
+    listener = _take(fd, address.holder, predecessor) if predecessor else None
     if listener is None:
-        raise Taken(errno.EADDRINUSE, f"cannot listen on {place}: another process does")
+        raise Taken(errno.EADDRINUSE, f"cannot listen on {address}: another process does")
     return listener
 
 

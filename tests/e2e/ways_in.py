@@ -14,7 +14,7 @@ from bench.rig import hooks
 from bench.rig import nginx as nginx_binaries
 from bench.rig.hooks import Hook, Tools
 from bench.rig.netns import Netns, fresh_netns
-from bench.rig.pod import FakePod, Place
+from bench.rig.pod import FakePod, HookPlace
 from tests.e2e.api import pod_among, records_among
 from tests.e2e.harness import CLIENT, DAEMON, Daemon, daemon_in, public_folder
 
@@ -64,7 +64,7 @@ class Node:
         hook = WAYS[way](**QUICK | options)
         argv = hook.argv(pod, self.tools)
         assert argv
-        return pod.exec(argv) if hook.place is Place.POD else pod.call(argv)
+        return pod.exec(argv) if hook.place is HookPlace.POD else pod.call(argv)
 
     def ask(self, resource: str) -> list[dict[str, Any]]:
         """The daemon's answer to root of the node; empty while no daemon answers."""

@@ -13,7 +13,7 @@ import pytest
 from bench.rig.errors import RigError
 from bench.rig.hooks import Tools, by_port
 from bench.rig.netns import Netns
-from bench.rig.pod import FIRST_CLIENT_ADDRESS, FakePod, Place
+from bench.rig.pod import FIRST_CLIENT_ADDRESS, FakePod, HookPlace
 
 pytestmark = pytest.mark.root
 
@@ -103,7 +103,7 @@ def test_a_request_from_the_node_works_as_a_hook(client: Netns, newest_nginx: Pa
     with FakePod(client, nginx=newest_nginx, server=server) as pod:
         hook = by_port(quiet="1s")
         end = pod.terminate(hook.argv(pod, TOOLS), place=hook.place)
-    assert hook.place is Place.NODE
+    assert hook.place is HookPlace.NODE
     assert (end.hook_exit, end.output) == (0, f"{pod.client_address} timeout=25s&quiet=1s")
 
 

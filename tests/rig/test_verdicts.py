@@ -16,7 +16,7 @@ class OnePlace(churn.Churn):
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(stack, namespaces=0, processes=0)
         self.says = dict.fromkeys(("ss", "snapshot", "counters"), 3)
-        self.places = [cast(churn.Place, self)]
+        self.namespaces = [cast(churn.Namespace, self)]
         self.netns = self
         self.name = "made up"
         self.accepts = self.opens = 0
@@ -24,10 +24,10 @@ class OnePlace(churn.Churn):
     def ss(self) -> Counter[str]:
         return Counter(ESTABLISHED=self.says["ss"])
 
-    def snapshot(self, _place: churn.Place) -> Counter[str]:
+    def snapshot(self, _namespace: churn.Namespace) -> Counter[str]:
         return Counter(ESTABLISHED=self.says["snapshot"])
 
-    def pod(self, _place: churn.Place) -> dict[str, Any]:
+    def pod(self, _namespace: churn.Namespace) -> dict[str, Any]:
         return {"by_state": {"ESTABLISHED": self.says["counters"]}, "accepted": self.accepts}
 
     def passive_opens(self) -> int:

@@ -14,7 +14,7 @@ from drainmon.drain.roll import (
     to_signal,
     way,
 )
-from drainmon.drain.rolls import FORGOTTEN_AFTER, Pace, Rolls
+from drainmon.drain.rolls import FORGOTTEN_AFTER, RollPace, Rolls
 from drainmon.pods.pod import NginxProcess
 
 A, B, C, NEW = (NginxProcess(pid, 1, 100) for pid in (11, 12, 13, 14))
@@ -71,7 +71,7 @@ def due(rolls: Rolls, youngest: float | None = None) -> float | None:
 
 
 def test_pauses_between_rolls_double() -> None:
-    rolls = Rolls(Pace())
+    rolls = Rolls(RollPace())
     assert due(rolls) == 5.0
     rolls.begin(5.0)
     rolls.goes(Roll(Outcome.QUIT))
@@ -84,7 +84,7 @@ def test_pauses_between_rolls_double() -> None:
 
 @pytest.mark.parametrize(("ended", "tried"), [(STUCK, 1), (no_memory(2, 1), 0), (NO_WORKERS, 0)])
 def test_a_roll_without_effect_is_not_repeated(ended: Roll, tried: int) -> None:
-    rolls = Rolls(Pace())
+    rolls = Rolls(RollPace())
     rolls.begin(5.0)
     rolls.goes(Roll(Outcome.QUIT))
     rolls.goes(ended)
@@ -93,14 +93,14 @@ def test_a_roll_without_effect_is_not_repeated(ended: Roll, tried: int) -> None:
 
 
 def test_a_roll_before_a_restart_is_followed_by_another() -> None:
-    rolls = Rolls(Pace())
+    rolls = Rolls(RollPace())
     rolls.take_over(Policy(elapsed=20, rolls=2, rolled=10), 80.0)
     assert (rolls.began, rolls.done) == ([90.0], 2)
     assert due(rolls) == 93.0
 
 
 def test_rolls_of_repeated_drains_are_paced_as_in_one_drain() -> None:
-    pace, began = Pace(), list[float]()
+    pace, began = RollPace(), list[float]()
     now = 1000.0
     for _ in range(8):
         rolls = Rolls(pace)
