@@ -55,7 +55,7 @@ class Standing(StrEnum):
 class Socket(NamedTuple):
     """One accepted connection. Addresses are 16 bytes, IPv4 ones mapped; times are in seconds.
 
-    `opened` is monotonic time, None when the connection is older than the first look. `idle_in` and
+    `opened` is monotonic time, None for a connection older than the first snapshot. `idle_in` and
     `idle_out` count since the last byte in or out, or since it opened, `idle_ack` since the peer
     last acknowledged anything; `bytes_sent` includes retransmitted bytes. Each is None where the
     source does not know it. `unsent` bytes (a FIN counts as one) are not yet acknowledged, `unread`

@@ -7,9 +7,9 @@ from aiohttp import web
 from drainmon.model.snapshot import Snapshot
 from drainmon.pods.pod import Pod
 from drainmon.server.keys import NODE
-from drainmon.server.looks import LOOKS
 from drainmon.server.replies import reply
 from drainmon.server.services import Node
+from drainmon.server.shared_snapshots import SNAPSHOTS
 
 
 async def get_pod_connections(request: web.Request) -> web.Response:
@@ -17,7 +17,7 @@ async def get_pod_connections(request: web.Request) -> web.Response:
     pod = next((pod for pod in node.pods() if str(pod.number) == wanted), None)
     if pod is None:
         raise web.HTTPNotFound(reason="no such pod")
-    return reply(await request.app[LOOKS].at(pod, lambda: _snapshot(node, pod)))
+    return reply(await request.app[SNAPSHOTS].of(pod, lambda: _snapshot(node, pod)))
 
 
 async def _snapshot(node: Node, pod: Pod) -> Snapshot:

@@ -16,8 +16,8 @@ from drainmon.model.ignored import Ignored
 from drainmon.pods.pod import Pod
 from drainmon.server import api_pods
 from drainmon.server.keys import CALLER, CALLERS_NODE, DRAINS, HOST, LIMITS, SESSION
-from drainmon.server.looks import OWN_LOOKS
 from drainmon.server.replies import dumps, error, reply
+from drainmon.server.shared_snapshots import OWN_SNAPSHOTS
 
 NO_NGINX = "no nginx in this pod"
 
@@ -51,7 +51,9 @@ async def get_connections(request: web.Request) -> web.Response:
     if pod is None:
         return reply({"connections": [], "reason": NO_NGINX})
     node = request.app[CALLERS_NODE]
-    answer = await request.app[OWN_LOOKS].at(pod, lambda: node.snapshot_through(pod, caller.pid))
+    answer = await request.app[OWN_SNAPSHOTS].of(
+        pod, lambda: node.snapshot_through(pod, caller.pid)
+    )
     caller.verify()
     return reply(answer)
 

@@ -26,9 +26,9 @@ from drainmon.server.keys import (
     SESSIONS,
 )
 from drainmon.server.limits import ANSWER_SECONDS, Limits
-from drainmon.server.looks import LOOKS, OWN_LOOKS, Looks
 from drainmon.server.replies import Handler, errors_as_json
 from drainmon.server.services import CallersNode, Drains, Metrics
+from drainmon.server.shared_snapshots import OWN_SNAPSHOTS, SNAPSHOTS, SharedSnapshots
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def make_app(
     app[HOST] = find_host()
     app[LIMITS] = limits
     app[SESSIONS] = {}
-    app[LOOKS], app[OWN_LOOKS] = Looks(), Looks()
+    app[SNAPSHOTS], app[OWN_SNAPSHOTS] = SharedSnapshots(), SharedSnapshots()
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _guarded(route))
     return app

@@ -15,9 +15,9 @@ from drainmon.server.api_pods import get_pods
 from drainmon.server.feed import FEED, Feed
 from drainmon.server.gate import Gate, harden
 from drainmon.server.keys import METRICS, NODE, RECORDS
-from drainmon.server.looks import LOOKS, Looks
 from drainmon.server.replies import errors_as_json
 from drainmon.server.services import DrainRecords, Metrics, Node
+from drainmon.server.shared_snapshots import SNAPSHOTS, SharedSnapshots
 from drainmon.server.tcp_site import Connections
 
 ROUTES = {
@@ -41,7 +41,7 @@ def make_web_app(
     app[RECORDS] = drains
     app[METRICS] = metrics
     app[FEED] = Feed(node, drains)
-    app[LOOKS] = Looks()
+    app[SNAPSHOTS] = SharedSnapshots()
     app.on_response_prepare.append(harden)
     for path, handler in (ROUTES | assets.routes()).items():
         app.router.add_get(path, handler)

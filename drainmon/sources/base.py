@@ -57,10 +57,10 @@ class Source(Protocol):
 
     @property
     def look_interval(self) -> float:
-        """Seconds between two looks at a draining pod, when nothing wakes it."""
+        """Seconds between two snapshots of a draining pod, when nothing wakes it."""
 
     longest_pause: float
-    """Most seconds between two looks, however long a look takes."""
+    """Most seconds between two snapshots, however long one takes."""
 
     announces: bool
     """Whether the source announces new listeners; otherwise scans find new pods."""

@@ -26,7 +26,7 @@ from drainmon.sources.procfs import ProcfsSource
 from drainmon.sources.usage import Usage
 
 STATE_FOLLOWS = 0.02
-"""Seconds after an event in which a look may show the old state: the event comes first."""
+"""Seconds after an event in which a snapshot may show the old state: the event comes first."""
 
 Endpoints = frozenset[tuple[bytes, int]]
 """Local addresses, IPv4 ones mapped, and ports."""
@@ -34,7 +34,7 @@ Endpoints = frozenset[tuple[bytes, int]]
 
 @dataclass(frozen=True)
 class _Reading:
-    """The counts of a look, which began at `began` or later; `said` are those of source procfs."""
+    """The counts of a snapshot begun at or after `began`; `said` are those of source procfs."""
 
     began: float
     said: Counts
@@ -132,12 +132,12 @@ class BccSource:
             if pod.number in self._watched:
                 seen = self._procfs.local_ends(pod)
                 self._watch_at(pod, self._watched[pod.number] | seen)
-            # The look has just ended: procfs returns its counts without another look.
+            # The snapshot has just ended: procfs returns its counts without another.
             self._keep(pod, snapshot.taken, await self._procfs.counters(pod))
             return snapshot
 
     def _keep(self, pod: Pod, began: float, said: Counts) -> _Reading:
-        """Record the reading of a look that began at `began`, or of a known older one."""
+        """Record the reading of a snapshot that began at `began`, or of a known older one."""
         known = self._readings.get((pod.number, pod.ports))
         if known and known.said is said:
             began = min(began, known.began)
@@ -146,8 +146,8 @@ class BccSource:
         return reading
 
     def _accepted_by(self, pod: Pod, noticed: float | None) -> float | None:
-        """The latest time of the pod's last accept: when a look noticed it, or the last accept on
-        these ports in any namespace, if that was earlier."""
+        """The latest time of the pod's last accept: when a snapshot noticed it, or the last
+        accept on these ports in any namespace, if that was earlier."""
         if noticed is None:
             return None
         return min(noticed, max(map(self._conntrack.accepted, pod.ports), default=0.0) or noticed)

@@ -7,19 +7,19 @@ the drain; one that first appears in a later snapshot gets the time of that snap
 from drainmon.model.standing import Socket
 from drainmon.sources.reading import Ends
 
-_Look = tuple[float, frozenset[int], dict[Ends, float | None]]
-"""When a look began, its ports, and when each connection opened: None before any look."""
+_Snapshot = tuple[float, frozenset[int], dict[Ends, float | None]]
+"""When a snapshot began, its ports, and when each connection opened: None if unknown."""
 
 
 class FirstSeen:
-    """The connections of one pod, from look to look."""
+    """The connections of one pod, from snapshot to snapshot."""
 
     def __init__(self) -> None:
-        self._last: _Look = (float("-inf"), frozenset(), {})
+        self._last: _Snapshot = (float("-inf"), frozenset(), {})
 
     def date(self, sockets: list[Socket], ports: frozenset[int], taken: float) -> None:
-        """Set the latest possible opening times in the connections of a look that began at `taken`.
-        Looks may overlap, each in a thread of its own."""
+        """Set the latest possible opening times of a snapshot's connections, which began at
+        `taken`. Snapshots may overlap, each in a thread of its own."""
         _, known_ports, known = self._last
         seen: dict[Ends, float | None] = {}
         for number, one in enumerate(sockets):

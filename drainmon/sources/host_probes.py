@@ -78,7 +78,7 @@ class HostProbes:
 
 
 class Explained:
-    """Attributes passive opens of one pod to probes, from look to look."""
+    """Attributes passive opens of one pod to probes, from snapshot to snapshot."""
 
     def __init__(self) -> None:
         self._ahead = 0
@@ -86,7 +86,7 @@ class Explained:
 
     def take(self, opens: int, probes: Collection[Accepted], read: float) -> int:
         """The number of probes among `opens` new passive opens. `probes` appeared since the last
-        look; the opens were read at `read`, and the samples after that."""
+        snapshot; the opens were read at `read`, and the samples after that."""
         known = self._ahead + len(probes)
         recognised = min(opens, known)
         # Older probes were reported as arrivals, and must not explain another open.

@@ -103,7 +103,7 @@ class ProbeWatch:
                 self._probes.forget()
 
     def accepted(self, number: int) -> list[Accepted]:
-        """The probes that a pod has accepted since the last call, as far as samples show."""
+        """The probes that a pod has accepted since the last call, by the samples."""
         with self._lock:
             followed = self._pods.get(number)
             if followed is None:

@@ -1,8 +1,8 @@
-"""Source `procfs`: looks at sockets, on any kernel, and if need be without capabilities.
+"""Source `procfs`: snapshots on any kernel, if need be without capabilities.
 
-It lists sockets by sock_diag in the pod's network namespace, or, where it may not enter that or the
-kernel refuses, from /proc/<pid>/net/{tcp,tcp6}. Its counts are exact as of the last look; it looks
-only at pods that are asked for.
+Sockets are listed by sock_diag in the pod's network namespace, or, where that may not be entered or
+the kernel refuses, from /proc/<pid>/net/{tcp,tcp6}. Counts are exact as of the last snapshot, which
+is taken only of pods whose counts are requested.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from drainmon.sources.watcher import Watcher
 log = logging.getLogger(__name__)
 
 WATCHED_FOR = 3
-"""How long counts of a drain's last look are used, in multiples of the interval between looks."""
+"""How long the counts of a drain's last snapshot are used, in multiples of the interval."""
 
 REFUSALS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
@@ -43,13 +43,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 KEPT = 60.0
-"""Seconds after its last look for which a departed pod is remembered."""
+"""Seconds after its last snapshot for which a departed pod is remembered."""
 
 
 class ProcfsSource:
-    """Its `accepted` counts from the first look at a pod, on all ports of its namespace together.
-    Its `last_accept` is when a look noticed an arrival, never earlier than the arrival; before any,
-    the time of the first look."""
+    """Its `accepted` counts from the first snapshot of a pod, on all ports of the namespace
+    together. Its `last_accept` is when a snapshot noticed an arrival, never earlier than the
+    arrival; before any, the time of the first snapshot."""
 
     name = "procfs"
     longest_pause = 5.0
@@ -104,7 +104,7 @@ class ProcfsSource:
         )
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False)  # looks that have begun continue
+        self._threads.shutdown(wait=False)  # snapshots that have begun continue
         self._usage.close()
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -151,8 +151,8 @@ class ProcfsSource:
                             return
 
     def _fresh_for(self, pod: Pod) -> float:
-        """Seconds for which the last look's counts are used. A drain takes snapshots itself, and
-        reads counters around each of them."""
+        """Seconds for which the counts of the last snapshot are used. A drain takes snapshots
+        itself, and reads counters around each of them."""
         return WATCHED_FOR * self.look_interval if pod.number in self._drained else LEAST
 
     async def all_counters(self, pods: list[Pod]) -> dict[int, Counts]:
@@ -168,7 +168,7 @@ class ProcfsSource:
         around = time.thread_time() - self._loop_time
         snapshot, taken = await asyncio.wrap_future(future)
         if pod.number in self._drained:
-            self._pace.looked(pod.number, taken, around)
+            self._pace.add(pod.number, taken, around)
             self._loop_time = time.thread_time()
         return snapshot
 
@@ -179,13 +179,13 @@ class ProcfsSource:
                 self._probes.follow(pod)
                 if pod.number not in self._probed:  # the drain has ended meanwhile
                     self._probes.unfollow(pod.number)
-            began = time.thread_time()  # work above is done once per drain, not at each look
+            began = time.thread_time()  # work above is done once per drain, not per snapshot
             with watcher.lock:
                 snapshot = watcher.look(pod, place)
             return snapshot, time.thread_time() - began
 
     def local_ends(self, pod: Pod) -> frozenset[tuple[bytes, int]]:
-        """The local addresses and ports on which the last look found connections."""
+        """The local addresses and ports on which the last snapshot found connections."""
         return self._watcher(pod).local_ends
 
     def _watcher(self, pod: Pod) -> Watcher:
@@ -194,7 +194,7 @@ class ProcfsSource:
         return self._watchers[pod.number]
 
     def watch(self, pod: Pod) -> None:
-        """Begin to look at a draining pod: looks find its changes."""
+        """Begin to observe a draining pod: snapshots find its changes."""
         if not self._drained:
             self._loop_time = time.thread_time()
         self._drained.add(pod.number)
@@ -209,7 +209,7 @@ class ProcfsSource:
         self.forget_probes(pod)
 
     def recognise(self, pod: Pod) -> None:
-        """Recognise the pod's probes from its next look on."""
+        """Recognise the pod's probes from its next snapshot on."""
         self._probed[pod.number] = pod
 
     def forget_probes(self, pod: Pod) -> None:

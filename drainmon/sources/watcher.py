@@ -1,4 +1,4 @@
-"""The state of one pod in source procfs, from look to look."""
+"""The state of one pod in source procfs, from snapshot to snapshot."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from drainmon.sources.probe_watch import ProbeWatch
 from drainmon.sources.reading import WATCHED_WITHIN, Opened, Reading, Wanted
 
 LOOK_SHARE = 20
-"""Least time until counters are read again, in multiples of what the last look took."""
+"""Least time until counters are read again, in multiples of what the last snapshot took."""
 
 Refused = Callable[[OSError], None]
 """Called when the kernel does not list sockets by sock_diag."""
@@ -29,14 +29,14 @@ _NEVER = float("-inf")
 
 
 class Watcher:
-    """Looks at one pod. Hold `lock` to look: threads do."""
+    """Takes snapshots of one pod, in threads that hold `lock` meanwhile."""
 
     def __init__(self, refused: Refused, probes: ProbeWatch, sockmaps: Sockmaps) -> None:
         self.lock = threading.Lock()
         self.counts = Counts()
         self.ended = time.monotonic()
         self.local_ends: frozenset[tuple[bytes, int]] = frozenset()
-        """The local addresses and ports on which the last look found connections."""
+        """The local addresses and ports on which the last snapshot found connections."""
         self._refused = refused
         self._probes = probes
         self._sockmaps = sockmaps
@@ -45,16 +45,16 @@ class Watcher:
         self._ports: frozenset[int] = frozenset()
         self._opened: Opened = {}
         self._by_diag: bool | None = None
-        """Whether the last look read by sock_diag; the keys of connections depend on it."""
+        """Whether the last snapshot read by sock_diag; the keys of connections depend on it."""
         self._opens: int | None = None
         self._ignored: IgnoredArrivals | None = None
 
     def ignore(self, ignored: Ignored) -> None:
-        """Ignore these connections in later looks."""
+        """Ignore these connections in later snapshots."""
         self._ignored = IgnoredArrivals(ignored) if ignored else None
 
     def outdated(self, pod: Pod, interval: float) -> bool:
-        """Whether the last look is older than `interval`, or was for other ports."""
+        """Whether the last snapshot is older than `interval`, or was for other ports."""
         fresh_until = max(self._fresh_until, self.ended + interval)
         return self._ports != pod.ports or time.monotonic() > fresh_until
 

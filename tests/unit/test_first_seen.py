@@ -19,7 +19,7 @@ def dated(
     return [socket.opened for socket in found]
 
 
-def test_a_new_connection_is_dated_by_the_look_that_finds_it() -> None:
+def test_a_new_connection_is_dated_by_the_snapshot_that_finds_it() -> None:
     seen = FirstSeen()
     assert dated(seen, 1.0, one(1)) == [None]
     assert dated(seen, 2.0, one(1), one(2), one(3, opened=1.5)) == [None, 2.0, 1.5]
@@ -40,7 +40,7 @@ def test_minisockets_have_no_age() -> None:
     assert dated(seen, 2.0, one(1)._replace(minisocket=True)) == [None]
 
 
-def test_a_look_that_ends_out_of_order_forgets_nothing() -> None:
+def test_a_snapshot_that_ends_out_of_order_forgets_nothing() -> None:
     seen = FirstSeen()
     dated(seen, 1.0, one(1))
     assert dated(seen, 3.0, one(1), one(2)) == [None, 3.0]

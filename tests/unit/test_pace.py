@@ -1,4 +1,4 @@
-"""Looks at all draining pods together cost a bounded share of a core."""
+"""Snapshots of all draining pods together cost a bounded share of a core."""
 
 import pytest
 
@@ -9,22 +9,22 @@ def settled(costs: dict[int, float], around: float) -> Pace:
     pace = Pace()
     for _ in range(100):
         for pod, cost in costs.items():
-            pace.looked(pod, cost, around)
+            pace.add(pod, cost, around)
     return pace
 
 
-def test_cheap_looks_come_at_the_shortest_interval() -> None:
+def test_cheap_snapshots_come_at_the_shortest_interval() -> None:
     assert Pace().interval == LEAST
     assert settled({1: 0.0005}, 0.0005).interval == LEAST
 
 
 @pytest.mark.parametrize("pods", [5, 20, 200])
-def test_all_pods_share_the_time_for_looks(pods: int) -> None:
+def test_all_pods_share_the_time_for_snapshots(pods: int) -> None:
     pace = settled(dict.fromkeys(range(pods), 0.001), 0.0005)
     assert pods * 0.0015 / pace.interval == pytest.approx(1 / SHARE)
 
 
-def test_a_pod_with_many_sockets_slows_looks_at_all_pods() -> None:
+def test_a_pod_with_many_sockets_slows_those_of_all_pods() -> None:
     assert settled({1: 0.3, 2: 0.001}, 0.001).interval == pytest.approx(SHARE * 0.303)
 
 
@@ -35,7 +35,7 @@ def test_a_pod_whose_drain_ended_does_not_count() -> None:
     assert pace.interval == LEAST
 
 
-def test_a_single_expensive_look_is_averaged() -> None:
+def test_a_single_expensive_snapshot_is_averaged() -> None:
     pace = settled({1: 0.001}, 0.0)
-    pace.looked(1, 0.5, 0.0)
+    pace.add(1, 0.5, 0.0)
     assert LEAST < pace.interval < SHARE * 0.15

@@ -18,7 +18,7 @@ from drainmon.pods.pod import Pod
 from drainmon.server import feed, tcp_site
 from drainmon.server.gate import HEADERS, Gate
 from drainmon.server.listen import Address, bind, bound
-from drainmon.server.looks import SHOWN
+from drainmon.server.shared_snapshots import SHOWN
 from drainmon.server.web_app import ROUTES, make_web_app
 from tests.unit.made_up import POD, FakeDrains, FakeNode
 from tests.unit.sockets import established, snapshot, unused
@@ -131,7 +131,7 @@ async def test_a_follower_that_does_not_read_is_dropped(
                 await asyncio.sleep(0.3)
         assert served.feed.followers == 1
     async with asyncio.timeout(5):
-        while served.feed.followers:  # noqa: ASYNC110  # nothing tells when one leaves
+        while served.feed.followers:  # noqa: ASYNC110  # no event when one leaves
             await asyncio.sleep(0.01)
 
 

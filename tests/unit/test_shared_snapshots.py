@@ -1,4 +1,4 @@
-"""Looks for people: one at a time, with pauses, even if a client disconnects."""
+"""Snapshots for people: one at a time, with pauses, even if a client disconnects."""
 
 import asyncio
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from drainmon.model.snapshot import Snapshot
-from drainmon.server.looks import Looks
+from drainmon.server.shared_snapshots import SharedSnapshots
 from tests.unit.made_up import POD
 from tests.unit.sockets import established, snapshot
 
@@ -29,20 +29,20 @@ async def turns_of_the_loop() -> None:
         await asyncio.sleep(0)
 
 
-async def test_requests_for_the_same_pod_share_a_look() -> None:
-    looks, taking = Looks(), Taking()
+async def test_requests_for_the_same_pod_share_a_snapshot() -> None:
+    shared, taking = SharedSnapshots(), Taking()
     taking.go.set()
-    first, second = await asyncio.gather(looks.at(POD, taking.take), looks.at(POD, taking.take))
+    first, second = await asyncio.gather(shared.of(POD, taking.take), shared.of(POD, taking.take))
     assert first is second
     assert (first["total"], taking.begun) == (1, 1)
 
 
-async def test_a_client_that_disconnects_does_not_end_a_shared_look() -> None:
-    looks, taking = Looks(), Taking()
-    first = asyncio.create_task(looks.at(POD, taking.take))
+async def test_a_client_that_disconnects_does_not_end_a_shared_snapshot() -> None:
+    shared, taking = SharedSnapshots(), Taking()
+    first = asyncio.create_task(shared.of(POD, taking.take))
     await turns_of_the_loop()
     first.cancel()
-    second = asyncio.create_task(looks.at(replace(POD, number=2), taking.take))
+    second = asyncio.create_task(shared.of(replace(POD, number=2), taking.take))
     await turns_of_the_loop()
     assert taking.begun == 1
     taking.go.set()

@@ -20,31 +20,31 @@ SHOWN = 200
 FRESH_FOR = 1.0
 """Seconds for which callers that ask for the same pod get the same answer."""
 
-LOOK_SHARE = 10
-"""Least time between two looks, in multiples of what the last one took."""
+PAUSE_SHARE = 10
+"""Least time between two snapshots, in multiples of what the last one took."""
 
 
 Take = Callable[[], Awaitable[Snapshot]]
 
 
-class Looks:
+class SharedSnapshots:
     """Made inside a running event loop."""
 
     def __init__(self) -> None:
-        self._looking = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._next = 0.0
         self._last: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
 
-    async def at(self, pod: Pod, take: Take) -> dict[str, Any]:
+    async def of(self, pod: Pod, take: Take) -> dict[str, Any]:
         """The pod's connections, from a snapshot by `take`. Raises what `take` raises."""
-        async with self._looking:
+        async with self._taking:
             number, when, answer = self._last
             if number == pod.number and time.monotonic() < when + FRESH_FOR:
                 return answer
             await asyncio.sleep(self._next - time.monotonic())
-            return await uninterrupted(self._look(pod, take))
+            return await uninterrupted(self._take(pod, take))
 
-    async def _look(self, pod: Pod, take: Take) -> dict[str, Any]:
+    async def _take(self, pod: Pod, take: Take) -> dict[str, Any]:
         began = time.monotonic()
         try:
             answer = await asyncio.to_thread(_describe, await take())
@@ -52,14 +52,14 @@ class Looks:
             return answer
         finally:
             ended = time.monotonic()
-            self._next = ended + LOOK_SHARE * (ended - began)
+            self._next = ended + PAUSE_SHARE * (ended - began)
 
 
-LOOKS: web.AppKey[Looks] = web.AppKey("looks", Looks)
-"""Looks of callers that may see every pod."""
+SNAPSHOTS: web.AppKey[SharedSnapshots] = web.AppKey("snapshots", SharedSnapshots)
+"""For callers that may see every pod."""
 
-OWN_LOOKS: web.AppKey[Looks] = web.AppKey("own_looks", Looks)
-"""Looks of pods at themselves; these wait for one another only."""
+OWN_SNAPSHOTS: web.AppKey[SharedSnapshots] = web.AppKey("own_snapshots", SharedSnapshots)
+"""For pods that ask about themselves; these wait for one another only."""
 
 
 def _describe(snapshot: Snapshot) -> dict[str, Any]:
