@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection on a bare socket; every kind of failure is told apart."""
+"""One HTTP/1.1 connection on a bare socket; every kind of failure is distinguished."""
 
 import asyncio
 import errno
@@ -186,7 +186,7 @@ def _parse(head: bytes) -> tuple[int, bool]:
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
     if "content-length" not in fields:
-        raise RigError(f"cannot tell the length of a reply: {head!r}")
+        raise RigError(f"cannot read the length of a reply: {head!r}")
     return int(fields["content-length"]), fields.get("connection", "").lower() != "close"
 
 

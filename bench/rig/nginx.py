@@ -38,7 +38,7 @@ def version(binary: Path) -> tuple[int, ...]:
     said = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stderr
     match = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     if match is None:
-        raise RigError(f"cannot tell the version of {binary}: -v says {said.strip()!r}")
+        raise RigError(f"cannot read the version of {binary}: -v says {said.strip()!r}")
     return tuple(int(number) for number in match.groups())
 
 

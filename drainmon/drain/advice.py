@@ -147,8 +147,8 @@ def from_records(records: Iterable[Mapping[str, Any]]) -> Evidence:
 
 
 def _is_busy(arrivals: Any, min_wait: float) -> bool:
-    """Whether the drain shows when clients stop coming: after a short min-wait those who came later
-    were refused, and nobody saw them."""
+    """Whether the drain shows when clients stop coming: after a short min-wait, later
+    connections were refused, and are in no record."""
     if isinstance(arrivals, bool) or not isinstance(arrivals, int):
         raise ValueError(f"a drain record has {arrivals!r:.40} arrivals")
     return arrivals >= BUSY and min_wait >= Policy.min_wait

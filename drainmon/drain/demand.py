@@ -37,7 +37,7 @@ class Demand:
         return self.started + self.policy.min_wait
 
     def accepts(self, in_flight: float) -> bool:
-        """Whether this client is drained with so many connections in flight."""
+        """Whether this client is drained with this number of connections in flight."""
         return in_flight <= self.policy.exit_at
 
     def quiet_at(self, last_arrival: float | None) -> float:

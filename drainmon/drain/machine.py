@@ -141,7 +141,7 @@ class Drain:
                 self.closed = max(self.closed, when)
 
     def saw(self, snapshot: Snapshot, nginx: Nginx = ALIVE, counted: int | None = None) -> None:
-        """Record a snapshot that `step` asked for, and nginx's state at its end; `counted` is the
+        """Record a snapshot that `step` required, and nginx's state at its end; `counted` is the
         counters' in flight, where the drain's rules have been applied to the snapshot already."""
         before = inf if self.snapshot is None else len(self.in_flight)
         counted = snapshot.tally.counted_in_flight if counted is None else counted
@@ -163,7 +163,7 @@ class Drain:
         self.arrived(snapshot.last_opened())
 
     def rolling(self, roll: Roll) -> None:
-        """Record the progress of the roll that `step` asked for."""
+        """Record the progress of the roll that `step` required."""
         self.rolls.goes(roll)
 
     def rolled(self, roll: Roll) -> None:
@@ -232,7 +232,7 @@ class Drain:
                     self.phase = end
 
     def _few(self, in_flight: int) -> bool:
-        """Whether at least one client is drained with so many in flight."""
+        """Whether at least one client is drained with this number in flight."""
         return any(self._accepts(demand, in_flight) for demand in self.demands)
 
     def _accepts(self, demand: Demand, in_flight: float) -> bool:
@@ -252,7 +252,7 @@ class Drain:
         return Step(Action.LOOK)
 
     def look_is_due(self, now: float) -> bool:
-        """Whether `step` asks for a snapshot, whatever the counters are."""
+        """Whether `step` requires a snapshot, whatever the counters are."""
         return self.snapshot is None or now >= self._look_at(now, self.snapshot)
 
     def _look_at(self, now: float, last: Snapshot) -> float:
@@ -279,7 +279,7 @@ class Drain:
         return max(d.settled_at(self.last_arrival, self._ended) for d in self.demands)
 
     def quiet(self) -> float:
-        """The longest quiet period that a client asks for."""
+        """The longest quiet period that a client requires."""
         return max(demand.policy.quiet for demand in self.demands)
 
     def _roll_at(self) -> float | None:

@@ -1,4 +1,4 @@
-"""The requirements of every source: to see the host's processes and to tell its pods apart."""
+"""The requirements of every source: to see the host's processes and to which pods they belong."""
 
 import os
 import re

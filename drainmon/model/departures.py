@@ -6,7 +6,7 @@ from drainmon.model.counts import Counts
 from drainmon.pods.pod import Pod
 
 KEPT_SECONDS = 300.0
-"""As far as Prometheus looks back for a series that has ended."""
+"""How long Prometheus returns the last value of a series that has ended."""
 
 KEPT_PODS = 1000
 """Departed pods at most, on a node where pods come and go all the time."""

@@ -33,6 +33,6 @@ IN_FLIGHT = frozenset(
         TcpState.CLOSE_WAIT,
     }
 )
-"""States in which a connection may lose data, as far as counters know. In FIN_WAIT2 the peer has
+"""States in which a connection may lose data, by counters. In FIN_WAIT2 the peer has
 acknowledged everything, but nginx may still read the rest of an upload; model/standing.py judges
 single connections."""

@@ -28,7 +28,7 @@ SUN_PATH = 108
 
 _ACCEPTS = 0x10000  # __SO_ACCEPTCON of linux/net.h, in a unix socket's flags
 _CONNECTED = "03"  # SS_CONNECTED of linux/net.h, of a unix socket
-_UDP_OPEN = "07"  # the state of a UDP socket that is connected to nobody
+_UDP_OPEN = "07"  # the state of a UDP socket that has no peer
 
 
 def _rows(pid: int, table: str, root: Path) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
-        """Entered while a complete request is being answered."""
+        """A context for answering a complete request."""
         self._received, self._answering = 0, True
         try:
             yield

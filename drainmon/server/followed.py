@@ -32,7 +32,7 @@ class Followed:
         self, key: Hashable, drain: Callable[[], AsyncGenerator[Line, None]]
     ) -> Line:
         """The last line of the drain with this key, begun by `drain` if there is none. When the
-        caller is cancelled the drain continues, and ends if no caller asks for it in time. Raises
+        caller is cancelled the drain continues, and ends if no caller requests it in time. Raises
         what the drain raises, and OSError when the drain failed."""
         followed = self._drains.get(key) or self._begin(key, drain)
         followed.callers += 1

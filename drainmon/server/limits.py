@@ -103,7 +103,7 @@ class Limits:
 
     @contextlib.contextmanager
     def drain(self, key: Hashable, now: float) -> Iterator[float]:
-        """Entered while a caller follows a drain; yields the seconds until the drain may begin.
+        """A context for following a drain; yields the seconds until the drain may begin.
         Raises TooMany."""
         if key is None:
             yield 0.0

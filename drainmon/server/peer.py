@@ -33,8 +33,8 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Caller:
-    """The process at the other end of a unix socket. `started` is in clock ticks since boot; `uid`
-    is that of the daemon's user namespace, not of the caller's."""
+    """The process that connected to a unix socket. `started` is in clock ticks since boot; `uid` is
+    that of the daemon's user namespace, not of the caller's."""
 
     pid: int
     uid: int

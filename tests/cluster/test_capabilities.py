@@ -119,4 +119,4 @@ def test_each_granted_capability_is_needed(
             with daemon(socket, source, names):
                 assert drain(socket, pod, timeout=1) == "deadline"
         case _:
-            pytest.fail(f"nobody knows what {name} is for")
+            pytest.fail(f"no test of {name}")

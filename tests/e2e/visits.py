@@ -63,7 +63,7 @@ class Visits:
 
     def make(self, since: Callable[[], object], until: Callable[[], object]) -> float:
         """Make requests between two moments of the drain; returns the seconds between them."""
-        with suppress(AssertionError):  # the check afterwards tells more
+        with suppress(AssertionError):  # the check afterwards reports more
             eventually(since, LONGEST)
         began = time.monotonic()
         while not until() and time.monotonic() < began + LONGEST:

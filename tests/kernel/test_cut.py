@@ -67,7 +67,7 @@ def test_a_connection_whose_peer_is_killed_is_not_cut(pair: Pair, probe: Probe) 
             with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
                 assert client.stdout and client.stdout.readline() == b"sent\n"
                 accepted = listener.accept()[0]
-                accepted.sendall(b"what nobody reads")
+                accepted.sendall(b"unread")
                 client.kill()
             eventually(lambda: not ss_states(pair.server))
             accepted.close()

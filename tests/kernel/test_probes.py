@@ -1,4 +1,4 @@
-"""Connections of the host's probing processes, told apart from all others by the kernel."""
+"""Connections of the host's probing processes, which the kernel distinguishes from all others."""
 
 import ctypes
 import json

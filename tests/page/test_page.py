@@ -116,7 +116,7 @@ def test_missed_events_are_shown_with_their_consequences(site: Site) -> None:
     site.browser.until(lambda: "27,800" in site.browser.text("#counters"))
     assert site.browser.texts("#counters p") == [
         "1 connection corrected. Events missed:",
-        "27,800 dropped by the kernel: figures may be off until a snapshot corrects them, "
+        "27,800 dropped by the kernel: numbers may be off until a snapshot corrects them, "
         "drains end up to 1 s late.",
         "12 probes not recognised: they count as traffic, and drains may take longer.",
         "1 missed (else): see the metrics.",

@@ -1,4 +1,4 @@
-"""Each way in which a request can fail is told apart; no network needed."""
+"""Each way in which a request can fail is distinguished, without a network."""
 
 import asyncio
 import socket

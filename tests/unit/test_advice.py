@@ -107,7 +107,7 @@ def test_confidence_grows_with_the_number_of_drains() -> None:
     assert (round(few.confidence, 2), few.is_sure) == (0.18, False)
     assert (round(many.confidence, 2), many.is_sure) == (0.95, True)
     assert advise(many).min_wait == 2.5
-    # Who came after so short a min-wait was refused, and nobody saw them.
+    # Connections after so short a min-wait were refused, and are in no record.
     assert not from_records([record(min_wait=2.0)] * SURE).is_sure
 
 

@@ -133,7 +133,7 @@ class FailsLater(Held):
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         self.looked += 1
         if self.looked == 2:
-            raise RuntimeError("nobody foresaw it")
+            raise RuntimeError("unforeseen")
         return snapshot(time.monotonic())
 
 

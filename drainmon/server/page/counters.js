@@ -5,7 +5,7 @@ import { count } from './format.js';
 
 /** By place of `missed`: what was missed, and when that matters. */
 const PLACES = {
-  recursion: ['dropped by the kernel', 'figures may be off until a snapshot corrects them, drains end up to 1 s late'],
+  recursion: ['dropped by the kernel', 'numbers may be off until a snapshot corrects them, drains end up to 1 s late'],
   event: ['wake-ups found no room', 'drains may end up to 1 s late'],
   watch: ['wake-ups not set up', 'drains may end up to 1 s late'],
   connection: ['connections without a record', 'their age is not shown'],

@@ -1,4 +1,4 @@
-// Elements made of names and text. Nothing that the node tells is ever parsed as HTML.
+// Elements made of names and text. Nothing that the node sends is ever parsed as HTML.
 
 /** An element; `attributes` with `class`, `title`, `data-...`; children are elements or text. */
 export function el(tag, attributes = {}, ...children) {

@@ -1,4 +1,4 @@
-// The stream of frames: opened, opened again when it breaks, closed while nobody looks for long.
+// The stream of frames: opened, opened again when it breaks, closed while the page is hidden for long.
 
 const RETRY = 3000;
 const HIDDEN_FOR = 300_000;

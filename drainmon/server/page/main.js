@@ -40,8 +40,8 @@ function showFigures() {
   setText(byId('notice'), status === 'ok' ? '' : `Degraded: counts come from ${source}. ${why}`);
 }
 
-/** Tell those who cannot see it what begins and ends. */
-function tellNews() {
+/** Report to screen readers what begins and ends. */
+function reportNews() {
   const news = [];
   for (const { id, pod, result } of store.drains.values()) {
     if (seen.size && seen.get(id) !== result) {
@@ -65,7 +65,7 @@ function show() {
   showFigures();
   showDrains(store, openDrain);
   showPods(store, choosePod);
-  tellNews();
+  reportNews();
   updateDetail();
 }
 
@@ -74,7 +74,7 @@ function says(state) {
   return `connection lost${store.time ? ` at ${clock(store.time)}` : ''}, trying again`;
 }
 
-/** Figures that are no longer true are dimmed until the next frame. */
+/** Numbers that are no longer true are dimmed until the next frame. */
 function showState(state) {
   const status = byId('status');
   const was = status.dataset.state;

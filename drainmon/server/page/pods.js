@@ -6,10 +6,10 @@ import { sparkline } from './charts.js';
 import { Order } from './order.js';
 import { phaseOf } from './store.js';
 
-/** Rows out of sight are brought up to date every so many frames: hundreds cost little then. */
+/** Frames between two updates of a row out of sight: hundreds of rows then cost little. */
 const OUT_OF_SIGHT = 10;
 
-/** Rows shown until all are asked for: what follows the table must stay within reach. */
+/** Rows shown before the reader opens all: what follows the table must stay within reach. */
 const AT_FIRST = 25;
 
 const body = byId('pods').tBodies[0];

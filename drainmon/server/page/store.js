@@ -89,7 +89,7 @@ function rate(arrived, elapsed) {
   return elapsed > 0 && arrived >= 0 ? arrived / elapsed : null;
 }
 
-/** Known things are brought up to date, those that are not told of any more are dropped. A
+/** Updates known things, and drops those that are gone. A
 restarted daemon numbers its pods anew: one with another name is another pod. */
 function merge(known, changed, gone, full) {
   for (const id of full ? [...known.keys()].filter((id) => !(id in changed)) : gone) known.delete(id);
