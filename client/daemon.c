@@ -75,8 +75,8 @@ static enum daemon_event cannot_connect(struct daemon *daemon, int error)
 	return DAEMON_LOST;
 }
 
-/* Says why the daemon that was reached is of no use. */
-static enum daemon_event because(struct daemon *daemon, const char *said)
+/* Records why the daemon that was reached is of no use. */
+static enum daemon_event because(struct daemon *daemon, const char *cause)
 {
 	struct text *why = &daemon->reason;
 	if (why->used) {
@@ -84,7 +84,7 @@ static enum daemon_event because(struct daemon *daemon, const char *said)
 		text_foreign(why, span_of(daemon_way(daemon)));
 		text_char(why, ' ');
 	}
-	text_add(why, said);
+	text_add(why, cause);
 	daemon->reached = true;
 	return DAEMON_LOST;
 }

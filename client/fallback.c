@@ -20,7 +20,7 @@ void fallback_find_listeners(struct fallback *fallback, struct report *report)
 	report_detail(report, "counts on every listening port: ", bytes);
 }
 
-static void say_ports(const struct ports *ports, struct report *report)
+static void note_ports(const struct ports *ports, struct report *report)
 {
 	char bytes[400];
 	struct text list = TEXT_IN(bytes);
@@ -54,7 +54,7 @@ void fallback_start(struct fallback *fallback, const struct policy *policy, cons
 	fallback_find_listeners(fallback, report);
 }
 
-static void say_progress(struct fallback *fallback, struct report *report, millis now)
+static void show_progress(struct fallback *fallback, struct report *report, millis now)
 {
 	static const unsigned order[] = {TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2,
 					 TCP_CLOSE_WAIT,  TCP_LAST_ACK,  TCP_CLOSING};
@@ -103,7 +103,7 @@ static bool is_believed(struct fallback *fallback, const struct snapshot *snapsh
 	return believed;
 }
 
-static void say_source(struct fallback *fallback, struct report *report)
+static void note_source(struct fallback *fallback, struct report *report)
 {
 	const char *source = look_source();
 	if (fallback->source != source)
@@ -134,7 +134,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		return SETTLE_LOOK_AGAIN;
 	fallback->broken = false;
 	fallback->snapshot = snapshot;
-	say_source(fallback, report);
+	note_source(fallback, report);
 	arrivals_add(&fallback->arrivals, snapshot.arrivals_before, snapshot.arrivals,
 		     snapshot.ignored_new);
 	if (!fallback->ports.count && !fallback->ports.any_listener && !survey->uncounted[0] &&
@@ -149,7 +149,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		return SETTLE_LOOK_AGAIN;
 	}
 	if (first)
-		say_ports(&fallback->ports, report);
+		note_ports(&fallback->ports, report);
 	/* The daemon knows which listeners are nginx's, where this program does not. */
 	if (!fallback->ports.any_listener || !survey->listens)
 		carried_add_all(fallback->policy.carried, &fallback->ports);
@@ -172,7 +172,7 @@ static enum settle_action look(struct fallback *fallback, struct report *report,
 		fallback_begin_roll(fallback, report, now);
 	else if (settling && fallback->settle.phase == WAITING && !fallback->sight.listens)
 		report_detail(report, "does not roll nginx: it quits", "");
-	say_progress(fallback, report, now);
+	show_progress(fallback, report, now);
 	return action;
 }
 

@@ -1,22 +1,22 @@
 /* Rolls nginx without the daemon, and counts old workers after a roll. */
 #include "fallback_roll.h"
 
-static void say_roll(struct fallback *fallback, const char *how, const char *why)
+static void record_roll(struct fallback *fallback, const char *how, const char *why)
 {
-	struct text said = TEXT_IN(fallback->rolled);
-	text_add(&said, how);
+	struct text outcome = TEXT_IN(fallback->rolled);
+	text_add(&outcome, how);
 	if (!why)
 		return;
-	text_add(&said, " (");
-	text_add(&said, why);
-	text_char(&said, ')');
+	text_add(&outcome, " (");
+	text_add(&outcome, why);
+	text_char(&outcome, ')');
 }
 
 static void no_roll(struct fallback *fallback, struct report *report, const char *how,
 		    const char *why)
 {
 	report_note(report, "cannot roll nginx: ", why, "; only waiting");
-	say_roll(fallback, how, why);
+	record_roll(fallback, how, why);
 }
 
 void fallback_begin_roll(struct fallback *fallback, struct report *report, millis now)
@@ -36,7 +36,7 @@ void fallback_begin_roll(struct fallback *fallback, struct report *report, milli
 		no_roll(fallback, report, "failed", bytes);
 		settle_roll_failed(&fallback->settle);
 	} else {
-		say_roll(fallback, roll_way(roll), NULL);
+		record_roll(fallback, roll_way(roll), NULL);
 	}
 	for (unsigned i = 0; i < roll->master_count; i++) {
 		why.used = 0;
@@ -57,7 +57,7 @@ void fallback_go_on_rolling(struct fallback *fallback, struct report *report, mi
 		return;
 	fallback->rolling = false;
 	if (state == ROLL_STUCK) {
-		say_roll(fallback, "failed", NOT_REACTING);
+		record_roll(fallback, "failed", NOT_REACTING);
 		settle_stuck(&fallback->settle);
 		fallback->look_at = now;
 	} else if (state == ROLL_FAILED) {
@@ -65,7 +65,7 @@ void fallback_go_on_rolling(struct fallback *fallback, struct report *report, mi
 			"nginx has not replaced its workers on SIGHUP, see its error log");
 		settle_roll_failed(&fallback->settle);
 	} else {
-		say_roll(fallback, roll_way(&fallback->roll), NULL);
+		record_roll(fallback, roll_way(&fallback->roll), NULL);
 		report_detail(report, "new workers have taken over", "");
 		settle_rolled(&fallback->settle);
 		fallback_find_listeners(fallback,

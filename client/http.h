@@ -21,7 +21,7 @@ enum http_got {
 	HTTP_GARBAGE, /* not HTTP, or a line that does not fit the buffer */
 };
 
-/* Where to put bytes that arrive; never empty unless http_next said HTTP_GARBAGE. */
+/* Where to put bytes that arrive; never empty unless http_next returned HTTP_GARBAGE. */
 char *http_room(struct http *http, size_t *size);
 void http_arrived(struct http *http, size_t size);
 

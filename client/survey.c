@@ -59,9 +59,9 @@ static void cannot_count(struct taking *taking, struct span path)
 	text_add(&item, "unix ");
 	text_foreign(&item, path);
 	/* Several sockets may share a path. */
-	for (const char *said = taking->survey->uncounted; *said; said++)
-		if (span_starts(span_of(said), bytes) &&
-		    (said[item.used] == ',' || said[item.used] == '\0'))
+	for (const char *named = taking->survey->uncounted; *named; named++)
+		if (span_starts(span_of(named), bytes) &&
+		    (named[item.used] == ',' || named[item.used] == '\0'))
 			return;
 	text_add(&taking->uncounted, taking->uncounted.used ? ", " : "");
 	text_add(&taking->uncounted, bytes);

@@ -51,7 +51,7 @@ void text_error(struct text *text, int error)
 {
 	static const struct {
 		int error;
-		const char *said;
+		const char *message;
 	} known[] = {
 		{EPERM, "Operation not permitted"},
 		{ENOENT, "No such file or directory"},
@@ -69,7 +69,7 @@ void text_error(struct text *text, int error)
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (known[i].error == error) {
-			text_add(text, known[i].said);
+			text_add(text, known[i].message);
 			return;
 		}
 	text_add(text, "error ");

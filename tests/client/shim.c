@@ -126,7 +126,7 @@ void shim_http(const char *bytes, size_t size, size_t chunk, char *out, size_t o
 	}
 }
 
-static const struct ignored nobody;
+static const struct ignored nothing_ignored;
 
 long shim_number(const char *bytes, size_t size)
 {
@@ -151,8 +151,8 @@ void shim_settle(int64_t timeout, int64_t min_wait, int64_t quiet, uint64_t exit
 				 .roll = roll,
 				 .rolls = rolls,
 				 .rolled = rolled,
-				 .ignored = &nobody,
-				 .nodes = &nobody};
+				 .ignored = &nothing_ignored,
+				 .nodes = &nothing_ignored};
 	settle_init(&settle, &policy, now);
 }
 

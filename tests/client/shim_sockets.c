@@ -51,7 +51,7 @@ int shim_passive_opens(const char *bytes, size_t size, uint64_t *count)
 	return procnet_counter(BYTES, "Tcp: ", "PassiveOpens", count);
 }
 
-static const struct ignored nobody;
+static const struct ignored nothing_ignored;
 
 size_t shim_row_size(void)
 {
@@ -129,7 +129,8 @@ uint64_t shim_in_flight(const char *bytes, size_t size, size_t chunk, uint64_t l
 {
 	static struct ports ports;
 	static struct known open;
-	struct snapshot snapshot = {.ignored = &nobody, .nodes = &nobody, .open = &open};
+	struct snapshot snapshot = {
+		.ignored = &nothing_ignored, .nodes = &nothing_ignored, .open = &open};
 	known_look(&open, 0, 0);
 	memset(&ports, 0, sizeof(ports));
 	ports.any_listener = listener == 0;

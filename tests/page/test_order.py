@@ -14,7 +14,7 @@ MADE_UP = """
 const { Order } = await import('/page/order.js');
 const order = new Order();
 const pods = new Map();
-const sort = (told, held = false) => order.sort(Object.entries(told).map(([pod, [n, drain]]) => {
+const sort = (rows, held = false) => order.sort(Object.entries(rows).map(([pod, [n, drain]]) => {
     const known = pods.get(pod) ?? { pod, history: {} };
     pods.set(pod, known);
     known.history.columns = [[1], [n], [null]];
