@@ -12,6 +12,7 @@
 
 #include "account.h"
 #include "conntrack.h"
+#include "dropped.h"
 #include "maps.h"
 
 #include "address.h"
@@ -31,6 +32,7 @@ const volatile struct {
 	enum record_flags flags;
 	enum tcp_state state;
 	enum counted_as counted_as;
+	struct counted_changes counted_changes;
 } wire_types SEC(".rodata.types");
 
 /*
@@ -41,10 +43,34 @@ const volatile struct {
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sk, const int oldstate, const int newstate)
 {
-	if (sk->sk_protocol == IPPROTO_TCP) {
+	struct counted_changes *here;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	count(sk, oldstate, newstate);
+	announce(sk, oldstate, newstate);
+	here = host.preemptible ? counted_here() : 0;
+	if (here)
+		record_counted(here, (__u64)sk);
+	return 0;
+}
+
+/* Attached after `on_state`, where tracing programs can be preempted. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_dropped_state, const struct sock *sk, const int oldstate, const int newstate)
+{
+	struct counted_changes *here;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	here = counted_here();
+	if (!here)
+		return 0;
+	if (begin_second(here, (__u64)sk)) {
 		count(sk, oldstate, newstate);
 		announce(sk, oldstate, newstate);
 	}
+	end_second(here);
 	return 0;
 }
 

@@ -68,9 +68,22 @@ struct control {
 
 /* Constants that user space sets before the programs are loaded. */
 struct host {
-	__u64 tick_ns; /* a jiffy */
-	__u32 cpus;    /* possible CPUs: a per-CPU map has a value for each */
-	__u32 pad;
+	__u64 tick_ns;     /* a jiffy */
+	__u32 cpus;        /* possible CPUs: a per-CPU map has a value for each */
+	__u32 preemptible; /* whether tracing programs can be preempted: `on_dropped_state` runs,
+			      too */
+};
+
+#define UNSEEN 4
+
+/*
+ * Shows which changes were counted, on one CPU. A change is known by its socket's address: until
+ * both programs have run, the socket cannot change again.
+ */
+struct counted_changes {
+	__u64 unseen[UNSEEN]; /* counted by `on_state`, not seen by `on_dropped_state`; 0: none */
+	__u64 recovered;      /* number of dropped changes that `on_dropped_state` counted */
+	__u64 second_runs;    /* whether `on_dropped_state` runs now */
 };
 
 #define PROCESS_NAME 16 /* TASK_COMM_LEN of the kernel */

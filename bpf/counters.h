@@ -11,6 +11,13 @@ static __always_inline void count_lost(__u32 place)
 		__sync_fetch_and_add(count, 1);
 }
 
+static __always_inline struct counted_changes *counted_here(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&counted_changes, &first);
+}
+
 static __always_inline __u32 netns_of(const struct sock_common *sk)
 {
 	return sk->skc_net.net->ns.inum;
@@ -61,25 +68,27 @@ static __always_inline void wake(struct watch *watch, const struct port_key *key
 		count_lost(LOST_EVENT);
 }
 
-/* Since kernel 6.1 no second run interrupts this one on its CPU; before, one of both may be lost.
+/*
+ * Atomic: a run of `on_dropped_state` may interrupt one of `on_state` on its CPU, and before 6.1
+ * one of `on_state` another.
  */
 static __always_inline void apply(struct port_counters *counters, struct change change)
 {
-	counters->changes++;
+	__sync_fetch_and_add(&counters->changes, 1);
 	if (change.down)
-		counters->by_state[change.down & (STATE_SLOTS - 1)]--;
+		__sync_fetch_and_add(&counters->by_state[change.down & (STATE_SLOTS - 1)], -1);
 	if (change.up)
-		counters->by_state[change.up & (STATE_SLOTS - 1)]++;
+		__sync_fetch_and_add(&counters->by_state[change.up & (STATE_SLOTS - 1)], 1);
 	if (change.accepted)
-		counters->accepted++;
+		__sync_fetch_and_add(&counters->accepted, 1);
 	if (change.arrived) {
-		counters->arrivals++;
+		__sync_fetch_and_add(&counters->arrivals, 1);
 		counters->last_accept_ns = bpf_ktime_get_ns();
 	}
 	if (change.probed)
-		counters->probes++;
+		__sync_fetch_and_add(&counters->probes, 1);
 	if (change.cut)
-		counters->cut++;
+		__sync_fetch_and_add(&counters->cut, 1);
 }
 
 static __always_inline void add(struct port_counters *sum, const struct port_counters *more)

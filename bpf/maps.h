@@ -20,6 +20,17 @@ struct {
 } ports SEC(".maps");
 
 /*
+ * The first key -> the changes that were counted, for each CPU.
+ * Written by: the tracepoint. Read by: user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counted_changes);
+} counted_changes SEC(".maps");
+
+/*
  * A bit for each port number that is counted in any namespace.
  * Written by: user space. Read by: the tracepoint.
  */

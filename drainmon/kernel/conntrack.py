@@ -14,6 +14,7 @@ from drainmon.kernel.programs import OBJECT, Programs
 from drainmon.kernel.wire import (
     LISTENERS,
     PORT_RECORD,
+    CountedChanges,
     LostPlace,
     PortKey,
     ProcessRole,
@@ -42,6 +43,7 @@ class Conntrack:
         )
         self._watches = Map(lib, fd("watches"), "watches")
         self._lost = Map(lib, fd("lost"), "lost")
+        self._counted_changes = Map(lib, fd("counted_changes"), "counted_changes")
         self._names = ProcessNames(Map(lib, fd("processes"), "processes"))
         self._exemptions = Exemptions(Map(lib, fd("ignored_peers"), "ignored_peers"))
         self.ports_at_most = self._programs.ports_at_most
@@ -148,9 +150,16 @@ class Conntrack:
         return counts
 
     def missed(self) -> int:
-        """The number of events that the kernel dropped because they interrupted the program on its
-        CPU (recursion_misses of the program's info, in kernels that have it)."""
-        return missed_runs(self._programs.on_state)
+        """The number of events that no program counted: those that the kernel dropped because they
+        interrupted the first program on its CPU (recursion_misses of the program's info, in kernels
+        that have it), without those that the second one counted."""
+        dropped = missed_runs(self._programs.on_state)
+        if not self._programs.preemptible:
+            return dropped
+        by_cpu = (CountedChanges * self.cpus)()
+        self._counted_changes.get(ctypes.c_uint32(0), by_cpu)
+        recovered = sum(int(changes.recovered) for changes in by_cpu)
+        return max(0, dropped - recovered)
 
     def read_snapshot(self, every_port: bool = False) -> list[bytes]:
         """`SocketRecord`s of the calling thread's netns: listeners first, then every socket on a

@@ -19,6 +19,7 @@ MOST_PORTS = 65536
 PORTS_MEMORY = 64 << 20
 """Bytes for the counters of all ports: with 64 CPUs enough for 5,957 ports."""
 
+TYPEDEF = 8  # BTF_KIND_TYPEDEF, linux/btf.h
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
 _READ_SIZE = max(1 << 18, 8 * os.sysconf("SC_PAGESIZE"))
 """The size of a read: as much as the kernel returns at once, so that it ends with a whole
@@ -46,6 +47,8 @@ class Programs:
             raise OSError(errno.ENOTSUP, f"cannot load {path.name}: the kernel has no BTF ({BTF})")
         self.lib = libbpf.load_library()
         self.cpus = libbpf.must(self.lib.libbpf_num_possible_cpus(), "count the CPUs")
+        self.preemptible = can_be_preempted(self.lib)
+        """Whether the kernel runs tracing programs with preemption enabled."""
         self.control = Control()
         self._name = path.name
         with ExitStack() as stack:
@@ -61,14 +64,18 @@ class Programs:
         stack.callback(lib.bpf_object__close, self._object)
         self._describe_host()
         self._bound_ports()
+        # In this order: the second program counts what the first one has not.
+        tracing = ["on_state", "on_dropped_state"] if self.preemptible else ["on_state"]
+        if not self.preemptible:
+            lib.bpf_program__set_autoload(self._program("on_dropped_state"), False)
         libbpf.must(lib.bpf_object__load(self._object), doing)
         self._control_map = self.map(".bss")
-        on_state = self._program("on_state")
-        self.on_state: int = lib.bpf_program__fd(on_state)
-        link = libbpf.must_pointer(
-            lib.bpf_program__attach(on_state), "attach to inet_sock_set_state"
-        )
-        stack.callback(lib.bpf_link__destroy, link)
+        self.on_state: int = lib.bpf_program__fd(self._program("on_state"))
+        for name in tracing:
+            link = libbpf.must_pointer(
+                lib.bpf_program__attach(self._program(name)), "attach to inet_sock_set_state"
+            )
+            stack.callback(lib.bpf_link__destroy, link)
         self._iterators = {
             name: self._attach_iterator(name, map_fd, stack)
             for name, map_fd in (
@@ -96,7 +103,7 @@ class Programs:
 
     def _describe_host(self) -> None:
         """Set the programs' constants: the length of a jiffy, from the resolution of the coarse
-        clock, and the number of CPUs."""
+        clock, the number of CPUs, and whether tracing programs can be preempted."""
         size = ctypes.c_size_t()
         rodata = self.lib.bpf_object__find_map_by_name(self._object, b".rodata")
         value = self.lib.bpf_map__initial_value(rodata, ctypes.byref(size)) if rodata else None
@@ -105,6 +112,7 @@ class Programs:
         host = Host.from_address(value)
         host.tick_ns = round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * 1e9)
         host.cpus = self.cpus
+        host.preemptible = self.preemptible
 
     def _bound_ports(self) -> None:
         """Limit the ports: each takes memory on each CPU, within the daemon's memory limit."""
@@ -148,6 +156,15 @@ class Programs:
     def close(self) -> None:
         """Detach and free everything."""
         self._resources.close()
+
+
+def can_be_preempted(lib: libbpf.Library) -> bool:
+    """Whether the kernel's tracepoints are guarded by SRCU, which does not disable preemption."""
+    btf = libbpf.must_pointer(lib.btf__load_vmlinux_btf(), "read the kernel's BTF")
+    try:
+        return bool(lib.btf__find_by_name_kind(btf, b"class_srcu_fast_notrace_t", TYPEDEF) > 0)
+    finally:
+        lib.btf__free(btf)
 
 
 def _read(fd: int) -> bytes:

@@ -63,7 +63,17 @@ class Host(ctypes.Structure):
     _fields_ = (
         ("tick_ns", ctypes.c_uint64),
         ("cpus", ctypes.c_uint32),
-        ("pad", ctypes.c_uint32),
+        ("preemptible", ctypes.c_uint32),
+    )
+
+
+class CountedChanges(ctypes.Structure):
+    """struct counted_changes: value of the map `counted_changes` for a CPU."""
+
+    _fields_ = (
+        ("unseen", ctypes.c_uint64 * 4),
+        ("recovered", ctypes.c_uint64),
+        ("second_runs", ctypes.c_uint64),
     )
 
 

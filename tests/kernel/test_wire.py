@@ -18,6 +18,7 @@ STRUCTS = {
     "port_counters": wire.PortCounters,
     "port_record": wire.PortRecord,
     "host": wire.Host,
+    "counted_changes": wire.CountedChanges,
     "watch": wire.Watch,
     "control": wire.Control,
     "process_name": wire.ProcessName,
