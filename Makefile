@@ -19,6 +19,10 @@ TEST_PACKAGES := $(WHEEL_PACKAGES) $(DEMO_PACKAGES) \
 	python3-bpfcc linux-headers-$(shell dpkg --print-architecture) nginx-light iptables bpftool curl \
 	clang-format chromium-headless-shell mmdebstrap podman runc
 
+# For make test-kernels: an emulator, and what virtme-ng needs to boot a kernel with this machine's files.
+MACHINE_PACKAGES := qemu-system-x86 busybox-static kmod file
+KERNELS := 5.10 6.1 6.12 6.16 6.17 6.18 7.2 7.3 6.12,preempt=full 7.3,preempt=full
+
 BPF_CFLAGS := -g -O2 -mcpu=v2 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf
 # A static program has a fixed address, because position-independent code is a tenth larger. Data and code
 # may share a page of the file.
@@ -87,6 +91,10 @@ test: test-tools build/prometheus build/nginx-http3 ## run every test (tests tha
 	$(BIN)/pytest $(NODE_TESTS) || failed=node; \
 	wait $$client || failed=client; wait $$others || failed=others; \
 	cat build/client.log build/others.log; [ -z "$$failed" ]
+
+.PHONY: test-kernels
+test-kernels: test-tools build/.machine-packages .venv/.machines ## run tests on other kernels, in emulated machines (25 minutes a kernel; needs root; KERNELS="6.1 7.3"; ARGS=--help)
+	$(BIN)/python -m tests.machines $(KERNELS) $(ARGS)
 
 .PHONY: bench-churn
 bench-churn: test-tools ## check that counters, snapshots and ss agree after a million connections and two killed daemons (needs root)
@@ -172,6 +180,9 @@ build/.demo-packages: Makefile
 build/.test-packages: Makefile
 	$(call install,$(TEST_PACKAGES))
 
+build/.machine-packages: Makefile
+	$(call install,$(MACHINE_PACKAGES))
+
 # The programs of Debian's package for the tests, unpacked and not installed. Installed ones are used if
 # present.
 build/prometheus: build/.test-packages
@@ -232,6 +243,11 @@ $(BIN)/npm: $(BIN)/drainmon
 
 .venv/.dev: $(BIN)/drainmon
 	$(call python-packages,dev)
+
+# Compiled here, because a machine cannot write its caches.
+.venv/.machines: .venv/.dev
+	$(call python-packages,machines)
+	@$(BIN)/python -m compileall -q .venv/lib bench drainmon tests >/dev/null || true
 
 build/drainmon.bpf.o: $(BPF_SOURCES) build/.build-packages
 	@echo "building $@"

@@ -1,0 +1,82 @@
+"""Run drainmon on other kernels, and print what each found: `python -m tests.machines 6.1 6.12`.
+
+Each kernel is Debian's newest with these numbers, booted by QEMU without KVM, with this machine's
+file system. What follows its numbers goes on its command line: `6.12,preempt=full`. Exit status: 0
+when every step was good, 1 when one was not, 2 when no machine can run here.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tests.machines import machine
+from tests.machines.debian import Archive, DebianError
+from tests.machines.guest import STEPS, Found
+from tests.machines.machine import MachineError
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "kernels"
+SECONDS = 3600.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.machines",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kernels", nargs="+", metavar="KERNEL[,OPTION...]")
+    parser.add_argument(
+        "--step", choices=STEPS, action="append", help="only this one (repeatable); default: all"
+    )
+    options = parser.parse_args()
+    steps = options.step or [name for name in STEPS if name != "quick"]
+    if reason := machine.missing():
+        print(reason, file=sys.stderr)
+        return 2
+    try:
+        archive = Archive(FOLDER / "apt")
+        tools = archive.virtiofsd()
+    except DebianError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"| kernel | {' | '.join(steps)} | minutes |")
+    print("|---|" + "---|" * (len(steps) + 1))
+    return max([_row(archive, tools, kernel, steps) for kernel in options.kernels])
+
+
+def _row(archive: Archive, tools: Path, kernel: str, steps: list[str]) -> int:
+    """Run the steps on one kernel, and print its row; returns the exit status."""
+    version, *append = kernel.split(",")
+    results = FOLDER / "results" / kernel
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    began = time.monotonic()
+    try:
+        found = archive.kernel(version)
+        argv = [sys.executable, "-m", "tests.machines.guest", str(results), *steps]
+        machine.run(found, tools, argv, results, SECONDS, tuple(append))
+    except (DebianError, MachineError) as error:
+        print(f"{kernel}: {error}", file=sys.stderr)
+        return 1
+    rows = [_read(results / f"{step}.json") for step in steps]
+    name = f"{found.version}{' '.join(['', *append])}"
+    minutes = (time.monotonic() - began) / 60
+    print(f"| {name} | {' | '.join(row.text for row in rows)} | {minutes:.0f} |", flush=True)
+    for step, row in zip(steps, rows, strict=True):
+        for test in row.failed:
+            print(f"{kernel}: {step}: {test} failed: see {results}/{step}.log", file=sys.stderr)
+    return 0 if all(row.good for row in rows) else 1
+
+
+def _read(path: Path) -> Found:
+    if not path.exists():
+        return Found(good=False, text="not run")
+    return Found(**json.loads(path.read_text()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
