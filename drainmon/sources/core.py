@@ -71,6 +71,9 @@ class CoreSource:
         self._partly: set[int] = set()
         """The numbers of pods with ports that are not counted."""
         self._unwatched = 0
+        self._lost = 0
+        self._lost_at = float("-inf")
+        """When a loss was last seen, monotonic."""
 
     def close(self) -> None:
         self._held.close()
@@ -104,10 +107,17 @@ class CoreSource:
         return Place((fd,), os.fstat(fd).st_ino)
 
     def missed(self) -> dict[str, int]:
-        missed = {"recursion": self._conntrack.missed(), "watch": self._unwatched}
+        missed = {"recursion": self._lost_events(), "watch": self._unwatched}
         for place, count in self._conntrack.lost().items():
             missed[str(place.name).lower()] = count
         return missed
+
+    def _lost_events(self) -> int:
+        """The number of lost events. A lost one may have been an arrival, of any pod."""
+        lost = self._conntrack.missed()
+        if lost > self._lost:
+            self._lost, self._lost_at = lost, time.monotonic()
+        return lost
 
     def follow(self, pods: list[Pod]) -> None:
         self._events.check()
@@ -136,7 +146,7 @@ class CoreSource:
 
     def _read(self, netns: int, share: Share) -> Counts:
         ports = [self._conntrack.counters(netns, port) for port in share.counted]
-        return _counts(share, [one for one in ports if one])
+        return self._counts(share, [one for one in ports if one])
 
     def _read_in_thread(self, netns: int, share: Share) -> Counts:
         with self._usage:
@@ -152,12 +162,28 @@ class CoreSource:
         async for some in in_turns(shares):
             for pod, share in some:
                 ports = [by_port.get((pod.netns, port)) for port in share.counted]
-                counted[pod.number] = _counts(share, [one for one in ports if one])
+                counted[pod.number] = self._counts(share, [one for one in ports if one])
         return counted
 
     def _read_all(self) -> dict[tuple[int, int], Counters]:
         with self._usage:
             return self._conntrack.all_counters()
+
+    def _counts(self, share: Share, ports: list[Counters]) -> Counts:
+        """The sum over the counted ports. With ports that are not counted, the last arrival may be
+        now, and the number of changes is unknown."""
+        last = share.since
+        if last is None and share.ports:
+            last = time.monotonic()
+        if not ports:
+            return Counts(last_accept=last, cut=0, changes=0 if share.whole else None)
+        changes, accepted, last_ns, probes_accepted, arrivals, cut, *by_slot = summed(ports)
+        if last is not None:
+            last = max(last, last_ns / 1e9, self._lost_at)
+        by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
+        probes = by_slot[CountedAs.PROBE]
+        known = changes if share.whole else None
+        return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut, known)
 
     async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
         share, seen = self._shares.of(pod), self._seen.get(pod.number)
@@ -174,6 +200,7 @@ class CoreSource:
         before = self._read(pod.netns, share)
         taken = time.monotonic()
         parts = self._conntrack.read_snapshot(every_port=not share.whole)
+        self._lost_events()
         after = self._read(pod.netns, share)
         found = Records()
         for part in parts:
@@ -217,23 +244,6 @@ class CoreSource:
             self._conntrack.ignore(pod.number, pod.netns, ports, ignored.prefixes())
         except OSError as error:
             log.warning("cannot ignore all peers", extra={"pod": pod.label, "error": str(error)})
-
-
-def _counts(share: Share, ports: list[Counters]) -> Counts:
-    """The sum over the counted ports. With ports that are not counted, the last arrival may be now,
-    and the number of changes is unknown."""
-    last = share.since
-    if last is None and share.ports:
-        last = time.monotonic()
-    if not ports:
-        return Counts(last_accept=last, cut=0, changes=0 if share.whole else None)
-    changes, accepted, last_ns, probes_accepted, arrivals, cut, *by_slot = summed(ports)
-    if last is not None:
-        last = max(last, last_ns / 1e9)
-    by_state = dict(compress(zip(_SLOTS, by_slot, strict=False), by_slot))
-    probes = by_slot[CountedAs.PROBE]
-    known = changes if share.whole else None
-    return Counts(by_state, accepted, last, probes, probes_accepted, arrivals, cut, known)
 
 
 def _judge_by_mptcp(sockets: list[Socket], ports: frozenset[int]) -> None:

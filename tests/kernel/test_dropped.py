@@ -1,11 +1,15 @@
 """Both programs on the tracepoint, as on kernels that can preempt tracing programs."""
 
+import time
+
 import pytest
 
 from bench.rig.netns import Netns
 from drainmon.kernel import programs
+from drainmon.kernel.conntrack import Conntrack
 from tests.kernel.pair import Pair
 from tests.kernel.probe import Probe
+from tests.kernel.sourced import SourceScene
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -29,3 +33,19 @@ def test_two_programs_count_each_change_once(pair: Pair, netns: Netns) -> None:
         assert probe.conntrack.missed() == 0
     finally:
         probe.conntrack.close()
+
+
+async def test_a_lost_event_counts_as_an_arrival(
+    scenes: list[SourceScene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lost event may have been one: a drain must not become quiet by a loss."""
+    core = next(scene for scene in scenes if scene.source.name == "core")
+    before = (await core.source.counters(core.pod)).last_accept
+    monkeypatch.setattr(Conntrack, "missed", lambda _conntrack: 1)
+    began = time.monotonic()
+    assert before is not None and before < began
+    await core.snapshot()
+    last = (await core.source.counters(core.pod)).last_accept
+    assert last is not None and began <= last <= time.monotonic()
+    await core.snapshot()
+    assert (await core.source.counters(core.pod)).last_accept == last
