@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,21 +22,24 @@ def hierarchies(*kinds: str) -> list[Path]:
 
 
 class Cgroup:
-    """A cgroup v2, alone or beside v1, by its path from the root; missing parents are created.
-    Raises RigError when cgroup v2 is not mounted."""
+    """A cgroup by its path from the root: of v2, or of each hierarchy of v1 where v2 is not
+    mounted. Missing parents are created. Raises RigError when no cgroups are mounted."""
 
     def __init__(self, path: str) -> None:
-        unified = hierarchies("cgroup2")
-        if not unified:
-            raise RigError("cannot make a cgroup: cgroup v2 is not mounted")
+        mounted = hierarchies("cgroup2")[:1] or hierarchies("cgroup")
+        # A new cgroup of cpuset takes no process until it has CPUs.
+        self._folders = [h / path.strip("/") for h in mounted if "cpuset" not in h.name]
+        if not self._folders:
+            raise RigError("cannot make a cgroup: none are mounted")
         self.path = path
-        self.folder = unified[0] / path.strip("/")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in self._folders:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def command(self, argv: list[str]) -> list[str]:
         """`argv` wrapped to run in the cgroup."""
-        script = 'echo 0 >"$0" && exec "$@"'  # 0 is the writing process
-        return ["sh", "-c", script, str(self.folder / "cgroup.procs"), *argv]
+        files = " ".join(shlex.quote(str(folder / "cgroup.procs")) for folder in self._folders)
+        script = f'for file in {files}; do echo 0 >"$file" || exit; done; exec "$@"'
+        return ["sh", "-c", script, "sh", *argv]  # 0 is the writing process
 
 
 @contextlib.contextmanager

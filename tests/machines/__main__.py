@@ -1,8 +1,9 @@
 """Run drainmon on other kernels, and print what each found: `python -m tests.machines 6.1 6.12`.
 
 Each kernel is Debian's newest with these numbers, booted by QEMU without KVM, with this machine's
-file system. What follows its numbers goes on its command line: `6.12,preempt=full`. Exit status: 0
-when every step was good, 1 when one was not, 2 when no machine can run here.
+file system. What follows its numbers goes on its command line: `6.12,preempt=full`.
+`6.12,cgroups=v1` and `6.12,cgroups=hybrid` have these cgroups in place of v2. Exit status: 0 when
+every step was good, 1 when one was not, 2 when no machine can run here.
 """
 
 import argparse

@@ -13,6 +13,9 @@ from pathlib import Path
 
 PYTHON = sys.executable
 DRAINMON = str(Path(sys.executable).with_name("drainmon"))
+CGROUPS = Path("/sys/fs/cgroup")
+CONTROLLERS = ("memory", "pids", "freezer", "devices", "blkio", "cpu")
+CONTAINERS = ("test_containers", "test_host_network")
 DRAINS = ("test_drain", "test_exact", "test_probes", "test_sources", "test_churn")
 QUICK = ("test_conntrack", "test_cut", "test_object", "test_sources", "test_wake_ups", "test_wire")
 """Of tests/kernel: those of the programs, for every change."""
@@ -46,6 +49,11 @@ def drains(log: Path) -> Found:
     return _pytest([f"tests/e2e/{name}.py" for name in DRAINS], log)
 
 
+def containers(log: Path) -> Found:
+    """Tests of cgroups: containers of runc, pods in the host's network, units of systemd."""
+    return _pytest([f"tests/e2e/{name}.py" for name in CONTAINERS], log)
+
+
 def demo(log: Path) -> Found:
     """The requests that a drain of nginx under load loses."""
     output = _run([PYTHON, "-m", "bench.demo", "--hook", "drainmon"], log)
@@ -77,6 +85,7 @@ STEPS: dict[str, Callable[[Path], Found]] = {
     "quick": quick,
     "kernel": kernel,
     "drains": drains,
+    "containers": containers,
     "demo": demo,
     "churn": churn,
     "release": release,
@@ -108,8 +117,25 @@ def _run(argv: list[str], log: Path) -> str:
     return log.read_text(errors="replace")
 
 
+def mount_cgroups(layout: str) -> None:
+    """Mount v1 in place of v2; with the layout "hybrid", v2 without controllers beside it."""
+    _mount("umount", CGROUPS)
+    _mount("mount", "-t", "tmpfs", "cgroup", CGROUPS)
+    for name in CONTROLLERS:
+        _mount("mount", "--mkdir", "-t", "cgroup", "-o", name, "cgroup", CGROUPS / name)
+    if layout == "hybrid":
+        _mount("mount", "--mkdir", "-t", "cgroup2", "cgroup2", CGROUPS / "unified")
+
+
+def _mount(*argv: str | Path) -> None:
+    subprocess.run(argv, check=True)
+
+
 def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:]
+    words = dict(word.partition("=")[::2] for word in Path("/proc/cmdline").read_text().split())
+    if layout := words.get("cgroups"):
+        mount_cgroups(layout)
     for name in names:
         began = time.monotonic()
         found = STEPS[name](folder / f"{name}.log")
