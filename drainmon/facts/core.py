@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
+from drainmon.kernel import verifier
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.probe import AttachType, Features, Helper, MapType
 from drainmon.kernel.programs import BTF, OBJECT
@@ -82,12 +83,14 @@ def features(no_types: bool) -> Iterator[Fact]:
     yield trial
 
 
-def trial_load() -> Fact:
+def trial_load(path: Path = OBJECT) -> Fact:
     """Whether the programs can be loaded and attached; detaches them at once."""
     try:
-        Conntrack(lambda *_: None).close()
+        Conntrack(lambda *_: None, path).close()
     except OSError as error:
         why = error.strerror or str(error)
-        advice = "see above, or the log of libbpf: drainmon daemon --log-level info"
+        if lines := verifier.explanation(error):
+            why += f"; the verifier: {' | '.join(lines)}"
+        advice = "see above, or the whole log: drainmon daemon --source core --log-level debug"
         return _fact("trial load", Status.MISSING, why, advice)
     return _fact("trial load", Status.OK, "loaded and attached")

@@ -8,8 +8,10 @@ that returns an int, a negative errno.
 import ctypes
 import logging
 import os
-from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, NoReturn
+
+from drainmon.kernel import verifier
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +61,38 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 _libc = ctypes.CDLL(None)
-_libc.vsnprintf.argtypes = (c_char_p, c_size_t, c_char_p, c_void_p)
-_libc.vsnprintf.restype = c_long
+_libc.vasprintf.argtypes = (ctypes.POINTER(c_void_p), c_char_p, c_void_p)
+_libc.vasprintf.restype = c_int
+_libc.free.argtypes = (c_void_p,)
+_libc.free.restype = None
 
 
 def _print(level: int, template: bytes, arguments: int) -> int:
-    """Log one line of libbpf's; its va_list is passed to libc unchanged."""
+    """Log one message of libbpf's; of the verifier's log, which may have thousands of lines, only
+    the last ones unless `debug` is logged."""
     severity = _LEVELS.get(level, logging.DEBUG)
-    if log.isEnabledFor(severity):
-        line = ctypes.create_string_buffer(1024)
-        _libc.vsnprintf(line, len(line), template, arguments)
-        said = line.value.decode(errors="replace").rstrip()
-        log.log(severity, "libbpf says", extra={"said": said})
+    if severity < logging.WARNING and not log.isEnabledFor(severity):
+        return 0
+    said = _formatted(template, arguments).rstrip()
+    if lines := verifier.last_lines(said):
+        verifier.refused(lines)
+        if not log.isEnabledFor(logging.DEBUG):
+            said = "\n".join((said.partition("\n")[0], *lines))
+    log.log(severity, "libbpf says", extra={"said": said})
     return 0
+
+
+def _formatted(template: bytes, arguments: int) -> str:
+    """The message, of any length. libc allocates it: a va_list can be read once only, so that it
+    cannot be measured first."""
+    text = c_void_p()
+    length = _libc.vasprintf(ctypes.byref(text), template, arguments)
+    if length < 0:
+        return "no memory for a message"
+    try:
+        return ctypes.string_at(text, length).decode(errors="replace")
+    finally:
+        _libc.free(text)
 
 
 _PRINT = _PRINT_CALLBACK(_print)  # libbpf keeps only the address
@@ -102,9 +123,10 @@ def load_library() -> Library:
 
 
 def fail(doing: str, errno: int) -> NoReturn:
-    """Raise OSError "cannot <doing>: <why>"; the sign of errno does not matter."""
+    """Raise OSError "cannot <doing>: <why>", with the verifier's explanation where it refused a
+    program; the sign of errno does not matter."""
     errno = abs(errno)
-    raise OSError(errno, f"cannot {doing}: {os.strerror(errno)}")
+    raise verifier.explain(OSError(errno, f"cannot {doing}: {os.strerror(errno)}"))
 
 
 def must(result: int, doing: str) -> int:
