@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.kernel import verifier
+from drainmon.kernel.btf import passes_are_whole
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.probe import AttachType, Features, Helper, MapType
 from drainmon.kernel.programs import BTF, OBJECT
@@ -80,7 +81,17 @@ def features(no_types: bool) -> Iterator[Fact]:
     else:
         for name, since, there in _MAPS if no_types else _MAPS + _PROGRAMS:
             yield _kernel_has(name, trial.status == Status.OK or there(kernel), since)
+    if trial.status == Status.OK:
+        yield passes(passes_are_whole())
     yield trial
+
+
+def passes(whole: bool) -> Fact:
+    """Whether a pass over a pod's sockets that takes several reads is exact."""
+    if whole:
+        return _fact("large passes", Status.OK, "list each socket once")
+    found = "the kernel may skip a socket of more than 455: a drain ends after two that agree"
+    return _fact("large passes", Status.NOTE, found)
 
 
 def trial_load(path: Path = OBJECT) -> Fact:
