@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.netns import Netns, fresh_netns
+from tests import core
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,6 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if why and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of source core, before their fixtures, where the kernel cannot run it."""
+    if core.needed_by(item) and (why := core.why_not()):
+        pytest.skip(why)
 
 
 def _why_not() -> str:

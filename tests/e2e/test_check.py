@@ -46,6 +46,7 @@ def without_btf(*, also: str = "true") -> list[str]:
 NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
 
 
+@pytest.mark.core
 def test_check_passes_on_this_host(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     code, text = check("--socket", str(folder / "drainmon.sock"))
@@ -55,6 +56,7 @@ def test_check_passes_on_this_host(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.core
 def test_check_prints_json(tmp_path: Path) -> None:
     code, text = check("--json", "--socket", str(tmp_path / "s"), "--pod-logs", str(tmp_path))
     document = json.loads(text)
@@ -201,6 +203,7 @@ def test_a_users_own_nginx_is_drained_by_the_users_own_daemon(open_to_all: Path)
     assert '"event": "capabilities missing"' in (open_to_all / "log").read_text()
 
 
+@pytest.mark.core
 def test_check_without_host_pid_is_degraded(tmp_path: Path) -> None:
     before = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     code, text = check("--json", "--socket", str(tmp_path / "s"), before=before)
@@ -210,6 +213,7 @@ def test_check_without_host_pid_is_degraded(tmp_path: Path) -> None:
     assert document["source"] == "core"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("environment", "colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_check_is_coloured_on_a_terminal_only(
     tmp_path: Path, environment: dict[str, str], colour: bool

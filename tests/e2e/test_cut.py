@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.netns import Netns, fresh_netns
+from tests import core
 from tests.e2e.api import record_in
 from tests.e2e.harness import Daemon, daemon_in, wait_argv
 from tests.e2e.plain_nginx import PlainNginx
@@ -113,7 +114,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ending]]:
             source: stack.enter_context(
                 daemon_in(tmp_path_factory.mktemp(source), "--source", source)
             )
-            for source in GRACES
+            for source in core.able(GRACES)
         }
         folder = tmp_path_factory.mktemp("pods")
         folder.chmod(0o755)

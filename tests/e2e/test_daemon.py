@@ -169,6 +169,7 @@ def test_processes_of_other_names_are_found(tmp_path: Path, netns: Netns) -> Non
             server.wait()
 
 
+@pytest.mark.core
 def test_status_prints_a_table(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))

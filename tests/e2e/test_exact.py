@@ -49,6 +49,7 @@ def look(daemon: Daemon, pod: FakePod) -> None:
     subprocess.run(pod.netns.command(curl), check=True, capture_output=True)
 
 
+@pytest.mark.core
 def test_drift_is_corrected_counted_and_logged(quick: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(quick.pid)
@@ -78,6 +79,7 @@ def waiting_drain(
         yield connection, hook
 
 
+@pytest.mark.core
 def test_a_lost_event_holds_a_drain_for_at_most_a_second(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
@@ -93,6 +95,7 @@ def test_a_lost_event_holds_a_drain_for_at_most_a_second(daemon: Daemon, make_po
     assert time.monotonic() - began < 3  # one second, and the delay of a busy machine
 
 
+@pytest.mark.core
 def test_counters_that_are_too_high_do_not_hold_a_drain(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
@@ -105,6 +108,7 @@ def test_counters_that_are_too_high_do_not_hold_a_drain(daemon: Daemon, make_pod
     assert record_of(daemon.socket, pod)["seconds"] < 15
 
 
+@pytest.mark.core
 def test_counters_that_are_zero_do_not_end_a_drain(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     maps = DaemonMaps(daemon.pid)
@@ -174,6 +178,7 @@ def _reported(daemon: Daemon) -> set[int]:
     return {pod["netns"] for pod in get(daemon.socket, "/v1/pods")["pods"]}
 
 
+@pytest.mark.core
 def test_dead_pods_leave_the_list_and_the_maps(quick: Daemon, client_netns: Netns) -> None:
     maps = DaemonMaps(quick.pid)
     for _ in range(3):
@@ -187,6 +192,7 @@ def test_dead_pods_leave_the_list_and_the_maps(quick: Daemon, client_netns: Netn
     assert "Traceback" not in quick.log.read_text()
 
 
+@pytest.mark.core
 def test_pods_and_orphans_that_come_and_go_leak_nothing(quick: Daemon) -> None:
     maps = DaemonMaps(quick.pid)
     process = psutil.Process(quick.pid)

@@ -18,7 +18,7 @@ from tests.e2e.harness import Daemon, MakePod, daemon_in, finish, listed, wait_a
 from tests.listening import listen_on_many
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.core]
 
 MANY = range(20000, 20000 + SHARE + 50)
 

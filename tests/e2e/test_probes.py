@@ -145,6 +145,7 @@ def test_a_scraper_with_one_connection_holds_no_drain(run: Run, pod: FakePod, so
     assert (record["rolls"], record["peak_in_flight"]) == ([], 0)
 
 
+@pytest.mark.core
 def test_a_scraper_older_than_the_daemon_holds_no_drain(
     host: Netns, pod: FakePod, tmp_path: Path
 ) -> None:
@@ -214,6 +215,7 @@ def test_other_peers_beside_ignored_ones_hold_the_drain(
     assert f"[{pod.client_address6}]:" in left[0]
 
 
+@pytest.mark.core
 def test_peers_and_ports_that_the_daemon_ignores_hold_no_drain(run: Run, pod: FakePod) -> None:
     flags = ("--ignore-peer", "10.0.0.0/8", "--ignore-port", "9113")
     daemon = run("--source", "core", *flags)

@@ -97,6 +97,7 @@ def test_only_source_bcc_imports_bcc(sourced: Daemon, make_pod: MakePod) -> None
     assert ("libbcc" in mapped) == (get(sourced.socket, "/healthz")["source"] == "bcc")
 
 
+@pytest.mark.core
 def test_a_source_that_breaks_amid_a_drain_is_replaced(tmp_path: Path, make_pod: MakePod) -> None:
     pod = make_pod()
     with (

@@ -88,6 +88,7 @@ def show(daemon: Daemon, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.core
 def test_top_shows_a_pod_and_restores_the_terminal(
     daemon: Daemon, make_pod: MakePod, window: Window
 ) -> None:
@@ -118,6 +119,7 @@ def test_top_shows_a_pod_and_restores_the_terminal(
     assert window.sent.rstrip().endswith((b"\x1b[?1049l", b"\x1b[?25h"))  # the terminal is restored
 
 
+@pytest.mark.core
 def test_top_continues_when_the_daemon_is_restarted(tmp_path: Path) -> None:
     own = Daemon(tmp_path)
     with running_daemon(DAEMON, own.socket, own.log):
@@ -194,6 +196,7 @@ def test_connections_shows_a_pods_connections(daemon: Daemon, make_pod: MakePod)
     assert "cannot show connections: no pod is called 'nowhere'" in missing.stderr
 
 
+@pytest.mark.core
 def test_status_and_drains_print_json(daemon: Daemon, make_pod: MakePod) -> None:
     pod = make_pod()
     eventually(lambda: pod_in(daemon.socket, pod.netns.inode))

@@ -122,6 +122,7 @@ async def test_closing_leaves_no_files_programs_or_variables(reports: Reports, p
     assert bcc_headers.VARIABLE not in os.environ
 
 
+@pytest.mark.core
 async def test_another_source_loads_after_bcc(reports: Reports) -> None:
     """The compiler and the daemon use the same libbpf."""
     for _ in range(2):

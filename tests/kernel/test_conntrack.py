@@ -88,6 +88,7 @@ def test_snapshot_has_the_accept_queue(pair: Pair, probe: Probe) -> None:
         assert len(snapshot.sockets) == 2
 
 
+@pytest.mark.core
 def test_connections_older_than_the_programs_are_listed(pair: Pair) -> None:
     with pair.listen() as listener, contextlib.ExitStack() as stack:
         ends = [pair.connect(listener) for _ in range(3)]
@@ -188,6 +189,7 @@ def test_many_changes_wake_once_per_watch(pair: Pair, probe: Probe) -> None:
         assert probe.taken_events() == []
 
 
+@pytest.mark.core
 def test_closing_leaves_nothing_in_the_kernel() -> None:
     before = _kernel_objects()
     probe = Probe()

@@ -32,6 +32,7 @@ def test_attach_targets_are_detected(kernel: Features, attach: AttachType, targe
     assert not kernel.has_target(attach, "no_such_target")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("attach", "target"), TARGETS)
 def test_helpers_are_detected(kernel: Features, attach: AttachType, target: str) -> None:
     assert all(kernel.has_helper(attach, target, helper) for helper in Helper)

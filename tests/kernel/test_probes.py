@@ -212,6 +212,7 @@ def test_probes_over_the_hosts_loopback_are_recognized(pair: Pair, probe: Probe)
         assert probes(probe, pair.client) == (1, 1)
 
 
+@pytest.mark.core
 def test_a_probe_older_than_the_programs_is_found(pair: Pair) -> None:
     with pair.listen() as listener, ExitStack() as stack:
         for connection in (*pair.connect(listener), *pair.connect(listener)):
@@ -263,6 +264,7 @@ def disconnect(connection: socket.socket) -> None:
     assert libc.connect(connection.fileno(), bytes(16), 16) == 0, os.strerror(ctypes.get_errno())
 
 
+@pytest.mark.core
 def test_no_connection_is_a_probe_without_names(pair: Pair) -> None:
     probe = Probe(pair.server)
     try:

@@ -9,7 +9,7 @@ import pytest
 from drainmon.facts.core import trial_load
 from drainmon.facts.fact import Fact, Status
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.core]
 
 # A thousand instructions come before the one that the verifier refuses: its log is 60 KB.
 REFUSED = """
