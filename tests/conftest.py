@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.rig.netns import Netns, fresh_netns
-from tests import core
+from tests import core, files
+
+
+def pytest_configure() -> None:
+    files.raise_limit()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
