@@ -132,8 +132,7 @@ class DrainRun:
             self.record.result = self._how_it_was_left()
         if self._rolling and not self._rolling.done():
             self._rolling.cancel()
-            if roll := self.drain.rolls.latest:
-                self._on_roll(roll)
+            self._on_roll(self.drain.rolls.end())
         self._node.registry.release(self._pod.key)
         self._place.close()
         with contextlib.suppress(OSError):  # a source that does not work any more

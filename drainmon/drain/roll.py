@@ -34,6 +34,7 @@ class Roll(NamedTuple):
 
 STUCK = Roll(Outcome.FAILED, "nginx's workers do not react", stuck=True)
 IGNORED = Roll(Outcome.FAILED, "nginx has not replaced its workers on SIGHUP, see its error log")
+OUTRUN = Roll(Outcome.SKIPPED, "the drain ended before the first signal")
 NO_WORKERS = Roll(Outcome.SKIPPED, "no nginx master has workers that accept")
 
 

@@ -1,7 +1,7 @@
 """When nginx's workers are replaced, and when they are replaced again."""
 
 from drainmon.drain.policy import Policy
-from drainmon.drain.roll import Outcome, Roll
+from drainmon.drain.roll import OUTRUN, Outcome, Roll
 
 PAUSE = 1.0
 """Least seconds between the first roll and the second."""
@@ -81,6 +81,12 @@ class Rolls:
         if roll.outcome is Outcome.SKIPPED:
             self.began.pop()
             self.done -= 1
+
+    def end(self) -> Roll:
+        """The outcome of a roll that the end of its drain interrupts, perhaps before the roll has
+        signalled any worker."""
+        self.latest = self.latest or OUTRUN
+        return self.latest
 
     def next_at(self, settled: float, quiet: float, youngest: float | None) -> float | None:
         """When the next roll is due, not before the drain has `settled`; None when none is due so

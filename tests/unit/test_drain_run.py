@@ -10,6 +10,7 @@ from drainmon.daemon.drains import Drains
 from drainmon.daemon.node import Node
 from drainmon.drain.machine import Drain
 from drainmon.drain.policy import Policy
+from drainmon.drain.roll import Outcome
 from drainmon.model.counts import Counts
 from drainmon.model.ignored import NOTHING, Ignored
 from drainmon.model.snapshot import Snapshot
@@ -164,6 +165,36 @@ async def test_a_source_without_counters_is_not_counted_before_a_look() -> None:
         pass
     assert node.looked > 5
     assert node.counted <= node.looked + 3  # at the beginning, after settling, at the end
+
+
+class Outrun(FailsLater):
+    """The connection in flight ends while the roll scans the node, before its first signal."""
+
+    look_interval = 0.01
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scans = asyncio.Event()
+
+    async def scan(self) -> None:
+        self.scans.set()
+        await asyncio.Event().wait()
+
+    async def snapshot(self, pod: Pod, place: Place) -> Snapshot:
+        return snapshot(time.monotonic(), *(() if self.scans.is_set() else (established(),)))
+
+
+async def test_a_roll_that_the_drain_outruns_is_recorded() -> None:
+    drains = Drains(cast(Node, Outrun()), asyncio.create_task)
+    async for _ in drains.drain(POD, 1, Policy(min_wait=0.0, quiet=0.0, timeout=10), lambda: None):
+        pass
+    async with asyncio.timeout(10):
+        while next(drains.records()).result is None:  # noqa: ASYNC110 - set by another task
+            await asyncio.sleep(0.001)
+    record = next(drains.records())
+    assert (record.result, len(record.rolls)) == ("drained", 1)
+    assert record.roll == "skipped (the drain ended before the first signal)"
+    assert drains.statistics.rolls[Outcome.SKIPPED] == 1
 
 
 async def test_a_failed_drain_is_not_joined() -> None:
