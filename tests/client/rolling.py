@@ -61,6 +61,12 @@ class Nginx(PlainNginx):
         return [int(pid) for pid in re.findall(rf"(\d+)#\d+: signal {int(number)} \(", self.log())]
 
 
+def pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a stopped process: ShdPnd of proc_pid_status(5)."""
+    (mask,) = re.findall(r"(?m)^ShdPnd:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> number - 1 & 1)
+
+
 @contextmanager
 def stopped(pids: set[int]) -> Iterator[None]:
     for pid in pids:

@@ -15,7 +15,7 @@ import pytest
 from bench.rig import nginx as nginx_binaries
 from bench.rig.netns import Netns
 from tests.client.pod import REFUSE
-from tests.client.rolling import QUICK, Nginx, rest, stopped
+from tests.client.rolling import QUICK, Nginx, pending, rest, stopped
 from tests.client.run import Client, wait_until
 
 pytestmark = pytest.mark.root
@@ -98,6 +98,7 @@ def test_drain_does_not_wait_for_an_unfinished_roll(nginx: Nginx, client: Path) 
     with stopped(set(others)):
         waiting = nginx.hook(client)
         waiting.line("rolling, 1 in flight")
+        wait_until(lambda: all(pending(pid, signal.SIGQUIT) for pid in others), "the signals")
         idle.close()
         ended = waiting.end()
     assert (ended.status, ended.last.split(",")[0]) == (0, "drained")
