@@ -7,10 +7,10 @@ from pathlib import Path
 
 from drainmon.facts.fact import Fact, Group, Status
 from drainmon.kernel import verifier
-from drainmon.kernel.btf import passes_are_whole
+from drainmon.kernel.btf import BTF, Behaviour, read_behaviour
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.probe import AttachType, Features, Helper, MapType
-from drainmon.kernel.programs import BTF, OBJECT
+from drainmon.kernel.programs import OBJECT
 
 _TRACEPOINT = (AttachType.TRACE_RAW_TP, "inet_sock_set_state")
 _ITERATOR = (AttachType.TRACE_ITER, "tcp")
@@ -82,16 +82,21 @@ def features(no_types: bool) -> Iterator[Fact]:
         for name, since, there in _MAPS if no_types else _MAPS + _PROGRAMS:
             yield _kernel_has(name, trial.status == Status.OK or there(kernel), since)
     if trial.status == Status.OK:
-        yield passes(passes_are_whole())
+        yield from behaviour(read_behaviour())
     yield trial
 
 
-def passes(whole: bool) -> Fact:
-    """Whether a pass over a pod's sockets that takes several reads is exact."""
-    if whole:
-        return _fact("large passes", Status.OK, "list each socket once")
-    found = "the kernel may skip a socket of more than 455: a drain ends after two that agree"
-    return _fact("large passes", Status.NOTE, found)
+def behaviour(kernel: Behaviour) -> Iterator[Fact]:
+    """How exact a pass over a pod's sockets is that takes several reads, and how exact counters
+    are."""
+    if kernel.whole_passes:
+        yield _fact("large passes", Status.OK, "list each socket once")
+    else:
+        found = "the kernel may skip a socket of more than 455: a drain ends after two that agree"
+        yield _fact("large passes", Status.NOTE, found)
+    if kernel.preemptible:
+        found = "of tracing programs: a second one counts the changes that are dropped"
+        yield _fact("preemption", Status.OK, found)
 
 
 def trial_load(path: Path = OBJECT) -> Fact:

@@ -49,6 +49,8 @@ class Conntrack:
         self.ports_at_most = self._programs.ports_at_most
         """The number of ports that can be counted."""
         self.cpus = self._programs.cpus
+        self.whole_passes = self._programs.behaviour.whole_passes
+        """Whether a snapshot in several parts has each socket once."""
         self._watched: set[tuple[int, int]] = set()
         self._events = EventReader(lib, fd("events"), on_event)
 
@@ -154,7 +156,7 @@ class Conntrack:
         interrupted the first program on its CPU (recursion_misses of the program's info, in kernels
         that have it), without those that the second one counted."""
         dropped = missed_runs(self._programs.on_state)
-        if not self._programs.preemptible:
+        if not self._programs.behaviour.preemptible:
             return dropped
         by_cpu = (CountedChanges * self.cpus)()
         self._counted_changes.get(ctypes.c_uint32(0), by_cpu)

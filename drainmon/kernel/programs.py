@@ -11,15 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drainmon.kernel import libbpf
+from drainmon.kernel.btf import BTF, read_behaviour
 from drainmon.kernel.wire import PORT_COUNTERS, Control, Host
 
 OBJECT = Path(__file__).with_name("drainmon.bpf.o")
-BTF = Path("/sys/kernel/btf/vmlinux")
 MOST_PORTS = 65536
 PORTS_MEMORY = 64 << 20
 """Bytes for the counters of all ports: with 64 CPUs enough for 5,957 ports."""
 
-TYPEDEF = 8  # BTF_KIND_TYPEDEF, linux/btf.h
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; not in Python's time
 _READ_SIZE = max(1 << 18, 8 * os.sysconf("SC_PAGESIZE"))
 """The size of a read: as much as the kernel returns at once, so that it ends with a whole
@@ -47,8 +46,7 @@ class Programs:
             raise OSError(errno.ENOTSUP, f"cannot load {path.name}: the kernel has no BTF ({BTF})")
         self.lib = libbpf.load_library()
         self.cpus = libbpf.must(self.lib.libbpf_num_possible_cpus(), "count the CPUs")
-        self.preemptible = can_be_preempted(self.lib)
-        """Whether the kernel runs tracing programs with preemption enabled."""
+        self.behaviour = read_behaviour(BTF)
         self.control = Control()
         self._name = path.name
         with ExitStack() as stack:
@@ -65,8 +63,8 @@ class Programs:
         self._describe_host()
         self._bound_ports()
         # In this order: the second program counts what the first one has not.
-        tracing = ["on_state", "on_dropped_state"] if self.preemptible else ["on_state"]
-        if not self.preemptible:
+        tracing = ["on_state", "on_dropped_state"] if self.behaviour.preemptible else ["on_state"]
+        if not self.behaviour.preemptible:
             lib.bpf_program__set_autoload(self._program("on_dropped_state"), False)
         libbpf.must(lib.bpf_object__load(self._object), doing)
         self._control_map = self.map(".bss")
@@ -112,7 +110,7 @@ class Programs:
         host = Host.from_address(value)
         host.tick_ns = round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * 1e9)
         host.cpus = self.cpus
-        host.preemptible = self.preemptible
+        host.preemptible = self.behaviour.preemptible
 
     def _bound_ports(self) -> None:
         """Limit the ports: each takes memory on each CPU, within the daemon's memory limit."""
@@ -156,15 +154,6 @@ class Programs:
     def close(self) -> None:
         """Detach and free everything."""
         self._resources.close()
-
-
-def can_be_preempted(lib: libbpf.Library) -> bool:
-    """Whether the kernel's tracepoints are guarded by SRCU, which does not disable preemption."""
-    btf = libbpf.must_pointer(lib.btf__load_vmlinux_btf(), "read the kernel's BTF")
-    try:
-        return bool(lib.btf__find_by_name_kind(btf, b"class_srcu_fast_notrace_t", TYPEDEF) > 0)
-    finally:
-        lib.btf__free(btf)
 
 
 def _read(fd: int) -> bytes:

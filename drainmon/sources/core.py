@@ -214,7 +214,7 @@ class CoreSource:
             time.monotonic(),
             tuple(found.sockets),
             tuple(found.listeners),
-            in_parts=len(parts) > 1,
+            in_parts=len(parts) > 1 and not self._conntrack.whole_passes,
             time_wait=found.time_wait,
             around=(before, after),
         )

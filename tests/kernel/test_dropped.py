@@ -6,6 +6,7 @@ import pytest
 
 from bench.rig.netns import Netns
 from drainmon.kernel import programs
+from drainmon.kernel.btf import Behaviour
 from drainmon.kernel.conntrack import Conntrack
 from tests.kernel.pair import Pair
 from tests.kernel.probe import Probe
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def preemptible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "can_be_preempted", lambda _lib: True)
+    monkeypatch.setattr(programs, "read_behaviour", lambda _path: Behaviour(preemptible=True))
 
 
 @pytest.mark.usefixtures("preemptible")
