@@ -21,6 +21,8 @@ from tests.machines.machine import MachineError
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "kernels"
 SECONDS = 3600.0
+"""For all steps on one kernel."""
+NOT_RUN = Found(good=False, text="not run")
 
 
 def main() -> int:
@@ -68,6 +70,8 @@ def _row(archive: Archive, tools: Path, kernel: str, steps: list[str]) -> int:
     minutes = (time.monotonic() - began) / 60
     print(f"| {name} | {' | '.join(row.text for row in rows)} | {minutes:.0f} |", flush=True)
     for step, row in zip(steps, rows, strict=True):
+        if row == NOT_RUN:
+            print(f"{kernel}: {step} did not end: see {results}/console.log", file=sys.stderr)
         for test in row.failed:
             print(f"{kernel}: {step}: {test} failed: see {results}/{step}.log", file=sys.stderr)
     return 0 if all(row.good for row in rows) else 1
@@ -75,7 +79,7 @@ def _row(archive: Archive, tools: Path, kernel: str, steps: list[str]) -> int:
 
 def _read(path: Path) -> Found:
     if not path.exists():
-        return Found(good=False, text="not run")
+        return NOT_RUN
     return Found(**json.loads(path.read_text()))
 
 

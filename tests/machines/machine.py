@@ -5,7 +5,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from tests.machines.debian import Kernel
 
@@ -49,11 +52,23 @@ def run(
     ]  # fmt: skip
     # vng requires a terminal.
     with (results / "console.log").open("wb") as console:
-        terminal = ["script", "-qec", shlex.join(vng), "/dev/null"]
+        process = subprocess.Popen(
+            ["script", "-qec", shlex.join(vng), "/dev/null"], stdin=subprocess.DEVNULL,
+            stdout=console, stderr=console, env=os.environ | {"PATH": path},
+        )  # fmt: skip
         try:
-            subprocess.run(
-                terminal, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                timeout=seconds, check=False, env=os.environ | {"PATH": path},
-            )  # fmt: skip
+            process.wait(seconds)
         except subprocess.TimeoutExpired as error:
             raise MachineError(f"cannot finish in {seconds:.0f} s: see {console.name}") from error
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Kill what runs for the machine, if anything does."""
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.kill()
+        process.wait()
