@@ -12,7 +12,7 @@ from bench.rig.errors import RigError
 from bench.rig.interrupts import held_back
 
 START_SECONDS = 60.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 20.0
 SHOWN_LINES = 8
 BESIDE_OTHERS = ("--listen", "off", "--in-pod-socket", "off")
 """Flags of a daemon that leaves other daemons' ports and pods alone."""
