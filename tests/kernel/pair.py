@@ -1,13 +1,16 @@
 """A server's and a client's namespace with a link between them, and ss's list of the server's
 sockets."""
 
+import re
 import socket
 import struct
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.rig.netns import Netns, ip
+from tests.waiting import eventually
 
 PORT = 8080
 SERVER = "10.77.0.1"
@@ -40,6 +43,19 @@ def ss_states(namespace: Netns, port: int = PORT) -> Counter[str]:
     return Counter(SS_STATES[state] for state in states if state != "LISTEN")
 
 
+def await_last_ack(server: Netns, client: socket.socket) -> None:
+    """Wait until the server's end is established, too: connect(2) returns as soon as the last ACK
+    is sent, and on a busy CPU a softirq delivers it later."""
+    ours, theirs = client.getsockname()[1], client.getpeername()[1]
+    row = re.compile(rf":{theirs:04X} \w+:{ours:04X} 01 ")
+    net = Path("/proc/thread-self/net")
+
+    def arrived() -> bool:
+        return any(row.search((net / table).read_text()) for table in ("tcp", "tcp6"))
+
+    eventually(lambda: server.call(arrived))
+
+
 @dataclass
 class Pair:
     """Server and client, joined by a veth pair. Use sockets(): they are closed at the end."""
@@ -61,6 +77,7 @@ class Pair:
         connection = self.client.socket(family)
         connection.settimeout(10)
         connection.connect((address, PORT))
+        await_last_ack(self.server, connection)
         return connection
 
     def connect(self, listener: socket.socket) -> tuple[socket.socket, socket.socket]:

@@ -12,7 +12,7 @@ from bench.rig.netns import Netns
 from drainmon.kernel.conntrack import Conntrack
 from drainmon.kernel.wire import LISTENERS
 from drainmon.model.standing import Socket
-from tests.kernel.pair import CLIENT, PORT, Pair
+from tests.kernel.pair import CLIENT, PORT, Pair, await_last_ack
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
 
@@ -131,6 +131,7 @@ def test_outbound_connections_are_not_counted(pair: Pair, probe: Probe) -> None:
         outbound = pair.server.socket()
         with outbound:
             outbound.connect((CLIENT, 9000))
+            await_last_ack(pair.client, outbound)
             assert probe.snapshot(pair.server, outbound.getsockname()[1]).sockets == ()
             assert probe.counters(pair.server) == {}
             assert probe.accepted(pair.client, 9000) == 1

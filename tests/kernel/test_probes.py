@@ -17,7 +17,7 @@ from bench.rig.netns import Netns, fresh_netns, ip, link
 from drainmon.kernel.maps import Map
 from drainmon.kernel.wire import CountedAs, Handshake
 from drainmon.model.standing import Socket
-from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair
+from tests.kernel.pair import CLIENT, PORT, SERVER, SERVER6, Pair, await_last_ack
 from tests.kernel.probe import Probe
 from tests.waiting import eventually
 
@@ -209,6 +209,7 @@ def test_probes_over_the_hosts_loopback_are_recognized(pair: Pair, probe: Probe)
         listener.bind(("127.0.0.1", PORT))
         listener.listen()
         client.connect(("127.0.0.1", PORT))
+        await_last_ack(pair.client, client)
         assert probes(probe, pair.client) == (1, 1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.kernel.named import named
-from tests.kernel.pair import PORT, SERVER
+from tests.kernel.pair import PORT, SERVER, await_last_ack
 from tests.kernel.sourced import SourceScene, until
 
 pytestmark = pytest.mark.root
@@ -38,6 +38,7 @@ async def test_changes_of_two_pods_in_one_namespace_are_separate(scene: SourceSc
         scene.source.watch(pods[-1])
     with listeners[0], listeners[1], scene.pair.client.socket() as client:
         client.connect((SERVER, 8002))
+        await_last_ack(scene.pair.server, client)
         taken = [await scene.source.snapshot(pod, scene.place) for pod in pods]
         assert [len(snapshot.sockets) for snapshot in taken] == [0, 1]
         counted = [await scene.source.counters(pod) for pod in pods]
