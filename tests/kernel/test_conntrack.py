@@ -71,8 +71,8 @@ def test_snapshot_has_bytes_and_idle_times(pair: Pair, probe: Probe) -> None:
         accepted.recv(10)
         used = only(probe, pair)
         assert (used.bytes_received, used.bytes_sent, used.unread) == (5, 0, 0)
-        assert used.idle_in is not None and used.idle_in < 0.1
-        assert used.idle_out is not None and used.idle_out >= 0.1
+        assert used.idle_in is not None and used.idle_out is not None
+        assert used.idle_out - used.idle_in > 0.08  # 0.1, less what a clock tick rounds off
         assert used.idle_ack is not None and used.rto > 0
         accepted.sendall(b"answer")
         client.sendall(b"more")
