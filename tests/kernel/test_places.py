@@ -80,14 +80,14 @@ def test_a_place_does_not_follow_a_process_to_another_namespace(
 
 
 UNPRIVILEGED = """
-import asyncio, os
+import asyncio, os, sys
 from drainmon.sources.procfs import ProcfsSource
 source = ProcfsSource(None)
 asyncio.run(source.start())
 place = source.open(os.getpid())
 print(place.diag is None, place.netns == os.stat("/proc/self/ns/net").st_ino)
 try:
-    source.open(1)
+    source.open(int(sys.argv[1]))
 except PermissionError as error:
     print(error.strerror)
 """
@@ -95,11 +95,13 @@ except PermissionError as error:
 
 def test_without_capabilities_only_own_processes_places_open() -> None:
     """Neither the namespace nor the inode of a more privileged process can be read."""
-    done = subprocess.run(
-        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", UNPRIVILEGED],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        privileged = stack.enter_context(subprocess.Popen(["sleep", "infinity"]))
+        stack.callback(privileged.kill)
+        drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        argv = [*drop, sys.executable, "-c", UNPRIVILEGED, str(privileged.pid)]
+        done = subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     assert done.stdout.splitlines() == [
         "True True",
-        "cannot open /proc/1/ns/net: Permission denied",
+        f"cannot open /proc/{privileged.pid}/ns/net: Permission denied",
     ]
