@@ -6,6 +6,8 @@
 #
 #     docker build --target client --tag drainmon-client:0.1.0 .
 #
+# With --platform=linux/arm64 they are for arm64, if this machine runs its programs by qemu-user.
+#
 # BASE may name a digest (debian:12-slim@sha256:...); the lock files pin packages from PyPI and npm by
 # digest. WITH_BCC=yes adds bcc, for kernels without BTF.
 ARG BASE=debian:12-slim
