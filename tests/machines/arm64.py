@@ -22,10 +22,10 @@ def missing() -> str:
     return f"cannot boot arm64: no {', '.join(absent)} here" if absent else ""
 
 
-def run(results: Path, steps: tuple[str, ...]) -> None:
-    """Boot, run these steps of guest.py, and power off. What the machine writes is gone with it,
-    except in `results`; the console goes to `console.log` in there. Raises Arm64Error when the
-    machine cannot be made, or does not end in time."""
+def run(results: Path, steps: tuple[str, ...]) -> str:
+    """Boot, run these steps of guest.py, power off, and return the version of the kernel. What the
+    machine writes is gone with it, except in `results`; the console goes to `console.log` in there.
+    Raises Arm64Error when the machine cannot be made, or does not end in time."""
     arm64_image.make()
     argv = [
         "qemu-system-aarch64", "-machine", "virt", "-cpu", CPU, "-accel", "tcg,thread=multi",
@@ -44,3 +44,4 @@ def run(results: Path, steps: tuple[str, ...]) -> None:
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise Arm64Error(f"cannot finish in {SECONDS:.0f} s: see {console.name}") from error
+    return arm64_image.VERSION.read_text().strip()

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "arm64"
 KERNEL, INITRD = FOLDER / "vmlinuz", FOLDER / "initrd.img"
-IMAGE = FOLDER / "root.ext4"
+IMAGE, VERSION = FOLDER / "root.ext4", FOLDER / "version"
 GIGABYTES = 4
 
 NEEDED = ("qemu-aarch64-static", "mmdebstrap", "mke2fs")
@@ -59,8 +59,8 @@ class Arm64Error(Exception):
 
 
 def make() -> None:
-    """Make IMAGE, KERNEL and INITRD, unless they exist with the same contents. Raises
-    Arm64Error."""
+    """Make IMAGE, KERNEL, INITRD and VERSION, which is that of the kernel's package, unless they
+    exist with the same contents. Raises Arm64Error."""
     stamp, contents = FOLDER / "contents", _contents()
     if stamp.exists() and stamp.read_text() == contents:
         return
@@ -74,6 +74,7 @@ def make() -> None:
     for path in (KERNEL, INITRD):
         (found,) = (root / "boot").glob(f"{path.name}-*")
         shutil.copy(found, path)
+    VERSION.write_text(_kernel_version(root))
     _call("mke2fs", "-q", "-F", "-t", "ext4", "-d", root, IMAGE, f"{GIGABYTES}G")
     shutil.rmtree(root)
     stamp.write_text(contents)
@@ -119,6 +120,12 @@ def _add_python(root: Path) -> None:
         path.write_text(text)
         path.chmod(0o755)
     (root / "src").mkdir()
+
+
+def _kernel_version(root: Path) -> str:
+    argv = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W", "-f", "${Version}"]
+    done = subprocess.run([*argv, "linux-image-arm64"], check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 @contextlib.contextmanager
