@@ -94,7 +94,7 @@ STEPS: dict[str, Callable[[Path], Found]] = {
 
 def _pytest(paths: list[str], log: Path) -> Found:
     report = log.with_suffix(".xml")
-    argv = ["-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
+    argv = ["-m", "pytest", "-rs", "-p", "no:cacheprovider", f"--junitxml={report}", *paths]
     _run(["env", "--default-signal=INT", PYTHON, *argv], log)
     return counted(report) if report.exists() else Found(good=False, text="failed")
 
