@@ -5,8 +5,10 @@ every connection and every line of an answer, and therefore do not make Path obj
 
 # ruff: noqa: PTH115, PTH116, PTH123, PTH208
 
+import errno
 import os
 import re
+import stat
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -27,12 +29,28 @@ def netns_inode(pid: int | str = "self", root: Path = PROC) -> int:
 
 def namespace_inode(pid: int | str, kind: str, root: Path = PROC) -> int:
     """The inode of the process's namespace of a kind in /proc/<pid>/ns: net, user, ..."""
-    return os.stat(f"{root}/{pid}/ns/{kind}").st_ino
+    path = f"{root}/{pid}/ns/{kind}"
+    return _namespace(os.stat(path), path).st_ino
+
+
+def _namespace(found: os.stat_result, path: str) -> os.stat_result:
+    """What was found, unless it is the link's folder: stable releases of 5.10 lead there, where
+    others refuse. Raises PermissionError."""
+    if stat.S_ISDIR(found.st_mode):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return found
 
 
 def open_netns(pid: int, root: Path = PROC) -> int:
     """A descriptor of the process's network namespace, for setns(2); keeps it alive."""
-    return os.open(root / str(pid) / "ns" / "net", os.O_RDONLY | os.O_CLOEXEC)
+    path = f"{root}/{pid}/ns/net"
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _namespace(os.fstat(fd), path)
+    except PermissionError:
+        os.close(fd)
+        raise
+    return fd
 
 
 COMM = 15

@@ -62,6 +62,16 @@ def test_socket_inodes_are_the_sockets_held() -> None:
         assert process.socket_inodes(os.getpid()) - before == {inode}
 
 
+def test_a_link_that_leads_to_its_folder_is_no_namespace(tmp_path: Path) -> None:
+    """As in stable releases of 5.10, for a process that may not be inspected."""
+    folder = tmp_path / "7" / "ns"
+    folder.mkdir(parents=True)
+    (folder / "net").symlink_to(".")
+    for read in (process.netns_inode, process.open_netns):
+        with pytest.raises(PermissionError, match="Permission denied"):
+            read(7, tmp_path)
+
+
 def test_the_netns_of_this_process_is_opened() -> None:
     fd = process.open_netns(os.getpid())
     try:
