@@ -106,7 +106,7 @@ def test_drain_waits_for_a_worker_while_datagrams_arrive(
             over.set()
             sending.join()
     assert (ended.status, nginx.signalled(signal.SIGQUIT)[-1]) == (1, last), ended.output
-    assert any(line.startswith("deadline, 0 in flight, 1 UDP workers") for line in ended.lines)
+    assert "\ndrainmon: deadline, 0 in flight, 1 UDP workers" in ended.output, ended.output
 
 
 @root
