@@ -79,7 +79,7 @@ def drain(socket: Path, pod: FakePod, timeout: float) -> str:
     with Connection(pod) as idle:
         idle.send("/")
         idle.read(1)
-        eventually(lambda: pod_in(socket, pod.netns.inode).get("in_flight") == 1, within=5)
+        eventually(lambda: pod_in(socket, pod.netns.inode).get("in_flight") == 1)
         policy = json.dumps({"min_wait": 0, "quiet": 0.1, "timeout": timeout})
         curl = ["curl", "-sN", "--unix-socket", str(socket), "-d", policy]
         done = subprocess.run(
