@@ -1,5 +1,6 @@
 """The shipped client: small, static, without an allocator, and of the project's version."""
 
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -9,7 +10,8 @@ from tests.client.run import run
 
 
 def test_the_client_is_small_and_static(client: Path) -> None:
-    assert client.stat().st_size < 48 * 1024
+    small = 48 if os.uname().machine == "x86_64" else 64  # each instruction of arm64 has 4 bytes
+    assert client.stat().st_size < small * 1024
     headers = subprocess.run(
         ["readelf", "-lW", client], check=True, capture_output=True, text=True
     ).stdout
