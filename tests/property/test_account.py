@@ -3,10 +3,8 @@ equal the sockets' own states; after lost events or a late start, one snapshot c
 
 import ctypes
 import itertools
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +15,7 @@ from drainmon.model.counts import Counts
 from drainmon.model.ledger import Ledger
 from drainmon.model.snapshot import Snapshot
 from drainmon.model.tcp import TcpState
+from tests.property.host_library import load
 from tests.unit.sockets import in_state, snapshot
 
 S = TcpState
@@ -34,8 +33,6 @@ THERE = {S.SYN_RECV, S.ESTABLISHED, S.FIN_WAIT1, S.FIN_WAIT2, S.CLOSE_WAIT, S.LA
 POD = 1, frozenset({80})
 
 HARNESS = """
-typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32;
-typedef unsigned long long __u64; typedef long long __s64;
 #include "account.h"
 struct change account_(int oldstate, int newstate, int probe)
 { return account(oldstate, newstate, probe); }
@@ -50,13 +47,7 @@ class Change(ctypes.Structure):
 
 @pytest.fixture(scope="module")
 def rule(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("account")
-    source, library = folder / "account.c", folder / "account.so"
-    source.write_text(HARNESS)
-    bpf = Path(__file__).parents[2] / "bpf"
-    flags = ["-shared", "-fPIC", "-Wall", "-Werror", f"-I{bpf}"]
-    subprocess.run(["gcc", *flags, str(source), "-o", str(library)], check=True)
-    loaded = ctypes.CDLL(str(library))
+    loaded = load(tmp_path_factory.mktemp("account"), HARNESS)
     loaded.account_.restype = Change
     return loaded
 

@@ -2,21 +2,18 @@
 change once, however changes interrupt one another, unless a change interrupts both programs."""
 
 import ctypes
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drainmon.kernel.wire import CountedChanges
+from tests.property.host_library import load
 
 HARNESS = """
-typedef unsigned char __u8; typedef unsigned short __u16; typedef unsigned int __u32;
-typedef unsigned long long __u64; typedef long long __s64;
 #include "dropped.h"
 typedef struct counted_changes changes;
 void record_counted_(changes *here, __u64 socket) { record_counted(here, socket); }
@@ -27,13 +24,7 @@ void end_second_(changes *here) { end_second(here); }
 
 @pytest.fixture(scope="module")
 def rule(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("dropped")
-    source, library = folder / "dropped.c", folder / "dropped.so"
-    source.write_text(HARNESS)
-    bpf = Path(__file__).parents[2] / "bpf"
-    flags = ["-shared", "-fPIC", "-Wall", "-Werror", f"-I{bpf}"]
-    subprocess.run(["gcc", *flags, str(source), "-o", str(library)], check=True)
-    return ctypes.CDLL(str(library))
+    return load(tmp_path_factory.mktemp("dropped"), HARNESS)
 
 
 @dataclass(frozen=True)
