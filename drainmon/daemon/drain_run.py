@@ -109,6 +109,7 @@ class DrainRun:
 
     async def _run(self) -> None:
         try:
+            self._ignore()  # first: the first counts tell earlier arrivals from this drain's
             await self._count_arrivals()
             self._nginx.held = await self._node.look_at_held(self._pod)
             while self.drain.demands:
@@ -173,8 +174,7 @@ class DrainRun:
         self._saw(snapshot, counts)
 
     async def _take(self) -> tuple[Snapshot, Counts]:
-        self._refresh()
-        self._node.ignore(self._pod, self.drain.rules.ignored)
+        self._ignore()
         # Watch first: a change during the snapshot must wake again.
         self._woken = False
         self._awake.clear()
@@ -229,6 +229,10 @@ class DrainRun:
         await self._node.scan()
         self._nginx.held = await self._node.look_at_held(self._pod)
         self._refresh()
+
+    def _ignore(self) -> None:
+        self._refresh()
+        self._node.ignore(self._pod, self.drain.rules.ignored)
 
     def _refresh(self) -> None:
         """The pod as it is now, without the ports that the drain ignores."""

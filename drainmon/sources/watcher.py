@@ -42,7 +42,8 @@ class Watcher:
         self._sockmaps = sockmaps
         self._explained = Explained()
         self._fresh_until = _NEVER
-        self._ports: frozenset[int] = frozenset()
+        self._counted: tuple[frozenset[int], IgnoredArrivals | None] = frozenset(), None
+        """What the last snapshot was for: the ports, and the ignored connections."""
         self._opened: Opened = {}
         self._by_diag: bool | None = None
         """Whether the last snapshot read by sock_diag; the keys of connections depend on it."""
@@ -54,9 +55,10 @@ class Watcher:
         self._ignored = IgnoredArrivals(ignored) if ignored else None
 
     def outdated(self, pod: Pod, interval: float) -> bool:
-        """Whether the last snapshot is older than `interval`, or was for other ports."""
+        """Whether the last snapshot is older than `interval`, or was for other ports or ignored
+        connections."""
         fresh_until = max(self._fresh_until, self.ended + interval)
-        return self._ports != pod.ports or time.monotonic() > fresh_until
+        return self._counted != (pod.ports, self._ignored) or time.monotonic() > fresh_until
 
     def look(self, pod: Pod, place: PodNet) -> Snapshot:
         """A snapshot of the pod's sockets."""
@@ -94,7 +96,7 @@ class Watcher:
             time_wait=reading.time_wait,
         )
         self._count(snapshot, opens, new, recognised)
-        self._ports, self.ended = pod.ports, ended
+        self._counted, self.ended = (pod.ports, ignored), ended
         self._fresh_until = ended + LOOK_SHARE * (ended - began)
         return snapshot
 

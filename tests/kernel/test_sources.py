@@ -180,6 +180,18 @@ async def test_ignored_peers_are_not_arrivals(scene: SourceScene) -> None:
             assert (await arrives(SERVER), await arrives(SERVER6)) == (four, six)
 
 
+async def test_an_ignored_connection_that_just_came_is_no_arrival(scene: SourceScene) -> None:
+    """Its counts until then are those of a moment ago, by which a drain would tell its arrivals."""
+    with scene.pair.listen() as listener, contextlib.ExitStack() as stack:
+        await scene.snapshot()
+        for end in scene.pair.connect(listener):
+            stack.enter_context(end)
+        scene.source.ignore(scene.pod, Ignored.parse([CLIENT]))
+        before = (await scene.source.counters(scene.pod)).arrivals
+        await scene.snapshot()
+        assert (await scene.source.counters(scene.pod)).arrivals == before
+
+
 async def test_a_shared_ports_ignored_peers_last_until_both_pods_end(
     scene: SourceScene,
 ) -> None:
