@@ -65,7 +65,15 @@ class Archive:
         names = set(self._run("apt-cache", "pkgnames", "linux-").split())
         pattern = rf"linux-image-\d[\w.+-]*-cloud-{self._architecture}(-unsigned)?"
         images = [name for name in names if re.fullmatch(pattern, name)]
-        package = newest(version, parse_packages(self._run("apt-cache", "show", *images)), names)
+        packages = parse_packages(self._run("apt-cache", "show", *images))
+        for package in newest_first(version, packages, names):
+            try:
+                return self._kernel_of(package)
+            except DebianError as error:  # the lists name packages that the archive has no more
+                problem = error
+        raise problem
+
+    def _kernel_of(self, package: Package) -> Kernel:
         folder = self._folder.parent / package["Package"]
         if not folder.exists():
             self._unpack(_parts(package), folder)
@@ -114,9 +122,9 @@ def parse_packages(text: str) -> list[Package]:
     return [dict(re.findall(r"(?m)^([A-Z][\w-]*): (.*)$", part)) for part in parts]
 
 
-def newest(version: str, packages: list[Package], names: set[str]) -> Package:
-    """The newest of these kernels whose version begins with these numbers. A kernel is left out
-    when the archive no longer has all its parts. Raises DebianError."""
+def newest_first(version: str, packages: list[Package], names: set[str]) -> list[Package]:
+    """Those of these kernels whose version begins with these numbers, at least one. A kernel is
+    left out when the lists no longer have all its parts. Raises DebianError."""
     found = [
         package
         for package in packages
@@ -124,7 +132,7 @@ def newest(version: str, packages: list[Package], names: set[str]) -> Package:
     ]
     if not found:
         raise DebianError(f"cannot find kernel {version}: no suite of Debian has it")
-    return max(found, key=lambda package: _numbers(package["Version"]))
+    return sorted(found, key=lambda package: _numbers(package["Version"]), reverse=True)
 
 
 def _sites() -> list[str]:

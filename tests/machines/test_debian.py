@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.machines.debian import DebianError, newest, parse_packages
+from tests.machines.debian import DebianError, newest_first, parse_packages
 
 LISTS = """\
 Package: linux-image-6.1.0-9-cloud-amd64
@@ -24,16 +24,21 @@ Version: 6.12.8-1
 NAMES = {package["Package"] for package in parse_packages(LISTS)}
 
 
-def test_the_newest_version_is_chosen_by_number() -> None:
-    assert newest("6.1", parse_packages(LISTS), NAMES)["Version"] == "6.1.192-3"
+def versions(begin: str, names: set[str]) -> list[str]:
+    found = newest_first(begin, parse_packages(LISTS), names)
+    return [package["Version"] for package in found]
+
+
+def test_versions_are_in_the_order_of_their_numbers() -> None:
+    assert versions("6.1", NAMES) == ["6.1.192-3", "6.1.99-1"]
 
 
 def test_a_kernel_whose_parts_are_gone_is_not_chosen() -> None:
-    assert newest("6.12", parse_packages(LISTS), NAMES)["Version"] == "6.12.8-1"
+    assert versions("6.12", NAMES) == ["6.12.8-1"]
     parts = {f"linux-{part}-6.12.9+deb13-cloud-amd64" for part in ("binary", "modules")}
-    assert newest("6.12", parse_packages(LISTS), NAMES | parts)["Version"] == "6.12.9-1"
+    assert versions("6.12", NAMES | parts) == ["6.12.9-1", "6.12.8-1"]
 
 
 def test_an_unknown_version_is_an_error() -> None:
     with pytest.raises(DebianError, match=r"cannot find kernel 6\.11: no suite of Debian has it"):
-        newest("6.11", parse_packages(LISTS), NAMES)
+        versions("6.11", NAMES)
