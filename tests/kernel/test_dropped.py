@@ -13,7 +13,7 @@ from tests.kernel.probe import Probe
 from tests.kernel.sourced import SourceScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.core]
 
 
 @pytest.fixture

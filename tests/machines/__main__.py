@@ -9,6 +9,7 @@ not, 2 when no machine can run here.
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import time
@@ -81,7 +82,7 @@ def _boot_arm64(results: Path, steps: list[str]) -> str:
 
 def _row(boot: Boot, kernel: str, steps: list[str]) -> int:
     """Run the steps on one kernel, and print its row; returns the exit status."""
-    results = FOLDER / "results" / kernel
+    results = FOLDER / "results" / re.sub("[,=]", "-", kernel)  # virtme-ng splits a path there
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     began = time.monotonic()
