@@ -2,7 +2,7 @@
 
 Each kernel is Debian's newest with these numbers, booted by QEMU without KVM, with this machine's
 file system. What follows its numbers goes on its command line: `6.12,preempt=full`.
-`6.12,cgroups=v1` and `6.12,cgroups=hybrid` have these cgroups in place of v2. `arm64` is Debian 12
+`6.1,cgroups=v1` and `6.1,cgroups=hybrid` have these cgroups in place of v2. `arm64` is Debian 12
 for arm64, with its own kernel and files. Exit status: 0 when every step was good, 1 when one was
 not, 2 when no machine can run here.
 """
