@@ -52,8 +52,8 @@ def test_a_host_with_hidden_processes_may_have_nginx(client: Path) -> None:
         return ended
 
     hidden = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
-    nobody = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
-    argv = [*nobody, str(client), "--no-pod-log", "--socket=/nonexistent", "--timeout=0.5s"]
+    another = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    argv = [*another, str(client), "--no-pod-log", "--socket=/nonexistent", "--timeout=0.5s"]
     best_of_ten(lambda run: NOT_SEEN in run.output, once)
 
 

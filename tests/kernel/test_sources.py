@@ -181,7 +181,7 @@ async def test_ignored_peers_are_not_arrivals(scene: SourceScene) -> None:
 
 
 async def test_an_ignored_connection_that_just_came_is_no_arrival(scene: SourceScene) -> None:
-    """Its counts until then are those of a moment ago, by which a drain would tell its arrivals."""
+    """A drain that began with the counts from before it would take it for an arrival."""
     with scene.pair.listen() as listener, contextlib.ExitStack() as stack:
         await scene.snapshot()
         for end in scene.pair.connect(listener):
