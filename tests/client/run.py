@@ -74,6 +74,10 @@ class Client:
                 return said
         raise AssertionError(f"the client ended without saying {beginnings}")
 
+    def counts(self, connections: str) -> None:
+        """Wait for a line with these connections, in whatever phase a busy machine lets it be."""
+        self.line(*(f"{phase}, {connections}" for phase in ("settling", "rolling", "waiting")))
+
     def end(self) -> Run:
         output, _ = self.process.communicate(timeout=30)
         self._waiting.join()

@@ -34,7 +34,7 @@ def nginx(pod_netns: Netns, folder: Path) -> Iterator[PlainNginx]:
 def test_a_cut_download_fails_the_drain(pod_netns: Netns, nginx: PlainNginx, client: Path) -> None:
     with download(pod_netns) as going_on:
         waiting = hook(pod_netns, client, *LONG)
-        waiting.line("settling, 1 in flight")
+        waiting.counts("1 in flight")
         nginx.signal(signal.SIGTERM)
         assert rest(going_on) < FILE_BYTES
     ended = waiting.end()
@@ -48,7 +48,7 @@ def test_nginx_ending_with_nothing_in_flight_ends_the_drain_at_once(
     pod_netns: Netns, nginx: PlainNginx, client: Path
 ) -> None:
     waiting = hook(pod_netns, client, *LONG)
-    waiting.line("settling, 0 in flight")
+    waiting.counts("0 in flight")
     nginx.signal(signal.SIGTERM)
     ended = waiting.end()
     assert ended.status == 0
@@ -63,7 +63,7 @@ def test_an_nginx_that_quits_after_its_last_connection_is_not_cut(
 ) -> None:
     with download(pod_netns) as going_on:
         waiting = hook(pod_netns, client, "--min-wait=1s", "--verbose")
-        waiting.line("settling, 1 in flight")
+        waiting.counts("1 in flight")
         nginx.signal(signal.SIGQUIT)
         waiting.line("does not roll nginx: it quits")
         assert rest(going_on) > FILE_BYTES
@@ -78,7 +78,7 @@ def test_drain_waits_for_data_that_a_stopped_nginx_left_in_the_kernel(
 ) -> None:
     with download(pod_netns) as unread:
         waiting = hook(pod_netns, client, *LONG)
-        waiting.line("settling, 1 in flight (ESTABLISHED 1)")
+        waiting.counts("1 in flight (ESTABLISHED 1)")
         nginx.signal(signal.SIGTERM)
         waiting.line("waiting, 1 in flight (FIN_WAIT1 1)")
         rest(unread)
@@ -94,7 +94,7 @@ def test_workers_that_outlive_their_master_are_not_cut(
     try:
         with download(pod_netns) as going_on:
             waiting = hook(pod_netns, client, "--no-roll")
-            waiting.line("settling, 1 in flight")
+            waiting.counts("1 in flight")
             nginx.signal(signal.SIGKILL)
             nginx.wait()
             waiting.line("waiting, 1 in flight (ESTABLISHED 1)")
@@ -133,7 +133,7 @@ def test_a_binary_upgrade_is_not_taken_for_the_end_of_nginx(
 ) -> None:
     old = pid_of(daemonized)
     waiting = hook(pod_netns, client, "--min-wait=1.5s")
-    waiting.line("settling, 0 in flight")
+    waiting.counts("0 in flight")
     os.kill(old, signal.SIGUSR2)
     wait_until(lambda: pid_of(daemonized) not in {0, old}, "the new binary")
     os.kill(old, signal.SIGQUIT)

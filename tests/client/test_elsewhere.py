@@ -95,7 +95,7 @@ def test_sockets_of_this_netns_do_not_count_as_elsewhere(
     try:
         with download(pod_netns) as going_on:
             waiting = hook(pod_netns, client, "--no-roll")
-            assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
+            waiting.counts("1 in flight (ESTABLISHED 1)")
             rest(going_on)
         assert waiting.end().status == 0
     finally:

@@ -74,7 +74,7 @@ def test_idle_connections_are_closed_by_a_roll(
         before = pod.workers()
         with keep_alive(pod, getattr(pod, family)) as idle:
             waiting = hook(pod, client)
-            assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
+            waiting.counts("1 in flight (ESTABLISHED 1)")
             assert idle.recv(1) == b""
         ended = waiting.end()
         assert ended.status == 0, ended.output
@@ -88,7 +88,7 @@ def test_drain_waits_for_a_slow_download(pod: FakePod, client: Path) -> None:
     with connect(pod) as slow:
         slow.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
         waiting = hook(pod, client)
-        waiting.line("settling, 1 in flight")
+        waiting.counts("1 in flight")
         body = read_to_end(slow).partition(b"\r\n\r\n")[2]
         assert len(body) == FILE_BYTES
     assert waiting.end().status == 0

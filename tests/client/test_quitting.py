@@ -54,7 +54,7 @@ def test_drain_waits_for_a_download_of_an_nginx_that_quits(
     with quit_at_work(nginx, pod_netns) as going_on:
         waiting = hook(pod_netns, client, "--verbose")
         assert waiting.line("counts on the ports") == "counts on the ports 8080"
-        assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
+        waiting.counts("1 in flight (ESTABLISHED 1)")
         waiting.line("does not roll nginx: it quits")
         assert rest(going_on) > FILE_BYTES
     ended = waiting.end()
@@ -70,7 +70,7 @@ def test_a_port_that_a_reload_removed_stays_counted(
         wait_until(lambda: refuses(pod_netns), "the end of the old listener")
         waiting = hook(pod_netns, client, "--verbose")
         assert waiting.line("counts on the ports") == "counts on the ports 8080 8081"
-        assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
+        waiting.counts("1 in flight (ESTABLISHED 1)")
         assert rest(going_on) > FILE_BYTES
     assert waiting.end().status == 0
 
@@ -142,7 +142,7 @@ def test_a_hook_that_cannot_inspect_workers_leaves_out_others_ports(
                 enter = ["nsenter", f"--target={nginx.pid}", "--net", "--pid", "--mount", "--"]
                 waiting = Client([*enter, *WITHOUT_PTRACE, str(client), *QUICK, "--verbose"])
                 assert waiting.line("counts on the ports") == "counts on the ports 8080"
-                assert "1 in flight (ESTABLISHED 1)" in waiting.line("settling")
+                waiting.counts("1 in flight (ESTABLISHED 1)")
                 waiting.line("does not roll nginx: it quits")
                 assert rest(going_on) > FILE_BYTES
             waiting.end()  # or the end of nginx, which takes its pid namespace with it
@@ -179,7 +179,7 @@ def test_drain_waits_for_data_that_an_ended_nginx_left_in_the_kernel(
             nginx.wait()
             waiting = hook(pod_netns, client, "--verbose")
             assert waiting.line("counts on the ports") == "counts on the ports 8080"
-            assert "1 in flight (FIN_WAIT1 1)" in waiting.line("settling")
+            waiting.counts("1 in flight (FIN_WAIT1 1)")
             assert rest(going_on) > 300_000
         assert waiting.end().status == 0
     finally:

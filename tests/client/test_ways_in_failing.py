@@ -64,7 +64,7 @@ def test_the_name_is_tried_while_the_path_hangs(pod: Pod) -> None:
         waiting = pod.start("--timeout=8s", "--no-roll")
         lost = waiting.line("cannot use the daemon: ")
         assert lost == "cannot use the daemon: it does not answer; counting without it"
-        waiting.line("settling, 1 in flight (ESTABLISHED 1)")
+        waiting.counts("1 in flight (ESTABLISHED 1)")
         wait_until(lambda: len(by_name.requests) == 1, "the other way in")
         go.set()
         waiting.line("the daemon is back and counts again")
